@@ -1,0 +1,26 @@
+/* The few ordered loads and stores the engine uses, callable from C and C++ (no _Atomic in
+ * headers). Each use names its partner: which load sees which store, and what is published by it.
+ */
+#ifndef ASX_SHARD_BASE_ATOMIC_H
+#define ASX_SHARD_BASE_ATOMIC_H
+
+#define asx_load_relaxed(ptr) __atomic_load_n((ptr), __ATOMIC_RELAXED)
+#define asx_load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
+#define asx_store_relaxed(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELAXED)
+#define asx_store_release(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
+
+/* TSan does not model stand-alone fences; it sees the same order through these exchanges. */
+#define asx_fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define asx_load_seq_cst(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
+#define asx_store_seq_cst(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)
+#define asx_exchange_seq_cst(ptr, value) __atomic_exchange_n((ptr), (value), __ATOMIC_SEQ_CST)
+
+#if defined(__x86_64__)
+#define asx_cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define asx_cpu_relax() __asm__ volatile("isb" ::: "memory")
+#else
+#define asx_cpu_relax() ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,105 @@
+/* Intrusive doubly linked lists: a node embedded in its owner, a head that is a node.
+ *
+ * A zero-filled node is unlinked; unlinking twice is allowed, linking twice is not. Nothing is
+ * allocated and nothing is owned. */
+#ifndef ASX_SHARD_BASE_LIST_H
+#define ASX_SHARD_BASE_LIST_H
+
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/decls.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct asx_list asx_list;
+struct asx_list {
+    asx_list *_prev, *_next;
+};
+
+ASX_INLINE void asx_list_init(asx_list *head)
+{
+    head->_prev = head;
+    head->_next = head;
+}
+
+ASX_INLINE bool asx_list_empty(const asx_list *head)
+{
+    return head->_next == head;
+}
+
+ASX_INLINE bool asx_list_linked(const asx_list *node)
+{
+    return node->_next != NULL;
+}
+
+ASX_INLINE void asx_list_insert_before(asx_list *at, asx_list *node)
+{
+    asx_debug_assert(!asx_list_linked(node));
+    node->_prev = at->_prev;
+    node->_next = at;
+    at->_prev->_next = node;
+    at->_prev = node;
+}
+
+ASX_INLINE void asx_list_push_back(asx_list *head, asx_list *node)
+{
+    asx_list_insert_before(head, node);
+}
+
+ASX_INLINE void asx_list_push_front(asx_list *head, asx_list *node)
+{
+    asx_list_insert_before(head->_next, node);
+}
+
+ASX_INLINE void asx_list_unlink(asx_list *node)
+{
+    if (node->_next) {
+        node->_prev->_next = node->_next;
+        node->_next->_prev = node->_prev;
+        node->_prev = NULL;
+        node->_next = NULL;
+    }
+}
+
+/* The first node, unlinked, or NULL when empty. */
+ASX_INLINE asx_list *asx_list_pop_front(asx_list *head)
+{
+    asx_list *const node = head->_next;
+    if (node == head) {
+        return NULL;
+    }
+    asx_list_unlink(node);
+    return node;
+}
+
+ASX_INLINE asx_list *asx_list_first(const asx_list *head)
+{
+    return head->_next == head ? NULL : head->_next;
+}
+
+ASX_INLINE asx_list *asx_list_last(const asx_list *head)
+{
+    return head->_prev == head ? NULL : head->_prev;
+}
+
+/* Moves every node of `source` to the end of `target`; `source` is empty afterwards. */
+ASX_INLINE void asx_list_splice_back(asx_list *target, asx_list *source)
+{
+    if (!asx_list_empty(source)) {
+        source->_next->_prev = target->_prev;
+        target->_prev->_next = source->_next;
+        source->_prev->_next = target;
+        target->_prev = source->_prev;
+        asx_list_init(source);
+    }
+}
+
+#define asx_list_each(node, head) \
+    for (asx_list *node = (head)->_next; node != (head); node = node->_next)
+
+/* The body may unlink `node`, and nothing else of the list. */
+#define asx_list_each_safe(node, head)                                                   \
+    for (asx_list *node = (head)->_next, *asx_next_##node = node->_next; node != (head); \
+         node = asx_next_##node, asx_next_##node = node->_next)
+
+#endif
