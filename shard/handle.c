@@ -1,0 +1,189 @@
+#include <asx/shard/base/bits.h>
+#include <asx/shard/handle.h>
+
+#include <assert.h>
+#include <stdio.h>
+
+static_assert(sizeof(asx_handle) == 16, "two registers");
+static_assert(sizeof(asx_slot) == 16, "records keep 16-byte alignment behind it");
+static_assert(offsetof(asx_slot, kind) == offsetof(asx_handle, kind), "a slot reads as a handle");
+
+enum { PAGE_DIRECTORY_FIRST = 64 };
+
+void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16_t shard,
+                           size_t record_size, asx_chunk_source *source, uint32_t count_max)
+{
+    asx_assert_ne(kind, ASX_HANDLE_NONE);
+    asx_assert(record_size >= sizeof(asx_slot) && record_size <= (1u << 20));
+    asx_assert_lt(count_max, UINT32_MAX);
+    const size_t size =
+        asx_align_up(record_size < ASX_HANDLE_RECORD_MIN ? ASX_HANDLE_RECORD_MIN : record_size, 16);
+    /* A page is just beyond the pooled chunk sizes, hence exact: pooled ones would waste up to half
+     * of themselves on the power of two of records. Untouched pages cost address space only. */
+    const uint64_t records = asx_pow2_ceil(ASX_CHUNK_BIG / size + 1);
+    *table = (asx_handle_table){
+        ._page_shift = asx_log2_floor(records),
+        .record_size = (uint32_t)size,
+        .count_max = count_max,
+        .shard = shard,
+        .kind = (uint8_t)kind,
+        ._source = source,
+    };
+}
+
+static size_t page_bytes(const asx_handle_table *table)
+{
+    return (size_t)table->record_size << table->_page_shift;
+}
+
+static bool directory_grow(asx_handle_table *table)
+{
+    const size_t old_len = table->_page_cap * sizeof(char *);
+    const uint32_t cap = table->_page_cap == 0 ? PAGE_DIRECTORY_FIRST : table->_page_cap * 2;
+    size_t got;
+    char **const pages = asx_chunk_acquire(table->_source, cap * sizeof(char *), &got);
+    if (pages == NULL) {
+        return false;
+    }
+    if (table->_page_cap > 0) {
+        memcpy(pages, table->_pages, old_len);
+        asx_chunk_release(table->_source, table->_pages, old_len);
+    }
+    table->_pages = pages;
+    table->_page_cap = cap;
+    return true;
+}
+
+static bool page_add(asx_handle_table *table)
+{
+    if (table->_page_count == table->_page_cap && !directory_grow(table)) {
+        return false;
+    }
+    size_t got;
+    char *const page = asx_chunk_acquire(table->_source, page_bytes(table), &got);
+    if (page == NULL) {
+        return false;
+    }
+    table->_pages[table->_page_count++] = page;
+    return true;
+}
+
+void *asx_handle_alloc_slow(asx_handle_table *table, asx_handle *out)
+{
+    asx_assert(table->_free == NULL);
+    if (table->touched == table->count_max) {
+        return NULL;
+    }
+    if (table->touched >> table->_page_shift == table->_page_count && !page_add(table)) {
+        return NULL;
+    }
+    asx_slot *const slot = asx_handle_at(table, table->touched);
+    *slot = (asx_slot){
+        .index = table->touched,
+        .generation = 1,
+        .shard = table->shard,
+        .kind = table->kind,
+        .live = 1,
+    };
+    table->touched++;
+    table->live++;
+    if (out) {
+        *out = asx_handle_of(slot);
+    }
+    return slot;
+}
+
+void asx_handle_retire_(asx_handle_table *table, asx_slot *slot)
+{
+    asx_assert_eq(slot->generation, UINT32_MAX);
+    asx_assert(!slot->live);
+    table->retired++;
+}
+
+asx_err asx_handle_table_why(const asx_handle_table *table)
+{
+    return table->_free == NULL && table->touched == table->count_max ? ASX_E(NO_SLOTS)
+                                                                      : ASX_E(NO_MEMORY);
+}
+
+void *asx_handle_next_live(const asx_handle_table *table, uint32_t *cursor)
+{
+    for (uint32_t at = *cursor; at < table->touched; at++) {
+        asx_slot *const slot = asx_handle_at(table, at);
+        if (slot->live) {
+            *cursor = at + 1;
+            return slot;
+        }
+    }
+    *cursor = table->touched;
+    return NULL;
+}
+
+void asx_handle_table_deinit(asx_handle_table *table)
+{
+    asx_assert_eq(table->live, 0);
+    for (uint32_t i = 0; i < table->_page_count; i++) {
+        asx_chunk_release(table->_source, table->_pages[i], page_bytes(table));
+    }
+    if (table->_page_cap > 0) {
+        asx_chunk_release(table->_source, table->_pages, table->_page_cap * sizeof(char *));
+    }
+    *table = (asx_handle_table){ .kind = table->kind };
+}
+
+const char *asx_handle_kind_name(asx_handle_kind kind)
+{
+    switch (kind) {
+    case ASX_HANDLE_NONE:
+        return "NONE";
+#define X(number, name, letter) \
+    case ASX_HANDLE_##name:     \
+        return #name;
+        ASX_HANDLE_KIND_LIST(X)
+#undef X
+    }
+    return "UNKNOWN";
+}
+
+const char *asx_handle_text(asx_handle handle, char *buf, size_t cap)
+{
+    static const char letters[] = { '-',
+#define X(number, name, letter) letter,
+                                    ASX_HANDLE_KIND_LIST(X)
+#undef X
+    };
+    asx_assert_le(ASX_HANDLE_TEXT_LEN, cap);
+    if (asx_handle_is_null(handle)) {
+        snprintf(buf, cap, "-");
+    } else {
+        asx_assert_lt(handle.kind, sizeof(letters));
+        snprintf(buf, cap, "%c%u.%u.%u", letters[handle.kind], handle.shard, handle.index,
+                 handle.generation);
+    }
+    return buf;
+}
+
+void asx_handle_encode(asx_handle handle, uint8_t wire[12])
+{
+    memcpy(wire, &handle.index, 4);
+    memcpy(wire + 4, &handle.generation, 4);
+    memcpy(wire + 8, &handle.shard, 2);
+    wire[10] = handle.kind;
+    wire[11] = 0;
+}
+
+asx_err asx_handle_decode(const uint8_t wire[12], asx_handle_kind kind, asx_handle *out)
+{
+    asx_handle handle = { .kind = wire[10] };
+    memcpy(&handle.index, wire, 4);
+    memcpy(&handle.generation, wire + 4, 4);
+    memcpy(&handle.shard, wire + 8, 2);
+    if (handle.kind != kind) {
+        return ASX_E(WRONG_KIND);
+    }
+    if (wire[11] != 0 || handle.generation == 0) {
+        return ASX_E(INVALID_ARGUMENT);
+    }
+    *out = handle;
+    return ASX_OK;
+}

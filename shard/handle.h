@@ -1,0 +1,220 @@
+/* Handles: plain values that name a record and fail safely once it is gone, and the tables of
+ * records that mint them.
+ *
+ * Model.   A handle is (kind, shard, index, generation). A table is paged: a record never moves,
+ *          begins with its asx_slot, and is reused LIFO under the next generation.
+ * Owner.   The table's shard. Handles may be copied, sent and forgotten by anyone.
+ * Bounds.  alloc, free, lookup O(1); each_live O(highest index used). A slot that reached the last
+ *          generation is retired for ever, so no handle ever names two things.
+ * Memory.  Pages come from the shard's chunk source and stay until deinit. */
+#ifndef ASX_SHARD_HANDLE_H
+#define ASX_SHARD_HANDLE_H
+
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/decls.h>
+#include <asx/shard/base/err.h>
+#include <asx/shard/chunk.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+ASX_BEGIN_DECLS
+
+#define ASX_HANDLE_KIND_LIST(X) \
+    X(1, REGION, 'R')           \
+    X(2, TASK, 'T')             \
+    X(3, OBLIGATION, 'O')       \
+    X(4, TIMER, 'I')            \
+    X(5, HEAPREF, 'H')          \
+    X(6, CHANNEL, 'C')
+
+typedef enum asx_handle_kind {
+    ASX_HANDLE_NONE = 0,
+#define X(number, name, letter) ASX_HANDLE_##name = (number),
+    ASX_HANDLE_KIND_LIST(X)
+#undef X
+} asx_handle_kind;
+
+/* All zero is the null handle, which names nothing: live generations start at 1. */
+typedef struct asx_handle {
+    uint32_t index;
+    uint32_t generation;
+    uint16_t shard;
+    uint8_t kind; /* asx_handle_kind */
+    uint8_t _zero[5];
+} asx_handle;
+
+/* The head of every record. The body behind it is the owner's; while the slot is free its first
+ * word links the free list. */
+typedef struct asx_slot {
+    uint32_t index;
+    uint32_t generation; /* of the live record, or of the next one when free */
+    uint16_t shard;
+    uint8_t kind;
+    uint8_t live;
+    uint32_t _reserved;
+} asx_slot;
+
+enum {
+    ASX_HANDLE_RECORD_MIN = 32, /* the slot and the free list's link */
+    ASX_HANDLE_TEXT_LEN = 32,   /* the longest text form and its end */
+    ASX_HANDLE_WIRE_LEN = 12,
+};
+
+typedef struct asx_handle_table {
+    asx_slot *_free; /* freed records, last freed first */
+    char **_pages;   /* directory; each page holds 1 << _page_shift records */
+    uint32_t _page_shift;
+    uint32_t record_size;
+    uint32_t touched;   /* slots ever used: [0, touched) have a valid asx_slot */
+    uint32_t count_max; /* slots it may ever have */
+    uint32_t live;
+    uint32_t retired; /* slots that used up their generations */
+    uint16_t shard;
+    uint8_t kind;
+    uint32_t _page_count, _page_cap;
+    asx_chunk_source *_source;
+} asx_handle_table;
+
+/* record_size  bytes a record, its asx_slot included; rounded up to a multiple of 16
+ * count_max    below UINT32_MAX */
+void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16_t shard,
+                           size_t record_size, asx_chunk_source *source, uint32_t count_max);
+
+/* Why the last asx_handle_alloc returned NULL. errors: NO_SLOTS, NO_MEMORY */
+ASX_NODISCARD asx_err asx_handle_table_why(const asx_handle_table *table);
+
+/* The live record with the lowest index >= *cursor, or NULL; *cursor moves behind it. Freeing and
+ * allocating between two calls is allowed; a record made below the cursor is not seen. */
+void *asx_handle_next_live(const asx_handle_table *table, uint32_t *cursor);
+
+/* In slot order. The body may free `record`. */
+#define asx_handle_each_live(type, record, table)                                \
+    for (uint32_t asx_at_##record = 0, asx_once_##record = 1; asx_once_##record; \
+         asx_once_##record = 0)                                                  \
+        for (type * record;                                                      \
+             (record = (type *)asx_handle_next_live((table), &asx_at_##record)) != NULL;)
+
+/* asserts  nothing is live */
+void asx_handle_table_deinit(asx_handle_table *table);
+
+const char *asx_handle_kind_name(asx_handle_kind kind);
+
+/* "T2.17.3": kind letter, shard, index, generation; the null handle is "-". Returns `buf`.
+ *
+ * buf      at least ASX_HANDLE_TEXT_LEN */
+const char *asx_handle_text(asx_handle handle, char *buf, size_t cap);
+
+/* The wire form: 12 bytes, little-endian, kind included. */
+void asx_handle_encode(asx_handle handle, uint8_t wire[12]);
+/* errors   WRONG_KIND when the bytes carry another kind; INVALID_ARGUMENT when they carry no
+ *          handle that could have been encoded */
+ASX_NODISCARD asx_err asx_handle_decode(const uint8_t wire[12], asx_handle_kind kind,
+                                        asx_handle *out);
+
+void *asx_handle_alloc_slow(asx_handle_table *table, asx_handle *out);
+void asx_handle_retire_(asx_handle_table *table, asx_slot *slot);
+
+ASX_END_DECLS
+
+ASX_INLINE bool asx_handle_is_null(asx_handle handle)
+{
+    return handle.kind == ASX_HANDLE_NONE;
+}
+
+ASX_INLINE bool asx_handle_eq(asx_handle a, asx_handle b)
+{
+    return a.index == b.index && a.generation == b.generation && a.shard == b.shard &&
+           a.kind == b.kind;
+}
+
+/* Total order: kind, shard, index, generation. Negative, zero or positive. */
+ASX_INLINE int asx_handle_cmp(asx_handle a, asx_handle b)
+{
+    if (a.kind != b.kind) {
+        return a.kind < b.kind ? -1 : 1;
+    }
+    if (a.shard != b.shard) {
+        return a.shard < b.shard ? -1 : 1;
+    }
+    if (a.index != b.index) {
+        return a.index < b.index ? -1 : 1;
+    }
+    return a.generation == b.generation ? 0 : a.generation < b.generation ? -1 : 1;
+}
+
+/* The handle of a live record of any table. */
+ASX_INLINE asx_handle asx_handle_of(const void *record)
+{
+    const asx_slot *const slot = (const asx_slot *)record;
+    asx_debug_assert(slot->live);
+    asx_handle handle = { slot->index, slot->generation, slot->shard, slot->kind, { 0 } };
+    return handle;
+}
+
+/* The record at `index`, live or not; index < table->touched. */
+ASX_INLINE void *asx_handle_at(const asx_handle_table *table, uint32_t index)
+{
+    const uint32_t mask = (UINT32_C(1) << table->_page_shift) - 1;
+    return table->_pages[index >> table->_page_shift] + (size_t)(index & mask) * table->record_size;
+}
+
+/* A record under a fresh handle, or NULL (asx_handle_table_why). Its asx_slot is set; the body is
+ * whatever the last user left there.
+ *
+ * out      may be NULL */
+ASX_INLINE void *asx_handle_alloc(asx_handle_table *table, asx_handle *out)
+{
+    asx_slot *const slot = table->_free;
+    if (asx_unlikely(slot == NULL)) {
+        return asx_handle_alloc_slow(table, out);
+    }
+    table->_free = *(asx_slot **)(void *)(slot + 1);
+    slot->live = 1;
+    table->live++;
+    if (out) {
+        *out = asx_handle_of(slot);
+    }
+    return slot;
+}
+
+/* Ends the record's handle for ever; the record's memory stays with the table. */
+ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
+{
+    asx_slot *const slot = (asx_slot *)record;
+    asx_assert(slot->live);
+    asx_debug_assert(slot == asx_handle_at(table, slot->index));
+    slot->live = 0;
+    table->live--;
+    if (asx_unlikely(slot->generation == UINT32_MAX)) {
+        asx_handle_retire_(table, slot);
+        return;
+    }
+    slot->generation++;
+    *(asx_slot **)(void *)(slot + 1) = table->_free;
+    table->_free = slot;
+}
+
+/* errors   WRONG_KIND, WRONG_SHARD (send a message instead), STALE; checked in this order */
+ASX_NODISCARD ASX_INLINE asx_err asx_handle_lookup(const asx_handle_table *table, asx_handle handle,
+                                                   void **record)
+{
+    if (asx_unlikely(handle.kind != table->kind)) {
+        return ASX_E(WRONG_KIND);
+    }
+    if (asx_unlikely(handle.shard != table->shard)) {
+        return ASX_E(WRONG_SHARD);
+    }
+    if (asx_unlikely(handle.index >= table->touched)) {
+        return ASX_E(STALE);
+    }
+    asx_slot *const slot = (asx_slot *)asx_handle_at(table, handle.index);
+    if (asx_unlikely(!slot->live || slot->generation != handle.generation)) {
+        return ASX_E(STALE);
+    }
+    *record = slot;
+    return ASX_OK;
+}
+
+#endif
