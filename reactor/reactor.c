@@ -1,0 +1,262 @@
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/atomic.h>
+#include <asx/shard/base/bits.h>
+
+#include "reactor_internal.h"
+#include "socket.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+asx_err asxi_reactor_init(asxi_reactor *reactor, const asx_driver_ops *ops,
+                          const asx_driver_config *config)
+{
+    reactor->driver.ops = ops;
+    asx_list_init(&reactor->local);
+    asx_list_init(&reactor->inbox.ops);
+    reactor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (reactor->wake_fd < 0) {
+        return asx_err_errno(errno);
+    }
+    reactor->blocking = config->blocking;
+    if (!reactor->blocking) {
+        const asx_err err = asx_blocking_create(NULL, &reactor->blocking);
+        if (err) {
+            close(reactor->wake_fd);
+            return err;
+        }
+        reactor->blocking_owned = true;
+    }
+    pthread_mutex_init(&reactor->inbox.lock, NULL);
+    return ASX_OK;
+}
+
+void asxi_reactor_deinit(asxi_reactor *reactor)
+{
+    asx_assert(asx_list_empty(&reactor->local));
+    if (reactor->blocking_owned) {
+        asx_blocking_destroy(reactor->blocking);
+    }
+    asx_assert(asx_list_empty(&reactor->inbox.ops));
+    pthread_mutex_destroy(&reactor->inbox.lock);
+    close(reactor->wake_fd);
+}
+
+void asxi_op_begin(asxi_reactor *reactor, asx_op *op)
+{
+    asx_assert(!(op->flags & ASX_OP_SUBMITTED));
+    asx_assert(op->done != NULL);
+    asx_debug_assert(!asx_list_linked(&op->_link));
+    op->flags = (uint8_t)((op->flags & ~(unsigned)ASX_OP_CANCELLING) | ASX_OP_SUBMITTED);
+    op->more = false;
+    op->result = 0;
+    op->err = 0;
+    reactor->stats.submitted++;
+    reactor->stats.in_flight++;
+}
+
+void asxi_op_complete(asxi_reactor *reactor, asx_op *op, asx_err err, uint32_t result, bool more)
+{
+    asx_assert(op->flags & ASX_OP_SUBMITTED);
+    op->err = err;
+    op->result = result;
+    op->more = more;
+    reactor->stats.completed++;
+    if (!more) {
+        asx_debug_assert(!asx_list_linked(&op->_link));
+        op->flags &= (uint8_t) ~(unsigned)(ASX_OP_SUBMITTED | ASX_OP_CANCELLING);
+        op->_state = ASXI_OP_IDLE;
+        reactor->stats.in_flight--;
+    }
+    op->done(op);
+}
+
+void asxi_op_lend(asxi_reactor *reactor, asx_op *op, uint32_t result)
+{
+    const bool was_local = op->_state == ASXI_OP_LOCAL;
+    const asx_err ending = op->err;
+    asxi_op_complete(reactor, op, ASX_OK, result, true);
+    /* What a LOCAL op will end with stays in it meanwhile, whoever made it LOCAL. */
+    if (was_local) {
+        op->err = ending;
+        op->result = 0;
+    } else if (op->_state != ASXI_OP_LOCAL) {
+        op->result = 0;
+    }
+}
+
+void asxi_op_defer(asxi_reactor *reactor, asx_op *op, asx_err err, uint32_t result)
+{
+    asx_assert(op->flags & ASX_OP_SUBMITTED);
+    op->err = err;
+    op->result = result;
+    op->_state = ASXI_OP_LOCAL;
+    asx_list_push_back(&reactor->local, &op->_link);
+}
+
+static void inbox_drain(asxi_reactor *reactor)
+{
+    if (asx_load_acquire(&reactor->inbox.count) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&reactor->inbox.lock);
+    asx_list_each(node, &reactor->inbox.ops) {
+        asx_container_of(node, asx_op, _link)->_state = ASXI_OP_LOCAL;
+    }
+    asx_list_splice_back(&reactor->local, &reactor->inbox.ops);
+    asx_store_relaxed(&reactor->inbox.count, 0);
+    pthread_mutex_unlock(&reactor->inbox.lock);
+}
+
+unsigned asxi_reactor_reap(asxi_reactor *reactor, unsigned limit)
+{
+    inbox_drain(reactor);
+    /* What done() defers waits for the next reap: `here` holds only what was there before. */
+    asx_list here;
+    asx_list_init(&here);
+    asx_list_splice_back(&here, &reactor->local);
+    unsigned count = 0;
+    while (count < limit) {
+        asx_list *const node = asx_list_pop_front(&here);
+        if (!node) {
+            break;
+        }
+        asx_op *const op = asx_container_of(node, asx_op, _link);
+        asxi_op_complete(reactor, op, op->err, op->result, false);
+        count++;
+    }
+    asx_list_splice_back(&here, &reactor->local);
+    asx_list_splice_back(&reactor->local, &here);
+    return count;
+}
+
+bool asxi_reactor_ready(asxi_reactor *reactor)
+{
+    return !asx_list_empty(&reactor->local) || asx_load_acquire(&reactor->inbox.count) != 0;
+}
+
+void asxi_op_block(asxi_reactor *reactor, asx_op *op)
+{
+    op->_state = ASXI_OP_BLOCKING;
+    op->err = (asx_err)(uintptr_t)reactor;
+    const asx_err err = asxi_blocking_push(reactor->blocking, op);
+    if (err) {
+        asxi_op_defer(reactor, op, err, 0);
+    }
+}
+
+void asxi_op_unblock(asxi_reactor *reactor, asx_op *op)
+{
+    if (asxi_blocking_try_take(reactor->blocking, op)) {
+        asxi_op_defer(reactor, op, asx_err_errno(ECANCELED), 0);
+    }
+}
+
+void asxi_inbox_push(asxi_reactor *reactor, asx_op *op)
+{
+    pthread_mutex_lock(&reactor->inbox.lock);
+    asx_list_push_back(&reactor->inbox.ops, &op->_link);
+    /* Published for the acquire loads in reap and ready. */
+    asx_store_release(&reactor->inbox.count, reactor->inbox.count + 1);
+    /* Rung under the lock: once the shard has seen the op it may destroy the driver, and it cannot
+     * see it before the unlock below. */
+    asxi_driver_wake(&reactor->driver);
+    pthread_mutex_unlock(&reactor->inbox.lock);
+}
+
+/* Whoever finds wake_pending set relies on a completion that the shard has not seen yet. The shard
+ * clears it before it looks at its inboxes, so what was published before the exchange is seen. */
+void asxi_driver_wake(asx_driver *driver)
+{
+    asxi_reactor *const reactor = asxi_reactor_of(driver);
+    if (asx_exchange_seq_cst(&reactor->wake_pending, 1) != 0) {
+        return;
+    }
+    const uint64_t one = 1;
+    const ssize_t written = write(reactor->wake_fd, &one, sizeof(one));
+    asx_assert(written == (ssize_t)sizeof(one));
+}
+
+void asxi_wake_seen(asxi_reactor *reactor)
+{
+    reactor->stats.wakes++;
+    asx_exchange_seq_cst(&reactor->wake_pending, 0);
+}
+
+asx_instant asxi_driver_now(asx_driver *driver)
+{
+    (void)driver; /* the epoch is the host's: one for all drivers of the process */
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (asx_instant)ts.tv_sec * ASX_NS_PER_S + (asx_instant)ts.tv_nsec;
+}
+
+void asxi_driver_entropy(asx_driver *driver, void *bytes, uint32_t len)
+{
+    (void)driver;
+    char *at = bytes;
+    while (len > 0) {
+        const ssize_t got = getrandom(at, len, 0);
+        if (got < 0) {
+            asx_assert(errno == EINTR);
+            continue;
+        }
+        at += got;
+        len -= (uint32_t)got;
+    }
+}
+
+void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats)
+{
+    *stats = asxi_reactor_of(driver)->stats;
+}
+
+asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr)
+{
+    (void)driver;
+    return asx_socket_name(fd, remote, addr);
+}
+
+asx_err asxi_rbuf_pool_init(asxi_rbuf_pool *pool, const asx_driver_config *config)
+{
+    uint32_t count = config->buf_count ? config->buf_count : ASX_DRIVER_BUF_COUNT;
+    count = count < ASX_DRIVER_BUF_COUNT_MAX ? count : ASX_DRIVER_BUF_COUNT_MAX;
+    pool->count = (uint32_t)asx_pow2_ceil(count);
+    pool->size = (uint32_t)asx_pow2_ceil(config->buf_size ? config->buf_size : ASX_DRIVER_BUF_SIZE);
+    const size_t bytes = (size_t)pool->count * pool->size;
+    void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return asx_err_errno(errno);
+    }
+    pool->bufs = calloc(pool->count, sizeof(*pool->bufs));
+    pool->free = calloc(pool->count, sizeof(*pool->free));
+    pool->memory = memory;
+    if (!pool->bufs || !pool->free) {
+        asxi_rbuf_pool_deinit(pool);
+        return asx_err_errno(ENOMEM);
+    }
+    for (uint32_t i = 0; i < pool->count; i++) {
+        pool->bufs[i] = (asx_rbuf){
+            .data = pool->memory + (size_t)i * pool->size,
+            .cap = pool->size,
+            .id = i,
+        };
+        pool->free[i] = pool->count - 1 - i;
+    }
+    pool->free_count = pool->count;
+    return ASX_OK;
+}
+
+void asxi_rbuf_pool_deinit(asxi_rbuf_pool *pool)
+{
+    if (pool->memory) {
+        munmap(pool->memory, (size_t)pool->count * pool->size);
+    }
+    free(pool->bufs);
+    free(pool->free);
+    *pool = (asxi_rbuf_pool){ 0 };
+}
