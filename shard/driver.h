@@ -137,10 +137,19 @@ struct asx_op {
             void *work_arg;
         };
     };
-    asx_list _link;     /* the driver's, while it queues the op itself */
-    asx_list _inflight; /* the kernel's: the holder's operations in flight */
+    asx_list _link;      /* the driver's, while it queues the op itself */
+    asx_list _inflight;  /* the kernel's: the holder's operations in flight */
+    asx_instant _due_ns; /* the lab's */
+    asx_op_fn *_then;    /* the kernel's: what the holder wants to hear */
+    struct asxi_wait *_waiter;
     struct asx_task *_holder;
 };
+
+/* Where a choice is made; the lab records them (index 0 is what production does). */
+typedef enum asx_choice_site {
+    ASX_CHOICE_READY = 1, /* which of the equals of one lane and priority */
+    ASX_CHOICE_RACE,      /* which of several ready branches */
+} asx_choice_site;
 
 typedef enum asx_driver_kind {
     ASX_DRIVER_URING,

@@ -1,0 +1,35 @@
+/* Every compile-time limit of the kernel, and why that number. */
+#ifndef ASX_SHARD_LIMITS_H
+#define ASX_SHARD_LIMITS_H
+
+#include <asx/shard/base/time.h>
+
+#define ASX_SHARD_COUNT_MAX 64u    /* the lab's bound; rings are N x N */
+#define ASX_TURN_DISPATCH_MAX 128u /* SCH-9: then rings, completions and timers get their share */
+#define ASX_TURN_COMPLETION_MAX                                                               \
+    1024u                         /* a full receive burst of 256 busy connections, four times \
+                                   */
+#define ASX_TURN_MESSAGE_MAX 256u /* per turn, over all inbound rings */
+#define ASX_TURN_TIMER_MAX 1024u
+#define ASX_TURN_SLICE_NS (2 * ASX_NS_PER_MS) /* a turn hands over after this, whatever is left */
+#define ASX_PARK_MAX_NS (250 * ASX_NS_PER_MS) /* SCH-13 */
+
+#define ASX_CANCEL_STREAK_MAX 16u   /* SCH-4; doubled while a region drains (SCH-7) */
+#define ASX_TIMED_STREAK_MAX 6u     /* SCH-5 */
+#define ASX_LANE_STARVATION_MAX 64u /* SCH-6 */
+#define ASX_EDF_HORIZON_NS (100 * ASX_NS_PER_MS)
+#define ASX_SLICE_CHECKPOINTS_MAX 1024u /* BUD-12 */
+
+#define ASX_FINALIZER_POLLS 100u
+#define ASX_FINALIZER_NS (5 * ASX_NS_PER_S)
+#define ASX_FINALIZER_COUNT_WARN 10000u /* FIN-7 */
+
+#define ASX_TASK_COUNT_MAX (1u << 24)
+#define ASX_REGION_COUNT_MAX (1u << 24)
+#define ASX_OBLIGATION_COUNT_MAX (1u << 24)
+
+#define ASX_STACK_DEFAULT_BYTES (64u * 1024u)
+#define ASX_RING_CAPACITY 1024u /* slots of 64 bytes per ordered pair: 64 KiB */
+#define ASX_STALL_NS (100 * ASX_NS_PER_MS)
+
+#endif

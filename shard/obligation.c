@@ -1,0 +1,209 @@
+#include <asx/shard/base/assert.h>
+#include <asx/shard/obligation.h>
+
+#include "shard_internal.h"
+
+typedef struct obligation {
+    asx_slot slot;
+    asx_list held; /* in the holder's list */
+    asx_task *holder;
+    asx_region *region;
+    asx_obligation_options options;
+    asx_instant reserved_at;
+    uint64_t reserve_seq;
+} obligation;
+
+const char *asx_obligation_kind_name(asx_obligation_kind kind)
+{
+    static const char *const names[ASX_OBLIGATION_KIND_COUNT] = {
+        "SEND_PERMIT", "ACK", "LEASE", "IO_OP", "SEMAPHORE_PERMIT", "TRANSACTION"
+    };
+    return (unsigned)kind < ASX_OBLIGATION_KIND_COUNT ? names[kind] : "?";
+}
+
+const char *asx_obligation_state_name(asx_obligation_state state)
+{
+    switch (state) {
+    case ASX_OBLIGATION_RESERVED:
+        return "RESERVED";
+    case ASX_OBLIGATION_COMMITTED:
+        return "COMMITTED";
+    case ASX_OBLIGATION_ABORTED:
+        return "ABORTED";
+    case ASX_OBLIGATION_LEAKED:
+        return "LEAKED";
+    }
+    return "?";
+}
+
+void asxi_obligation_table_init(asx_shard *shard)
+{
+    asx_handle_table_init(&shard->obligations, ASX_HANDLE_OBLIGATION, (uint16_t)shard->index,
+                          sizeof(obligation), &shard->chunks, ASX_OBLIGATION_COUNT_MAX);
+}
+
+asx_err asx_obligation_reserve(asx_cx *cx, const asx_obligation_options *options,
+                               asx_permit *permit)
+{
+    asx_task *const task = cx->_task;
+    asx_region *const region = task->cx._region;
+    asx_shard *const shard = cx->_shard;
+    if (asx_unlikely(task != shard->running)) {
+        return ASX_E(WRONG_TASK);
+    }
+    if (region->limits.obligations_max != 0 &&
+        region->obligations >= region->limits.obligations_max) {
+        return ASX_E(AT_CAPACITY);
+    }
+    obligation *const o = asx_handle_alloc(&shard->obligations, &permit->handle);
+    if (asx_unlikely(!o)) {
+        return asx_handle_table_why(&shard->obligations);
+    }
+    o->held = (asx_list){ 0 };
+    o->holder = task;
+    o->region = region;
+    o->options = *options;
+    o->reserved_at = shard->now_ns;
+    o->reserve_seq = shard->reserve_seq++;
+    asx_list_push_back(&task->obligations, &o->held);
+    region->obligations++;
+    shard->stats.obligations_reserved++;
+    return ASX_OK;
+}
+
+static void settle(asx_shard *shard, obligation *o, asx_obligation_state state)
+{
+    asx_list_unlink(&o->held);
+    asx_assert(o->region->obligations > 0);
+    o->region->obligations--;
+    shard->stats.obligations_committed += state == ASX_OBLIGATION_COMMITTED;
+    shard->stats.obligations_aborted += state == ASX_OBLIGATION_ABORTED;
+    shard->stats.obligations_leaked += state == ASX_OBLIGATION_LEAKED;
+    asx_handle_free(&shard->obligations, o);
+}
+
+static asx_err find(asx_cx *cx, asx_permit permit, obligation **found)
+{
+    void *record;
+    const asx_err err = asx_handle_lookup(&cx->_shard->obligations, permit.handle, &record);
+    if (err) {
+        return err;
+    }
+    *found = record;
+    return (*found)->holder == cx->_task ? ASX_OK : ASX_E(TOKEN_MISMATCH);
+}
+
+asx_err asx_obligation_commit(asx_cx *cx, asx_permit permit)
+{
+    obligation *o;
+    const asx_err err = find(cx, permit, &o);
+    if (!err) {
+        settle(cx->_shard, o, ASX_OBLIGATION_COMMITTED);
+    }
+    return err;
+}
+
+asx_err asx_obligation_abort(asx_cx *cx, asx_permit permit)
+{
+    obligation *o;
+    const asx_err err = find(cx, permit, &o);
+    if (!err) {
+        settle(cx->_shard, o, ASX_OBLIGATION_ABORTED);
+    }
+    return err;
+}
+
+asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle)
+{
+    obligation *o;
+    void *record;
+    asx_err err = find(cx, permit, &o);
+    if (!err) {
+        err = asx_handle_lookup(&cx->_shard->tasks, handle, &record);
+    }
+    if (err) {
+        return err;
+    }
+    asx_task *const target = record;
+    if (target->cx._region != o->region || target->state == ASX_TASK_COMPLETED ||
+        (target->flags & ASXI_TASK_ENDING)) {
+        return ASX_E(TASK_NOT_OWNED);
+    }
+    asx_list_unlink(&o->held);
+    asx_list_push_back(&target->obligations, &o->held);
+    o->holder = target;
+    return ASX_OK;
+}
+
+static asx_leak_response leak_response(const asx_shard *shard)
+{
+    if (shard->leak_threshold > 0 && shard->stats.obligations_leaked >= shard->leak_threshold) {
+        return shard->leak_escalation;
+    }
+    return shard->leak_response;
+}
+
+/* Marks, counts, then responds (OBL-11). True when the holder's outcome must become Panicked(LEAK).
+ */
+static bool leak(asx_shard *shard, obligation *o, bool panicking)
+{
+    const asx_obligation_options options = o->options;
+    const asx_task *const holder = o->holder;
+    const asx_duration held_ns = asx_time_sub(shard->now_ns, o->reserved_at);
+    settle(shard, o, ASX_OBLIGATION_LEAKED);
+    const asx_leak_response response = leak_response(shard);
+    if (options.settle) {
+        options.settle(options.object, response == ASX_LEAK_RECOVER ? ASX_OBLIGATION_ABORTED
+                                                                    : ASX_OBLIGATION_LEAKED);
+    }
+    if (response != ASX_LEAK_SILENT) {
+        asxi_diagnose(shard, "LEAK%s: %s %s reserved at %s:%d by task %s, held %" PRIu64 " ns",
+                      response == ASX_LEAK_RECOVER ? " (recovered)" : "",
+                      asx_obligation_kind_name(options.kind), options.what ? options.what : "-",
+                      options.file ? options.file : "-", options.line,
+                      holder && holder->label ? holder->label : "-", held_ns);
+    }
+    return response == ASX_LEAK_PANIC && !panicking;
+}
+
+void asxi_obligation_audit(asx_task *task, asx_outcome *outcome)
+{
+    asx_shard *const shard = task->cx._shard;
+    const bool panicked = outcome->severity == ASX_SEVERITY_PANICKED;
+    const bool excused =
+        panicked || (task->flags & ASXI_TASK_ACKED) || !(task->flags & ASXI_TASK_STARTED);
+    bool becomes_panic = false;
+    while (!asx_list_empty(&task->obligations)) {
+        obligation *const o = asx_container_of(task->obligations._next, obligation, held);
+        if (excused) {
+            const asx_obligation_options options = o->options;
+            settle(shard, o, ASX_OBLIGATION_ABORTED);
+            if (options.settle) {
+                options.settle(options.object, ASX_OBLIGATION_ABORTED);
+            }
+        } else {
+            becomes_panic |= leak(shard, o, panicked);
+        }
+    }
+    if (becomes_panic) {
+        asx_outcome_release(*outcome);
+        *outcome =
+            asx_panicked(asx_panic_info_create(ASX_PANIC_LEAK, NULL, 0, "obligation leaked"));
+    }
+}
+
+void asxi_obligation_region_audit(asx_region *region)
+{
+    asx_shard *const shard = region->shard;
+    uint32_t cursor = 0;
+    obligation *o;
+    while (region->obligations > 0 &&
+           (o = asx_handle_next_live(&shard->obligations, &cursor)) != NULL) {
+        if (o->region == region && leak(shard, o, false)) {
+            const asx_outcome panic =
+                asx_panicked(asx_panic_info_create(ASX_PANIC_LEAK, NULL, 0, "obligation leaked"));
+            asxi_region_fold(region, panic, region->spawn_seq);
+            asx_outcome_release(panic);
+        }
+    }
+}

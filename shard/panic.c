@@ -1,0 +1,172 @@
+/* Containment: how a panic, a failed assertion or a stack overflow leaves a task without leaving
+ * the process (PAN-1, PAN-2). */
+#include <asx/shard/base/assert.h>
+
+#include "shard_internal.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+__thread asx_shard *asxi_shard_self;
+
+void asxi_diagnose(asx_shard *shard, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (shard->diagnostic) {
+        shard->diagnostic(shard->diagnostic_arg, shard, text);
+    } else {
+        (void)fprintf(stderr, "asx: shard %u: %s\n", shard->index, text);
+    }
+}
+
+/* Leaves the running task's code for ever; the dispatch that started it goes on. */
+ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, const char *file,
+                                     int line, const char *message)
+{
+    asx_task *const task = shard->running;
+    asx_panic_info *const info = asx_panic_info_create(cause, file, line, message);
+    if (!(task->flags & ASXI_TASK_ENDING)) {
+        task->flags |= ASXI_TASK_ENDING;
+        task->outcome = asx_panicked(info);
+    } else if (task->outcome.severity !=
+               ASX_SEVERITY_PANICKED) { /* in a cleanup entry: first panic wins */
+        asx_outcome_release(task->outcome);
+        task->outcome = asx_panicked(info);
+    } else {
+        asx_panic_info_release(info);
+    }
+    /* What cleans up runs on the budget of a failure (PAN-2), from the cancel lane if a cancel is
+     * pending. */
+    task->budget = asx_cancel_cleanup_budget(ASX_CANCEL_FAIL_FAST);
+    if (shard->in_step) {
+        __builtin_longjmp(shard->panic_jump, 1);
+    }
+    task->flags |= ASXI_TASK_PANICKED;
+    asx_fiber_switch(&task->fiber, &shard->thread_fiber);
+    abort(); /* nobody switches back to a dead stack */
+}
+
+void asx_panic_at(const char *file, int line, const char *fmt, ...)
+{
+    char message[ASX_PANIC_MESSAGE_MAX + 1];
+    asx_shard *const shard = asxi_shard_self;
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    if (!shard || !shard->running) {
+        (void)fprintf(stderr, "asx: panic outside a task at %s:%d: %s\n", file, line, message);
+        abort();
+    }
+    panic_leave(shard, ASX_PANIC_EXPLICIT, file, line, message);
+}
+
+/* Failed assertions of user tasks are contained; the kernel's own, and those outside a task, are
+ * not. */
+static void assert_failed(const char *file, int line, const char *text)
+{
+    asx_shard *const shard = asxi_shard_self;
+    static const char *const kernel_rooms[] = { "shard/", "reactor/", "lab/", "dpdk/" };
+    if (!shard || !shard->running) {
+        return;
+    }
+    for (size_t i = 0; i < asx_array_count(kernel_rooms); i++) {
+        const char *const at = strstr(file, kernel_rooms[i]);
+        if (at && !strstr(file, "tests/") && (at == file || at[-1] == '/')) {
+            return;
+        }
+    }
+    panic_leave(shard, ASX_PANIC_ASSERT, file, line, text);
+}
+
+#define EMERGENCY_STACK_BYTES (64u * 1024u)
+static __thread char *signal_stack;    /* of the handler */
+static __thread char *emergency_stack; /* where a task whose stack is full panics */
+
+static void overflow_entry(void)
+{
+    panic_leave(asxi_shard_self, ASX_PANIC_STACK_OVERFLOW, NULL, 0, "stack overflow");
+}
+
+static bool redirect(ucontext_t *context)
+{
+    uintptr_t top = (uintptr_t)emergency_stack + EMERGENCY_STACK_BYTES;
+    top &= ~(uintptr_t)63;
+#if defined(__x86_64__)
+    context->uc_mcontext.gregs[REG_RSP] = (greg_t)(top - 8); /* as after a call */
+    context->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)overflow_entry;
+    return true;
+#elif defined(__aarch64__)
+    context->uc_mcontext.sp = top;
+    context->uc_mcontext.pc = (uintptr_t)overflow_entry;
+    return true;
+#else
+    (void)context;
+    (void)top;
+    return false;
+#endif
+}
+
+static struct sigaction previous_segv;
+
+static void segv_handler(int signo, siginfo_t *info, void *context)
+{
+    asx_shard *const shard = asxi_shard_self;
+    asx_stack *stack;
+    if (shard && shard->running && !shard->in_step &&
+        asx_stack_guard_hit(&shard->stacks, info->si_addr, &stack) && redirect(context)) {
+        return;
+    }
+    static const char text[] = "asx: fatal memory fault outside a fiber's guard\n";
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    /* Let whoever was here before (a sanitizer, the default's core dump) have it. */
+    (void)sigaction(signo, &previous_segv, NULL);
+}
+
+void asxi_panic_install(void)
+{
+    static int installed;
+    if (__atomic_exchange_n(&installed, 1, __ATOMIC_ACQ_REL)) {
+        return;
+    }
+    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    action.sa_sigaction = segv_handler;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGSEGV, &action, &previous_segv);
+    asx_assert_hook_set(assert_failed);
+}
+
+void asxi_panic_thread_enter(asx_shard *shard)
+{
+    asxi_shard_self = shard;
+    if (!signal_stack) {
+        signal_stack = malloc(EMERGENCY_STACK_BYTES);
+        emergency_stack = malloc(EMERGENCY_STACK_BYTES);
+        asx_assert(signal_stack && emergency_stack);
+        const stack_t stack = { .ss_sp = signal_stack, .ss_size = EMERGENCY_STACK_BYTES };
+        (void)sigaltstack(&stack, NULL);
+    }
+}
+
+void asxi_panic_thread_leave(asx_shard *shard)
+{
+    if (asxi_shard_self == shard) {
+        asxi_shard_self = NULL;
+        const stack_t off = { .ss_flags = SS_DISABLE };
+        (void)sigaltstack(&off, NULL);
+        free(signal_stack);
+        free(emergency_stack);
+        signal_stack = NULL;
+        emergency_stack = NULL;
+    }
+}

@@ -1,0 +1,83 @@
+/* The region record. Everything belongs to the home shard's thread. */
+#ifndef ASX_SHARD_REGION_INTERNAL_H
+#define ASX_SHARD_REGION_INTERNAL_H
+
+#include <asx/shard/base/list.h>
+#include <asx/shard/handle.h>
+#include <asx/shard/heap.h>
+#include <asx/shard/region.h>
+
+typedef struct asxi_finalizer {
+    struct asxi_finalizer *below;
+    asx_finalizer_fn *fn;
+    void *arg;
+} asxi_finalizer;
+
+/* The far half of a limb: whom to tell (XSH-1). */
+typedef struct asxi_limb_home {
+    uint32_t shard;   /* the parent's */
+    asx_handle proxy; /* the parent's record of this limb */
+} asxi_limb_home;
+
+struct asx_region {
+    asx_slot slot;
+    uint8_t state; /* asx_region_state */
+    uint8_t policy;
+    uint8_t overrun; /* never INHERIT */
+    bool sealed;     /* mode JOIN was asked; members only */
+    bool cancelled;  /* mode CANCEL was asked */
+    bool is_scope;   /* its outcome goes to the opener and is not folded into the parent */
+    bool is_limb;
+    bool counted_draining;
+    bool raised_fail_fast; /* the cancellation is this region's own policy's */
+    bool warned_finalizers;
+    bool fenced;
+    uint32_t caps;
+    uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
+    uint32_t live_children;
+    uint32_t credits; /* spawns accepted whose task is not visible yet */
+    uint32_t obligations;
+    uint32_t ops; /* operations in flight of its tasks */
+    uint32_t finalizer_count;
+    asx_shard *shard;
+    asx_region *parent;
+    struct asx_scope *scope; /* scopes: told before the record goes */
+    asx_task *owner;         /* scopes: the task in whose block it is; woken when the scope fails */
+    asx_list advance;        /* in shard->advancing while a walk postpones it */
+    asx_list sibling;        /* in parent->children */
+    asx_list children;       /* by handle order of creation */
+    asx_list tasks;          /* records, also of completed joinable tasks */
+    asx_list waiters;
+    asxi_finalizer *finalizers; /* innermost first */
+    asx_task *finalizer_task;
+    const asx_reason *reason; /* a reference */
+    asx_budget budget;
+    asx_region_limits limits;
+    asx_outcome outcome;  /* ⊔ so far, a reference on its payload */
+    uint64_t outcome_seq; /* spawn_seq of what decided it */
+    asx_outcome first_failure;
+    uint64_t spawn_seq; /* next */
+    uint64_t child_seq;
+    uint64_t entropy;
+    const char *label;
+    asx_instant opened_at;
+    asxi_limb_home home;
+    struct asxi_limb *limbs; /* children on other shards (limb.c) */
+    asx_heap heap;
+};
+
+/* region.c */
+asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_region_options *options,
+                           uint32_t caps, asx_region **region);
+/* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */
+asx_err asxi_region_admit(asx_region *region, const asx_region *spawner);
+/* scope.c: the region's record is about to go. */
+void asxi_scope_region_closing(struct asx_scope *scope);
+void asxi_region_advance(asx_region *region);
+void asxi_region_task_done(asx_region *region, asx_task *task);
+void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
+void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handle origin);
+bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
+void asxi_region_finalizer_done(asx_region *region, asx_task *task);
+
+#endif

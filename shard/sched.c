@@ -1,0 +1,258 @@
+/* Which task next: three lanes, bounded streaks, FIFO among equals (SCH-1..7).
+ *
+ * A task is in at most one lane, once: `lane` says which, and a promotion moves it, so an enqueue
+ * is dispatched at most once without tombstones. Order never depends on addresses: run_seq counts
+ * enqueues. */
+#include <asx/shard/base/assert.h>
+
+#include "shard_internal.h"
+
+#include <string.h>
+
+static void lane_push(asxi_lane_queue *queue, asx_task *task)
+{
+    const unsigned p = task->budget.priority;
+    asx_list_push_back(&queue->fifo[p], &task->run);
+    queue->occupied[p / 64] |= UINT64_C(1) << (p % 64);
+    queue->count++;
+}
+
+/* The bucket is found by the list itself: the task's priority may have been tightened while queued.
+ */
+static void lane_unlink(asxi_lane_queue *queue, asx_task *task)
+{
+    asx_list *const next = task->run._next;
+    asx_list_unlink(&task->run);
+    queue->count--;
+    if (asx_list_empty(next)) {
+        const size_t p = (size_t)(next - queue->fifo);
+        asx_debug_assert(p < ASXI_PRIORITY_COUNT);
+        queue->occupied[p / 64] &= ~(UINT64_C(1) << (p % 64));
+    }
+}
+
+static unsigned lane_highest(const asxi_lane_queue *queue)
+{
+    for (unsigned word = ASXI_PRIORITY_COUNT / 64; word-- > 0;) {
+        if (queue->occupied[word]) {
+            return word * 64 + 63 - (unsigned)__builtin_clzll(queue->occupied[word]);
+        }
+    }
+    asx_unreachable();
+}
+
+static bool lane_has_below(const asxi_lane_queue *queue, unsigned p)
+{
+    uint64_t below = queue->occupied[p / 64] & ((UINT64_C(1) << (p % 64)) - 1);
+    for (unsigned word = 0; word < p / 64; word++) {
+        below |= queue->occupied[word];
+    }
+    return below != 0;
+}
+
+static asx_task *task_of_run(asx_list *node)
+{
+    return asx_container_of(node, asx_task, run);
+}
+
+static asx_task *lane_oldest(const asxi_lane_queue *queue)
+{
+    asx_task *oldest = NULL;
+    for (unsigned p = 0; p < ASXI_PRIORITY_COUNT; p++) {
+        asx_list *const first = asx_list_first(&queue->fifo[p]);
+        if (first && (!oldest || task_of_run(first)->run_seq < oldest->run_seq)) {
+            oldest = task_of_run(first);
+        }
+    }
+    return oldest;
+}
+
+/* Among the equals of one priority the driver chooses; live, the first (SCH-11). */
+static asx_task *lane_choose(asx_shard *shard, asx_list *fifo)
+{
+    asx_list *node = fifo->_next;
+    if (asx_unlikely(shard->driver->ops->choose != NULL) && node->_next != fifo) {
+        uint32_t n = 0;
+        asx_list_each(each, fifo) {
+            n++;
+        }
+        uint32_t k = shard->driver->ops->choose(shard->driver, ASX_CHOICE_READY, n, shard->index);
+        while (k-- > 0) {
+            node = node->_next;
+        }
+    }
+    return task_of_run(node);
+}
+
+static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
+{
+    const unsigned p = lane_highest(queue);
+    asx_task *task;
+    if (asx_unlikely(lane_has_below(queue, p)) && ++queue->starved_run > ASX_LANE_STARVATION_MAX) {
+        task = lane_oldest(queue);
+        queue->starved_run = 0;
+    } else {
+        task = lane_choose(shard, &queue->fifo[p]);
+    }
+    lane_unlink(queue, task);
+    return task;
+}
+
+/* TIMED: a binary heap with back indices. */
+static bool timed_before(const asx_task *a, const asx_task *b)
+{
+    if (a->budget.deadline_ns != b->budget.deadline_ns) {
+        return a->budget.deadline_ns < b->budget.deadline_ns;
+    }
+    if (a->budget.priority != b->budget.priority) {
+        return a->budget.priority > b->budget.priority;
+    }
+    return a->run_seq < b->run_seq;
+}
+
+static void timed_place(asxi_sched *sched, uint32_t at, asx_task *task)
+{
+    sched->timed[at] = task;
+    task->timed_index = at;
+}
+
+static void timed_sift_up(asxi_sched *sched, uint32_t at, asx_task *task)
+{
+    while (at > 0 && timed_before(task, sched->timed[(at - 1) / 2])) {
+        timed_place(sched, at, sched->timed[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    timed_place(sched, at, task);
+}
+
+static void timed_sift_down(asxi_sched *sched, uint32_t at, asx_task *task)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= sched->timed_count) {
+            break;
+        }
+        if (child + 1 < sched->timed_count &&
+            timed_before(sched->timed[child + 1], sched->timed[child])) {
+            child++;
+        }
+        if (!timed_before(sched->timed[child], task)) {
+            break;
+        }
+        timed_place(sched, at, sched->timed[child]);
+        at = child;
+    }
+    timed_place(sched, at, task);
+}
+
+static bool timed_grow(asx_shard *shard)
+{
+    asxi_sched *const sched = &shard->sched;
+    size_t got = 0;
+    const size_t want =
+        (sched->timed_cap ? 2 * (size_t)sched->timed_cap : 512) * sizeof(asx_task *);
+    asx_task **const grown = asx_chunk_acquire(&shard->chunks, want, &got);
+    if (!grown) {
+        return false;
+    }
+    if (sched->timed) {
+        memcpy(grown, sched->timed, sched->timed_count * sizeof(asx_task *));
+        asx_chunk_release(&shard->chunks, sched->timed, sched->timed_cap * sizeof(asx_task *));
+    }
+    sched->timed = grown;
+    sched->timed_cap = (uint32_t)(got / sizeof(asx_task *));
+    return true;
+}
+
+static void timed_remove(asxi_sched *sched, asx_task *task)
+{
+    const uint32_t at = task->timed_index;
+    asx_assert(at < sched->timed_count && sched->timed[at] == task);
+    asx_task *const last = sched->timed[--sched->timed_count];
+    if (last != task) {
+        timed_sift_up(sched, at, last);
+        timed_sift_down(sched, last->timed_index, last);
+    }
+}
+
+static asxi_lane lane_of(const asx_shard *shard, const asx_task *task)
+{
+    if (asx_unlikely(asxi_task_is_cancelling(task)) ||
+        asx_unlikely((task->flags & ASXI_TASK_FINALIZER) && task->cx._region->reason)) {
+        return ASXI_LANE_CANCEL;
+    }
+    if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
+        task->budget.deadline_ns <= asx_time_add(shard->now_ns, shard->edf_horizon_ns)) {
+        return ASXI_LANE_TIMED;
+    }
+    return ASXI_LANE_READY;
+}
+
+void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
+{
+    asxi_sched *const sched = &shard->sched;
+    asx_debug_assert(task->lane == ASXI_LANE_NONE);
+    asxi_lane lane = lane_of(shard, task);
+    task->run_seq = sched->next_seq++;
+    if (lane == ASXI_LANE_TIMED && sched->timed_count == sched->timed_cap && !timed_grow(shard)) {
+        lane = ASXI_LANE_READY; /* without memory it is late at worst, never lost */
+    }
+    task->lane = (uint8_t)lane;
+    if (lane == ASXI_LANE_READY) {
+        lane_push(&sched->ready, task);
+    } else if (lane == ASXI_LANE_CANCEL) {
+        lane_push(&sched->cancel, task);
+    } else {
+        timed_sift_up(sched, sched->timed_count++, task);
+    }
+}
+
+void asxi_sched_remove(asx_shard *shard, asx_task *task)
+{
+    asxi_sched *const sched = &shard->sched;
+    switch ((asxi_lane)task->lane) {
+    case ASXI_LANE_NONE:
+        return;
+    case ASXI_LANE_CANCEL:
+        lane_unlink(&sched->cancel, task);
+        break;
+    case ASXI_LANE_TIMED:
+        timed_remove(sched, task);
+        break;
+    case ASXI_LANE_READY:
+        lane_unlink(&sched->ready, task);
+        break;
+    }
+    task->lane = ASXI_LANE_NONE;
+}
+
+asx_task *asxi_sched_pick(asx_shard *shard)
+{
+    asxi_sched *const sched = &shard->sched;
+    const bool others = sched->ready.count > 0 || sched->timed_count > 0;
+    asx_task *task;
+    if (asx_unlikely(sched->cancel.count > 0)) {
+        const uint32_t limit = sched->streak_max << (shard->draining > 0);
+        if (!others || sched->cancel_streak < limit) {
+            sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
+            task = lane_pop(shard, &sched->cancel);
+            task->lane = ASXI_LANE_NONE;
+            return task;
+        }
+    }
+    if (!others) {
+        return NULL;
+    }
+    sched->cancel_streak = 0;
+    if (asx_unlikely(sched->timed_count > 0) &&
+        (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX)) {
+        sched->timed_streak = sched->ready.count > 0 ? sched->timed_streak + 1 : 1;
+        task = sched->timed[0];
+        timed_remove(sched, task);
+    } else {
+        sched->timed_streak = 0;
+        task = lane_pop(shard, &sched->ready);
+    }
+    task->lane = ASXI_LANE_NONE;
+    return task;
+}

@@ -1,0 +1,319 @@
+/* The turn of the loop, and nothing else but what makes and unmakes a shard. */
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/bits.h>
+#include <asx/shard/shard.h>
+
+#include "shard_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void lane_init(asxi_lane_queue *queue)
+{
+    for (unsigned p = 0; p < ASXI_PRIORITY_COUNT; p++) {
+        asx_list_init(&queue->fifo[p]);
+    }
+}
+
+static void root_closed(asx_region_waiter *waiter, asx_outcome value)
+{
+    asx_shard *const shard = asx_container_of(waiter, asx_shard, root_waiter);
+    shard->root = NULL;
+    shard->root_closed = true;
+    shard->root_value = asx_outcome_retain(value);
+}
+
+static asx_err root_open(asx_shard *shard, uint64_t seed)
+{
+    const asx_region_options options = { .policy = ASX_COLLECT_ALL, .label = "root" };
+    const asx_err err = asxi_region_create(shard, NULL, &options, ASX_CAP_ALL, &shard->root);
+    if (err) {
+        return err;
+    }
+    if (seed == 0) {
+        shard->driver->ops->entropy(shard->driver, &seed, sizeof(seed));
+    }
+    shard->root->entropy = seed + shard->index;
+    shard->root_waiter.fn = root_closed;
+    asx_region_on_closed(shard->root, &shard->root_waiter);
+    return ASX_OK;
+}
+
+asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
+{
+    asx_shard *const shard =
+        aligned_alloc(ASX_CACHE_PAIR, asx_align_up(sizeof(*shard), ASX_CACHE_PAIR));
+    if (!shard) {
+        config->driver->ops->destroy(config->driver);
+        return ASX_E(NO_MEMORY);
+    }
+    memset(shard, 0, sizeof(*shard));
+    shard->driver = config->driver;
+    shard->mesh = config->mesh;
+    shard->index = config->index;
+    shard->leak_response = config->leak_response;
+    shard->leak_threshold = config->leak_threshold;
+    shard->leak_escalation = config->leak_escalation;
+    shard->edf_horizon_ns = config->edf_horizon_ns ? config->edf_horizon_ns : ASX_EDF_HORIZON_NS;
+    shard->diagnostic = config->diagnostic;
+    shard->diagnostic_arg = config->diagnostic_arg;
+    shard->sched.streak_max = config->cancel_streak ? config->cancel_streak : ASX_CANCEL_STREAK_MAX;
+    lane_init(&shard->sched.ready);
+    lane_init(&shard->sched.cancel);
+    asx_list_init(&shard->late_expiries);
+    asx_list_init(&shard->turn_ends);
+    asx_list_init(&shard->advancing);
+    const asx_chunk_config chunk_config = { .bytes_max = config->heap_bytes_max, .numa_node = -1 };
+    asx_chunk_source_init(&shard->chunks, &chunk_config);
+    const asx_stack_config stack_config = { .count_max = config->stack_pool_max };
+    asx_stack_pool_init(&shard->stacks, &stack_config);
+    asx_handle_table_init(&shard->tasks, ASX_HANDLE_TASK, (uint16_t)shard->index, sizeof(asx_task),
+                          &shard->chunks, ASX_TASK_COUNT_MAX);
+    asx_handle_table_init(&shard->regions, ASX_HANDLE_REGION, (uint16_t)shard->index,
+                          sizeof(asx_region), &shard->chunks, ASX_REGION_COUNT_MAX);
+    asxi_obligation_table_init(shard);
+    shard->now_ns = shard->driver->ops->now(shard->driver);
+    asx_timer_wheel_init(&shard->wheel, shard->now_ns);
+    asxi_panic_install();
+    asxi_panic_thread_enter(shard);
+    asx_fiber_init_thread(&shard->thread_fiber);
+    const asx_err err = root_open(shard, config->seed);
+    if (err) {
+        shard->root_closed = true;
+        asx_shard_destroy(shard);
+        return err;
+    }
+    *out = shard;
+    return ASX_OK;
+}
+
+/* Runs tasks until the lanes are empty or the turn's share is used up. A panic of a poll step lands
+ * here, with the step's frame gone and the dispatch it cut short still to be finished. */
+static void dispatch_some(asx_shard *shard)
+{
+    volatile unsigned count = 0;
+    if (__builtin_setjmp(shard->panic_jump)) {
+        shard->in_step = false;
+        asxi_task_step_panicked(shard, shard->running);
+        shard->running = NULL;
+    }
+    while (count < ASX_TURN_DISPATCH_MAX) {
+        asx_task *const task = asxi_sched_pick(shard);
+        if (!task) {
+            break;
+        }
+        asxi_task_dispatch(shard, task);
+        count = count + 1;
+    }
+}
+
+/* Deadlines at this very instant, now that what was ready at it has run (TMR-3a). */
+static void expire_late(asx_shard *shard)
+{
+    asx_list *node;
+    while ((node = asx_list_pop_front(&shard->late_expiries)) != NULL) {
+        asx_task *const task = asx_container_of(node, asx_task, late_link);
+        task->timed_out = true;
+        asx_task_notify(task);
+    }
+}
+
+static bool runnable(const asx_shard *shard)
+{
+    return shard->sched.ready.count + shard->sched.cancel.count + shard->sched.timed_count > 0;
+}
+
+static void clock_read(asx_shard *shard)
+{
+    const asx_instant now_ns = shard->driver->ops->now(shard->driver);
+    if (now_ns > shard->now_ns) {
+        shard->now_ns = now_ns;
+    }
+}
+
+bool asx_shard_turn(asx_shard *shard)
+{
+    asx_assert(!shard->in_turn && !shard->running);
+    shard->in_turn = true;
+    asxi_shard_self = shard; /* in the lab, shards take turns on one thread */
+    clock_read(shard);
+    if (shard->mesh) {
+        shard->stats.messages_received += asxi_mesh_drain(shard, ASX_TURN_MESSAGE_MAX);
+    }
+    (void)shard->driver->ops->reap(shard->driver, ASX_TURN_COMPLETION_MAX);
+    (void)asx_timer_wheel_advance(&shard->wheel, shard->now_ns, ASX_TURN_TIMER_MAX);
+    dispatch_some(shard);
+    if (asx_unlikely(!asx_list_empty(&shard->late_expiries)) && !runnable(shard)) {
+        expire_late(shard);
+    }
+    for (asx_list *node; (node = asx_list_pop_front(&shard->turn_ends)) != NULL;) {
+        asx_turn_end *const hook = asx_container_of(node, asx_turn_end, _link);
+        hook->fn(hook);
+    }
+    if (shard->mesh) {
+        asxi_mesh_publish(shard);
+    }
+    shard->stats.turns++;
+    shard->in_turn = false;
+    return runnable(shard) || !asx_list_empty(&shard->late_expiries);
+}
+
+void asx_shard_park(asx_shard *shard)
+{
+    asx_instant until = 0;
+    if (!runnable(shard) && asx_list_empty(&shard->late_expiries)) {
+        until = asx_timer_wheel_next(&shard->wheel);
+    }
+    if (!shard->mesh || until <= shard->now_ns) {
+        shard->driver->ops->park(shard->driver, until);
+        return;
+    }
+    /* Pairs with asx_mesh_wake_needed: a message that arrives after the flag rings the doorbell. */
+    asx_mesh_sleep_begin(shard->mesh, shard->index);
+    if (!asx_mesh_inbox_empty(shard->mesh, shard->index)) {
+        until = 0;
+    }
+    shard->driver->ops->park(shard->driver, until);
+    asx_mesh_sleep_end(shard->mesh, shard->index);
+}
+
+typedef struct main_task {
+    asx_task_fn *fn;
+    void *arg;
+    asx_outcome outcome;
+} main_task;
+
+static asx_outcome main_body(asx_cx *cx, void *arg)
+{
+    main_task *const self = arg;
+    const asx_outcome outcome = self->fn(cx, self->arg);
+    self->outcome = asx_outcome_retain(outcome);
+    if (cx->_shard->root) {
+        asx_region_close_begin(cx->_shard->root, ASX_CLOSE_JOIN, NULL);
+        if (!asx_is_ok(outcome)) {
+            asx_region_cancel(cx->_shard->root, ASX_CANCEL_FAIL_FAST, "main task failed");
+        }
+    }
+    return outcome;
+}
+
+void asx_shard_serve(asx_shard *shard)
+{
+    while (!shard->root_closed) {
+        (void)asx_shard_turn(shard);
+        if (!shard->root_closed) {
+            asx_shard_park(shard);
+        }
+    }
+}
+
+asx_err asx_shard_start(asx_shard *shard, asx_task_fn *fn, void *arg, size_t arg_size)
+{
+    asx_task *task = NULL;
+    const asx_spawn_options options = { .label = "main", .detached_result = true };
+    const asx_err err = asxi_task_create(NULL, shard->root, &options, 0, &task);
+    if (err) {
+        return err;
+    }
+    task->fn = fn;
+    task->arg = arg;
+    if (arg_size > 0) {
+        task->arg = asx_heap_alloc(&shard->root->heap, arg_size);
+        asx_assert(task->arg != NULL);
+        memcpy(task->arg, arg, arg_size);
+        task->arg_size = (uint32_t)arg_size;
+    }
+    asxi_task_start(task);
+    return ASX_OK;
+}
+
+asx_outcome asx_shard_run(asx_shard *shard, asx_task_fn *fn, void *arg)
+{
+    main_task self = { .fn = fn, .arg = arg };
+    self.outcome = asx_ok(0);
+    const asx_err err = asx_shard_start(shard, main_body, &self, 0);
+    if (err) {
+        return asx_fail(err);
+    }
+    asx_shard_serve(shard);
+    if (self.outcome.severity == ASX_SEVERITY_OK &&
+        shard->root_value.severity == ASX_SEVERITY_PANICKED) {
+        return shard->root_value; /* the main task itself may have panicked: it left no outcome */
+    }
+    asx_outcome_release(shard->root_value);
+    shard->root_value = self.outcome;
+    return self.outcome;
+}
+
+asx_region *asx_shard_root(asx_shard *shard)
+{
+    return shard->root;
+}
+
+asx_shard *asx_shard_of(const asx_cx *cx)
+{
+    return cx->_shard;
+}
+
+asx_driver *asx_shard_driver(const asx_shard *shard)
+{
+    return shard->driver;
+}
+
+uint32_t asx_shard_index(const asx_shard *shard)
+{
+    return shard->index;
+}
+
+asx_instant asx_shard_now(const asx_shard *shard)
+{
+    return shard->now_ns;
+}
+
+void asx_shard_turn_end_link(asx_shard *shard, asx_turn_end *hook)
+{
+    if (!asx_list_linked(&hook->_link)) {
+        asx_list_push_back(&shard->turn_ends, &hook->_link);
+    }
+}
+
+void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats)
+{
+    asx_stack_stats stacks;
+    asx_stack_stats_read(&shard->stacks, &stacks);
+    *stats = shard->stats;
+    stats->tasks_live = shard->tasks.live;
+    stats->regions_live = shard->regions.live;
+    stats->obligations_pending = shard->obligations.live;
+    stats->ops_in_flight = shard->op_in_flight;
+    stats->timers_armed = asx_timer_wheel_count(&shard->wheel);
+    stats->ready_queued = shard->sched.ready.count;
+    stats->cancel_queued = shard->sched.cancel.count;
+    stats->timed_queued = shard->sched.timed_count;
+    stats->heap_bytes_live = shard->chunks.bytes_live;
+    stats->chunk_bytes_held = shard->chunks.bytes_held;
+    stats->global_allocs = shard->chunks.global_alloc_count;
+    stats->stacks_live = stacks.live;
+    stats->stacks_pooled = stacks.pooled;
+}
+
+void asx_shard_destroy(asx_shard *shard)
+{
+    asx_assert(shard->root_closed);
+    asx_assert(shard->tasks.live == 0 && shard->regions.live == 0 && shard->obligations.live == 0);
+    asx_assert_eq(shard->op_in_flight, 0);
+    asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
+    asx_outcome_release(shard->root_value);
+    if (shard->sched.timed) {
+        asx_chunk_release(&shard->chunks, shard->sched.timed,
+                          shard->sched.timed_cap * sizeof(asx_task *));
+    }
+    asx_handle_table_deinit(&shard->obligations);
+    asx_handle_table_deinit(&shard->regions);
+    asx_handle_table_deinit(&shard->tasks);
+    asx_stack_pool_deinit(&shard->stacks);
+    asx_chunk_source_deinit(&shard->chunks);
+    shard->driver->ops->destroy(shard->driver);
+    asxi_panic_thread_leave(shard);
+    free(shard);
+}

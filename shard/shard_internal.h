@@ -1,0 +1,104 @@
+/* The shard record, and the drawers of the kernel's files. */
+#ifndef ASX_SHARD_SHARD_INTERNAL_H
+#define ASX_SHARD_SHARD_INTERNAL_H
+
+#include <asx/shard/base/list.h>
+#include <asx/shard/chunk.h>
+#include <asx/shard/limits.h>
+#include <asx/shard/shard.h>
+#include <asx/shard/stack.h>
+
+#include "region_internal.h"
+#include "task_internal.h"
+
+#define ASXI_PRIORITY_COUNT 256u
+
+/* A FIFO a priority, and the bitmap of those that hold something. */
+typedef struct asxi_lane_queue {
+    uint64_t occupied[ASXI_PRIORITY_COUNT / 64];
+    uint32_t count;
+    uint32_t starved_run; /* consecutive picks from above a waiting lower priority (SCH-6) */
+    asx_list fifo[ASXI_PRIORITY_COUNT];
+} asxi_lane_queue;
+
+typedef struct asxi_sched {
+    asxi_lane_queue ready;
+    asxi_lane_queue cancel;
+    asx_task **timed; /* binary heap by (deadline, priority desc, run_seq) */
+    uint32_t timed_count, timed_cap;
+    uint64_t next_seq;
+    uint32_t cancel_streak, timed_streak;
+    uint32_t streak_max;
+} asxi_sched;
+
+struct asx_shard {
+    /* Every turn */
+    asx_driver *driver;
+    asx_instant now_ns;
+    asx_task *running; /* the task whose code is on the processor */
+    asx_fiber thread_fiber;
+    asxi_sched sched;
+    asx_timer_wheel wheel;
+    asx_list late_expiries; /* tasks whose deadline is exactly now (TMR-3a) */
+    asx_list turn_ends;
+    asx_list advancing; /* regions to be advanced once a cancel walk is over */
+    asx_mesh *mesh;
+    uint32_t index;
+    uint32_t draining; /* regions past OPEN under a reason (SCH-7) */
+    bool in_turn;
+    bool walking; /* a cancel walk's regions are being advanced: nested walks only queue theirs */
+
+    asx_chunk_source chunks;
+    asx_stack_pool stacks;
+    asx_handle_table tasks;
+    asx_handle_table regions;
+    asx_handle_table obligations;
+    uint64_t reserve_seq;
+
+    asx_region *root;
+    asx_region_waiter root_waiter;
+    asx_outcome root_value;
+    bool root_closed;
+
+    void *panic_jump[5]; /* __builtin_setjmp buffer of the dispatch loop: where a poll step's panic
+                            lands */
+    bool in_step;        /* a poll step runs on the thread's stack */
+    asx_fiber handoff_dead; /* passed from a dispatch to the finisher it starts */
+    bool has_handoff;
+
+    asx_leak_response leak_response, leak_escalation;
+    uint32_t leak_threshold;
+    asx_duration edf_horizon_ns;
+    asx_diagnostic_fn *diagnostic;
+    void *diagnostic_arg;
+    struct asxi_limbs *limbs;
+    asx_shard_stats stats;
+    uint64_t op_in_flight;
+};
+
+/* The shard of this thread: for assertion and fault handlers, which get no context. */
+extern __thread asx_shard *asxi_shard_self;
+
+void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
+
+/* panic.c */
+void asxi_panic_install(void);
+void asxi_panic_thread_enter(asx_shard *shard);
+void asxi_panic_thread_leave(asx_shard *shard);
+
+/* obligation.c */
+void asxi_obligation_audit(asx_task *task, asx_outcome *outcome);
+void asxi_obligation_region_audit(asx_region *region);
+void asxi_obligation_table_init(asx_shard *shard);
+
+/* op.c */
+void asxi_op_cancel_all(asx_task *task);
+
+/* limb.c */
+void asxi_limb_cancel_all(asx_region *region);
+void asxi_limb_close_all(asx_region *region, asx_close_mode mode);
+void asxi_limb_home_closed(asx_region *region, asx_outcome value);
+unsigned asxi_mesh_drain(asx_shard *shard, unsigned limit);
+void asxi_mesh_publish(asx_shard *shard);
+
+#endif

@@ -1,0 +1,831 @@
+/* The task automaton (TSK-1..9): from spawn to the last waiter told.
+ *
+ *   CREATED ──dispatch──> RUNNING ──body returned──────────────────────────────> COMPLETED
+ *      │ request             │ request                                              ^
+ *      └──────────> CANCEL_REQUESTED ──acknowledge──> CANCELLING ──body──> FINALIZING ──┘
+ *
+ *   CREATED           no stack, no user code has run; region counts it; queued once
+ *   RUNNING           fiber: stack and fiber valid; poll task: frame valid. reason is NULL
+ *   CANCEL_REQUESTED  reason set; cleanup_* hold what acknowledgement will install
+ *   CANCELLING        budget is the cleanup budget; every unmasked observation answers CANCELLED
+ *   FINALIZING        body has returned; the kernel runs cleanup entries, masked
+ *   COMPLETED         outcome valid, not counted by its region, no stack, no operation, no
+ * obligation
+ *
+ * ENDING is a flag beside the state: the body is over (returned or panicked) and what TSK-9 lists
+ * is being done. end_body() sets it; complete() is the only way into COMPLETED and runs on the
+ * thread's stack. */
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/prng.h>
+
+#include "shard_internal.h"
+
+#include <string.h>
+
+const char *asx_task_state_name(asx_task_state state)
+{
+    static const char *const names[] = {
+        [ASX_TASK_CREATED] = "CREATED",
+        [ASX_TASK_RUNNING] = "RUNNING",
+        [ASX_TASK_CANCEL_REQUESTED] = "CANCEL_REQUESTED",
+        [ASX_TASK_CANCELLING] = "CANCELLING",
+        [ASX_TASK_FINALIZING] = "FINALIZING",
+        [ASX_TASK_COMPLETED] = "COMPLETED",
+    };
+    return (unsigned)state < asx_array_count(names) ? names[state] : "?";
+}
+
+asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
+{
+    if (asx_unlikely(outcome.severity >= ASX_SEVERITY_CANCELLED) ||
+        asx_unlikely(task->lent.severity >= ASX_SEVERITY_CANCELLED)) {
+        (void)asx_outcome_retain(outcome);
+        asx_outcome_release(task->lent);
+        task->lent = outcome;
+    }
+    return outcome;
+}
+
+asx_task *asx_task_of(const asx_cx *cx)
+{
+    return cx->_task;
+}
+
+void asx_task_notify(asx_task *task)
+{
+    if (task->state == ASX_TASK_COMPLETED) {
+        return;
+    }
+    if (task->wake == ASXI_WAKE_IDLE) {
+        task->wake = ASXI_WAKE_QUEUED;
+        asxi_sched_enqueue(task->cx._shard, task);
+    } else if (task->wake == ASXI_WAKE_POLLING) {
+        task->wake = ASXI_WAKE_POLLING_NOTIFIED;
+    }
+}
+
+void asx_task_waits_for(asx_cx *cx, const char *what)
+{
+    if (cx->_task->waits_for != what) {
+        cx->_task->waits_for = what;
+        cx->_task->waits_since = cx->_shard->now_ns;
+    }
+}
+
+void asx_task_wake_at(asx_cx *cx, asx_instant at_ns)
+{
+    asx_task *const task = cx->_task;
+    asx_assert(task->flags & ASXI_TASK_POLL);
+    if (at_ns > task->budget.deadline_ns) {
+        at_ns = asx_time_add(task->budget.deadline_ns, 1);
+    }
+    task->wake_at = at_ns;
+    if (at_ns != ASX_TIME_NEVER && (!asx_timer_armed(&task->timer) || task->timer.at_ns > at_ns)) {
+        asx_timer_disarm(&cx->_shard->wheel, &task->timer);
+        asx_timer_arm(&cx->_shard->wheel, &task->timer, at_ns);
+    }
+}
+
+/* Spawning */
+
+static void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
+{
+    memset((char *)task + sizeof(asx_slot), 0, sizeof(*task) - sizeof(asx_slot));
+    task->flags = flags;
+    task->cx._task = task;
+    task->cx._region = region;
+    task->cx._shard = shard;
+    task->timer.fn = asxi_task_timer_fired;
+    task->wake_at = ASX_TIME_NEVER;
+    asx_list_init(&task->ops);
+    asx_list_init(&task->obligations);
+    task->spawned_at = shard->now_ns;
+    task->spawn_seq = region->spawn_seq++;
+    task->entropy =
+        asx_mix64(region->entropy + (task->spawn_seq + 1) * UINT64_C(0x9E3779B97F4A7C15));
+}
+
+asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                         uint32_t flags, asx_task **out)
+{
+    static const asx_spawn_options defaults;
+    asx_shard *const shard = region->shard;
+    options = options ? options : &defaults;
+    const asx_err err = asxi_region_admit(region, cx ? cx->_task->cx._region : NULL);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    asx_task *const task = asx_handle_alloc(&shard->tasks, NULL);
+    if (asx_unlikely(!task)) {
+        return asx_handle_table_why(&shard->tasks);
+    }
+    task_init(task, shard, region, flags);
+    if (!options->detached_result) {
+        task->flags |= ASXI_TASK_JOINABLE;
+    }
+    task->cx._caps =
+        (cx ? cx->_caps : region->caps) & (options->caps ? options->caps : ASX_CAP_ALL);
+    task->budget = region->budget;
+    if (options->budget) {
+        task->budget = asx_budget_meet(task->budget, *options->budget);
+    }
+    if (options->priority) {
+        task->budget.priority = (uint8_t)options->priority;
+    }
+    task->stack_bytes =
+        (uint32_t)(options->stack_bytes ? options->stack_bytes : ASX_STACK_DEFAULT_BYTES);
+    task->drop = options->drop;
+    task->label = options->label;
+    asx_list_push_back(&region->tasks, &task->sibling);
+    region->live_tasks++;
+    shard->stats.spawned++;
+    *out = task;
+    return ASX_OK;
+}
+
+void asxi_task_start(asx_task *task)
+{
+    asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
+    task->wake = ASXI_WAKE_QUEUED;
+    asxi_sched_enqueue(task->cx._shard, task);
+}
+
+/* Undoes asxi_task_create for a task that never became visible to anybody. */
+static void task_uncreate(asx_task *task)
+{
+    asx_region *const region = task->cx._region;
+    asx_list_unlink(&task->sibling);
+    region->live_tasks--;
+    region->spawn_seq--;
+    task->cx._shard->stats.spawned--;
+    asx_handle_free(&task->cx._shard->tasks, task);
+}
+
+static asx_err spawn_common(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                            uint32_t flags, const void *init, size_t size, asx_task **out)
+{
+    asx_task *task = NULL;
+    asx_err err = asx_cx_require(cx, ASX_CAP_SPAWN);
+    region = region ? region : cx->_region;
+    if (asx_unlikely(!region)) {
+        return ASX_E(REGION_CLOSED); /* a scope whose region failed and is gone */
+    }
+    if (asx_likely(!err)) {
+        err = asxi_task_create(cx, region, options, flags, &task);
+    }
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    if (size > 0) {
+        task->arg = asx_heap_alloc(&region->heap, size);
+        if (asx_unlikely(!task->arg)) {
+            task_uncreate(task);
+            return ASX_E(NO_MEMORY);
+        }
+        task->arg_size = (uint32_t)size;
+        if (init) {
+            memcpy(task->arg, init, size);
+        } else {
+            memset(task->arg, 0, size);
+        }
+    }
+    *out = task;
+    return ASX_OK;
+}
+
+asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
+                  const asx_spawn_options *options, asx_handle *handle)
+{
+    asx_task *task;
+    asx_assert(fn != NULL);
+    const asx_err err = spawn_common(cx, region, options, 0, arg, arg_size, &task);
+    if (asx_unlikely(err)) {
+        if (options && options->drop) {
+            void *dropped;
+            memcpy(&dropped, &arg, sizeof(dropped));
+            options->drop(dropped);
+        }
+        return err;
+    }
+    if (arg_size == 0) {
+        memcpy(&task->arg, &arg, sizeof(task->arg));
+    }
+    task->fn = fn;
+    asxi_task_start(task);
+    if (handle) {
+        *handle = asx_handle_of(task);
+    }
+    return ASX_OK;
+}
+
+asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const void *init,
+                       size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
+                       void **frame)
+{
+    asx_task *task;
+    asx_assert(step != NULL);
+    const asx_err err = spawn_common(cx, region, options, ASXI_TASK_POLL, init, frame_size, &task);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    task->step = step;
+    task->flags |= options && options->sendable ? ASXI_TASK_SENDABLE : 0u;
+    asxi_task_start(task);
+    if (handle) {
+        *handle = asx_handle_of(task);
+    }
+    if (frame) {
+        *frame = task->arg;
+    }
+    return ASX_OK;
+}
+
+/* Cancelling */
+
+static void cleanup_meet(asx_task *task, asx_budget cleanup)
+{
+    if (cleanup.poll_quota < task->cleanup_polls) {
+        task->cleanup_polls = cleanup.poll_quota;
+    }
+    if (cleanup.priority > task->cleanup_priority) {
+        task->cleanup_priority = cleanup.priority;
+    }
+}
+
+static void promote(asx_task *task)
+{
+    if (task->wake == ASXI_WAKE_QUEUED) {
+        asxi_sched_remove(task->cx._shard, task);
+        asxi_sched_enqueue(task->cx._shard, task);
+    } else {
+        asx_task_notify(task);
+    }
+}
+
+void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
+{
+    if (task->state == ASX_TASK_COMPLETED || (task->flags & ASXI_TASK_FINALIZER)) {
+        return;
+    }
+    const asx_reason *const stronger = asx_reason_strengthen(task->reason, reason);
+    if (stronger != task->reason) {
+        (void)asx_reason_retain(stronger);
+        asx_reason_release(task->reason);
+        task->reason = stronger;
+    }
+    const asx_budget cleanup = asx_cancel_cleanup_budget((asx_cancel_kind)reason->kind);
+    switch ((asx_task_state)task->state) {
+    case ASX_TASK_CREATED:
+    case ASX_TASK_RUNNING:
+        task->state = ASX_TASK_CANCEL_REQUESTED;
+        task->cleanup_polls = cleanup.poll_quota;
+        task->cleanup_priority = cleanup.priority;
+        /* The lane's priority is the cleanup's from here on; deadlines order nothing in it. */
+        if (task->lane != ASXI_LANE_NONE) {
+            asxi_sched_remove(task->cx._shard, task);
+            task->budget.priority = cleanup.priority;
+            asxi_sched_enqueue(task->cx._shard, task);
+        } else {
+            task->budget.priority = cleanup.priority;
+            promote(task);
+        }
+        break;
+    case ASX_TASK_CANCEL_REQUESTED:
+        cleanup_meet(task, cleanup);
+        break;
+    case ASX_TASK_CANCELLING:
+    case ASX_TASK_FINALIZING:
+        cleanup_meet(task, cleanup);
+        if (task->lane != ASXI_LANE_NONE) {
+            asxi_sched_remove(task->cx._shard, task);
+            task->budget.poll_quota = task->budget.poll_quota < cleanup.poll_quota
+                                          ? task->budget.poll_quota
+                                          : cleanup.poll_quota;
+            task->budget.priority = task->cleanup_priority;
+            asxi_sched_enqueue(task->cx._shard, task);
+        } else {
+            task->budget = asx_budget_meet(task->budget, cleanup);
+        }
+        break;
+    case ASX_TASK_COMPLETED:
+        break;
+    }
+}
+
+void asx_task_cancel(asx_cx *cx, asx_handle handle, asx_cancel_kind kind, const char *message)
+{
+    void *record;
+    asx_shard *const shard = cx->_shard;
+    if (asx_handle_lookup(&shard->tasks, handle, &record)) {
+        shard->stats.wakes_stale++;
+        return;
+    }
+    const asx_reason *const reason =
+        asx_reason_create(kind, asx_region_handle(cx->_task->cx._region), asx_handle_of(cx->_task),
+                          shard->now_ns, message, NULL);
+    asxi_task_request_cancel(record, reason);
+    asx_reason_release(reason);
+}
+
+/* Ending */
+
+static void finish_outcome(asx_task *task)
+{
+    if (!task->reason || task->outcome.severity == ASX_SEVERITY_PANICKED) {
+        return;
+    }
+    asx_outcome was = task->outcome;
+    if (was.severity <= ASX_SEVERITY_ERR) {
+        task->late = was;
+        task->flags |= ASXI_TASK_HAS_LATE;
+        task->outcome = asx_outcome_retain(asx_cancelled(task->reason));
+        return;
+    }
+    task->outcome =
+        asx_outcome_retain(asx_cancelled(asx_reason_strengthen(task->reason, was.reason)));
+    asx_outcome_release(was);
+}
+
+static void release_stacks(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    if (task->fiber.stack) {
+        asx_stack *const stack = task->fiber.stack;
+        asx_fiber_deinit(&task->fiber);
+        asx_stack_release(&shard->stacks, stack);
+        task->fiber.stack = NULL;
+    }
+}
+
+static void drop_argument(asx_task *task)
+{
+    if (task->drop) {
+        asx_drop_fn *const drop = task->drop;
+        task->drop = NULL;
+        drop(task->arg);
+    }
+    if (task->arg_size > 0) {
+        asx_heap_free(&task->cx._region->heap, task->arg, task->arg_size);
+        task->arg = NULL;
+    }
+}
+
+void asxi_task_tell_joiners(asx_task *task)
+{
+    for (asxi_joiner *joiner = task->joiners; joiner;) {
+        asxi_joiner *const next = joiner->next;
+        joiner->outcome = asx_outcome_retain(task->outcome);
+        joiner->told = true;
+        asxi_wait *const wait = joiner->group ? joiner->group : &joiner->wait;
+        if (!wait->resolved) {
+            asxi_wait_resolve(wait, 0);
+        }
+        joiner = next;
+    }
+    task->joiners = NULL;
+}
+
+/* Nothing of the task is in flight, none of its stacks is running. */
+static void complete(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    asx_region *const region = task->cx._region;
+    asx_assert(asx_list_empty(&task->ops) && !task->defers && !task->dead);
+    asx_timer_disarm(&shard->wheel, &task->timer);
+    if (asx_unlikely(!asx_list_empty(&task->obligations))) {
+        asxi_obligation_audit(task, &task->outcome);
+    }
+    if (asx_unlikely(task->reason != NULL)) {
+        finish_outcome(task);
+    }
+    task->state = ASX_TASK_COMPLETED;
+    task->wake = ASXI_WAKE_IDLE;
+    release_stacks(task);
+    drop_argument(task);
+    shard->stats.completed++;
+    shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
+    shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
+    if (asx_unlikely(task->flags & ASXI_TASK_FINALIZER)) {
+        asxi_region_finalizer_done(region, task);
+        return;
+    }
+    asxi_region_task_done(region, task);
+}
+
+void asxi_task_reap(asx_task *task)
+{
+    asx_assert_eq(task->state, ASX_TASK_COMPLETED);
+    asx_list_unlink(&task->sibling);
+    if (asx_unlikely(task->reason != NULL)) {
+        asx_reason_release(task->reason);
+    }
+    if (asx_unlikely((task->outcome.severity | task->lent.severity) >= ASX_SEVERITY_CANCELLED)) {
+        asx_outcome_release(task->outcome);
+        asx_outcome_release(task->lent);
+    }
+    asx_handle_free(&task->cx._shard->tasks, task);
+}
+
+static void end_body(asx_task *task, asx_outcome outcome)
+{
+    task->flags |= ASXI_TASK_ENDING;
+    task->outcome = asx_outcome_retain(outcome);
+    if (task->state == ASX_TASK_CANCELLING) {
+        task->state = ASX_TASK_FINALIZING;
+    }
+    asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
+}
+
+/* Runs what is left on the cleanup list. On a fiber of the task; entries may wait, masked. */
+static void run_defers(asx_task *task)
+{
+    while (task->defers) {
+        asx_defer *const defer = task->defers;
+        task->defers = defer->_below;
+        defer->_linked = false;
+        defer->_fn(&task->cx, defer);
+    }
+}
+
+static void wait_for_ops(asx_task *task)
+{
+    if (!asx_list_empty(&task->ops)) {
+        asxi_op_cancel_all(task);
+        task->waits_for = "operations in flight";
+        task->waits_since = task->cx._shard->now_ns;
+        while (!asx_list_empty(&task->ops)) {
+            asxi_task_switch_out(task);
+        }
+    }
+}
+
+static void release_dead(asx_task *task)
+{
+    asxi_dead_fiber *dead = task->dead;
+    asx_fiber fibers[8];
+    unsigned count = 0;
+    for (; dead && count < asx_array_count(fibers); dead = dead->older) {
+        fibers[count++] = dead->fiber;
+    }
+    asx_assert(dead == NULL);
+    task->dead = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        asx_stack *const stack = fibers[i].stack;
+        asx_fiber_deinit(&fibers[i]);
+        asx_stack_release(&task->cx._shard->stacks, stack);
+    }
+}
+
+ASX_NORETURN static void fiber_leave(asx_task *task)
+{
+    task->flags |= ASXI_TASK_DONE;
+    asx_fiber_switch_final(&task->fiber, &task->cx._shard->thread_fiber);
+    asx_unreachable();
+}
+
+static void fiber_main(void *arg)
+{
+    asx_task *const task = arg;
+    end_body(task, task->fn(&task->cx, task->arg));
+    task->kernel_masks++;
+    task->masks = NULL;
+    run_defers(task);
+    wait_for_ops(task);
+    fiber_leave(task);
+}
+
+/* Finishes a task whose own stack cannot: a panicked fiber, a poll task with cleanup entries. */
+static void finisher_main(void *arg)
+{
+    asx_task *const task = arg;
+    asx_shard *const shard = task->cx._shard;
+    asxi_dead_fiber dead = { 0 };
+    if (shard->has_handoff) {
+        dead.fiber = shard->handoff_dead;
+        dead.older = task->dead;
+        task->dead = &dead;
+        shard->has_handoff = false;
+    }
+    task->kernel_masks++;
+    task->masks = NULL;
+    run_defers(task);
+    wait_for_ops(task);
+    release_dead(task);
+    fiber_leave(task);
+}
+
+/* Dispatching */
+
+static bool start_fiber(asx_task *task, asx_fiber_fn *main)
+{
+    asx_stack *const stack = asx_stack_acquire(&task->cx._shard->stacks, task->stack_bytes);
+    if (asx_unlikely(!stack)) {
+        return false;
+    }
+    asx_fiber_init(&task->fiber, stack, main, task);
+    return true;
+}
+
+static void overrun(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    if (!(task->flags & ASXI_TASK_OVERRUN)) {
+        task->flags |= ASXI_TASK_OVERRUN;
+        shard->stats.overruns++;
+        asxi_diagnose(shard, "%s: task %s of region %s used up its cleanup polls",
+                      task->flags & ASXI_TASK_FINALIZER ? "FINALIZER_OVERRUN" : "CLEANUP_OVERRUN",
+                      task->label ? task->label : "-",
+                      task->cx._region->label ? task->cx._region->label : "-");
+        task->budget.priority = 0;
+    }
+}
+
+/* Takes one poll before the step (BUD-6). False: the task was abandoned instead. */
+static bool pay_poll(asx_task *task)
+{
+    if (asx_likely(task->budget.poll_quota == ASX_POLLS_UNLIMITED)) {
+        if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED) && task->cleanup_polls > 0) {
+            task->cleanup_polls--;
+        }
+        return true;
+    }
+    if (task->budget.poll_quota > 0) {
+        task->budget.poll_quota--;
+        return true;
+    }
+    if (task->state == ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_FINALIZER)) {
+        const asx_reason *const reason =
+            asx_reason_create(ASX_CANCEL_POLL_QUOTA, asx_region_handle(task->cx._region),
+                              asx_handle_of(task), task->cx._shard->now_ns, NULL, NULL);
+        asxi_task_request_cancel(task, reason);
+        asx_reason_release(reason);
+        return true;
+    }
+    overrun(task);
+    const asx_overrun policy = (asx_overrun)task->cx._region->overrun;
+    if (policy == ASX_OVERRUN_BOUNDED_PANIC ||
+        (policy == ASX_OVERRUN_BOUNDED_LOG && (task->flags & ASXI_TASK_FINALIZER))) {
+        asxi_task_abandon(task);
+        return false;
+    }
+    return true;
+}
+
+/* After the task's code left the processor: decides whether it is over, queued again, or idle. */
+static void after_step(asx_shard *shard, asx_task *task);
+
+static void run_finisher(asx_shard *shard, asx_task *task)
+{
+    if (task->fiber.stack && (task->flags & ASXI_TASK_PANICKED)) {
+        if (!task->defers && asx_list_empty(&task->ops) && !task->dead) {
+            complete(task); /* nothing to run: the dead stack goes with the record */
+            return;
+        }
+        shard->handoff_dead = task->fiber;
+        shard->has_handoff = true;
+        task->fiber.stack = NULL;
+    }
+    if (!start_fiber(task, finisher_main)) {
+        asx_assert_fail(__FILE__, __LINE__, "no stack to clean up after a panic");
+    }
+    task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
+    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
+    after_step(shard, task);
+}
+
+static void end_poll_task(asx_shard *shard, asx_task *task)
+{
+    if (asx_unlikely(task->defers != NULL)) {
+        run_finisher(shard, task);
+        return;
+    }
+    if (asx_unlikely(!asx_list_empty(&task->ops))) {
+        asxi_op_cancel_all(task);
+        if (!asx_list_empty(&task->ops)) {
+            asx_task_waits_for(&task->cx, "operations in flight");
+            task->wake = ASXI_WAKE_IDLE; /* asxi_task_op_settled notifies at the last one */
+            return;
+        }
+    }
+    complete(task);
+}
+
+static void after_step(asx_shard *shard, asx_task *task)
+{
+    if (task->flags & ASXI_TASK_DONE) {
+        complete(task);
+        return;
+    }
+    if (asx_unlikely(task->flags & ASXI_TASK_PANICKED)) {
+        run_finisher(shard, task);
+        return;
+    }
+    if (task->wake == ASXI_WAKE_POLLING_NOTIFIED) {
+        task->wake = ASXI_WAKE_QUEUED;
+        asxi_sched_enqueue(shard, task);
+    } else {
+        task->wake = ASXI_WAKE_IDLE;
+    }
+}
+
+static void run_step(asx_shard *shard, asx_task *task)
+{
+    asx_outcome outcome;
+    shard->in_step = true;
+    const bool done = task->step(&task->cx, task->arg, &outcome);
+    shard->in_step = false;
+    if (done) {
+        end_body(task, outcome);
+        end_poll_task(shard, task);
+    } else {
+        after_step(shard, task);
+    }
+}
+
+/* CREATED to RUNNING; false when it completes without having run (TSK-6). */
+static bool first_dispatch(asx_task *task)
+{
+    task->flags |= ASXI_TASK_STARTED;
+    if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
+        end_body(task, asx_cancelled(task->reason));
+        complete(task);
+        return false;
+    }
+    task->state = ASX_TASK_RUNNING;
+    if (!(task->flags & ASXI_TASK_POLL) && asx_unlikely(!start_fiber(task, fiber_main))) {
+        end_body(task, asx_fail(ASX_E(NO_STACK)));
+        complete(task);
+        return false;
+    }
+    return true;
+}
+
+void asxi_task_dispatch(asx_shard *shard, asx_task *task)
+{
+    asx_assert_eq(task->wake, ASXI_WAKE_QUEUED);
+    task->wake = ASXI_WAKE_POLLING;
+    task->slice_checkpoints = 0;
+    task->flags &= ~(uint32_t)ASXI_TASK_YIELDED;
+    shard->running = task;
+    shard->stats.dispatches++;
+    if (asx_unlikely(!(task->flags & ASXI_TASK_STARTED)) && !first_dispatch(task)) {
+        shard->running = NULL;
+        return;
+    }
+    if (asx_likely(pay_poll(task))) {
+        if (asx_unlikely((task->flags & (ASXI_TASK_POLL | ASXI_TASK_ENDING)) ==
+                         (ASXI_TASK_POLL | ASXI_TASK_ENDING)) &&
+            !task->fiber.stack) {
+            end_poll_task(shard, task);
+        } else if ((task->flags & ASXI_TASK_POLL) && !task->fiber.stack) {
+            run_step(shard, task);
+        } else {
+            asx_fiber_switch(&shard->thread_fiber, &task->fiber);
+            after_step(shard, task);
+        }
+    }
+    shard->running = NULL;
+}
+
+/* The step left by a panic: `task` is ENDING, and its frame on the thread's stack is gone. */
+void asxi_task_step_panicked(asx_shard *shard, asx_task *task)
+{
+    end_poll_task(shard, task);
+}
+
+void asxi_task_op_settled(asx_task *task)
+{
+    if (task->flags & ASXI_TASK_ENDING && asx_list_empty(&task->ops)) {
+        asx_task_notify(task);
+    }
+}
+
+/* A panic injected by the kernel into a task that is not running (PAN-3). */
+void asxi_task_abandon(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    asx_panic_info *const info =
+        asx_panic_info_create(ASX_PANIC_ABANDONED, __FILE__, __LINE__, "cleanup budget overrun");
+    shard->stats.abandoned++;
+    if (task->flags & ASXI_TASK_ENDING) {
+        asx_outcome_release(task->outcome);
+    }
+    task->outcome = asx_panicked(info);
+    task->flags |= ASXI_TASK_ENDING | ASXI_TASK_PANICKED;
+    task->budget = ASX_BUDGET_UNLIMITED;
+    task->kernel_masks = 1;
+    asx_timer_disarm(&shard->wheel, &task->timer);
+    if (task->flags & ASXI_TASK_POLL && !task->fiber.stack) {
+        task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
+        end_poll_task(shard, task);
+        return;
+    }
+    run_finisher(shard, task);
+}
+
+/* Joining */
+
+static void join_take(asx_task *joiner, asx_task *task, asx_outcome *outcome, asx_outcome *late)
+{
+    *outcome = asxi_task_lend(joiner, task->outcome);
+    if (late) {
+        *late = task->late;
+        if (task->outcome.severity != ASX_SEVERITY_CANCELLED ||
+            !(task->flags & ASXI_TASK_HAS_LATE)) {
+            late->severity = ASX_SEVERITY_CANCELLED;
+            late->reason = NULL;
+        }
+    }
+    task->flags |= ASXI_TASK_JOINED;
+    asxi_task_reap(task);
+}
+
+static asx_outcome join_lookup(asx_cx *cx, asx_handle handle, asx_task **task)
+{
+    void *record;
+    if (asx_handle_is_null(handle)) {
+        return asx_fail(ASX_E(REGION_CLOSED));
+    }
+    const asx_err err = asx_handle_lookup(&cx->_shard->tasks, handle, &record);
+    if (err) {
+        return asx_fail(err);
+    }
+    *task = record;
+    if (*task == cx->_task) {
+        return asx_fail(ASX_E(WOULD_DEADLOCK));
+    }
+    if (!((*task)->flags & ASXI_TASK_JOINABLE)) {
+        return asx_fail(ASX_E(STALE));
+    }
+    return (*task)->flags & ASXI_TASK_JOINED ? asx_fail(ASX_E(ALREADY_JOINED)) : asx_ok(0);
+}
+
+void asxi_joiner_append(asx_task *task, asxi_joiner *joiner)
+{
+    asxi_joiner **at = &task->joiners;
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = joiner;
+}
+
+static void joiner_remove(asx_task *task, asxi_joiner *joiner)
+{
+    asxi_joiner **at = &task->joiners;
+    while (*at && *at != joiner) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = joiner->next;
+    }
+}
+
+static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+{
+    asx_task *task = NULL;
+    asxi_joiner joiner = { 0 };
+    asx_outcome outcome = join_lookup(cx, handle, &task);
+    if (!asx_is_ok(outcome)) {
+        return outcome;
+    }
+    if (task->state == ASX_TASK_COMPLETED) {
+        join_take(cx->_task, task, &outcome, late);
+        return outcome;
+    }
+    if (!masked && asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    asxi_wait_init(&joiner.wait, cx);
+    asxi_joiner_append(task, &joiner);
+    if (masked) {
+        asxi_wait_park_masked(cx, &joiner.wait, "join");
+    } else if (asxi_wait_park(cx, &joiner.wait, "join", ASX_TIME_NEVER) != ASXI_WOKEN) {
+        if (joiner.told) {
+            asx_outcome_release(joiner.outcome);
+        } else {
+            joiner_remove(task, &joiner);
+        }
+        return asxi_cancelled(cx);
+    }
+    asx_assert(joiner.told);
+    if (asx_is_ok(join_lookup(cx, handle, &task))) {
+        join_take(cx->_task, task, &outcome, late);
+    } else { /* another joiner was first: the outcome is shared, the record is gone */
+        outcome = asxi_task_lend(cx->_task, joiner.outcome);
+    }
+    asx_outcome_release(joiner.outcome);
+    return outcome;
+}
+
+asx_outcome asx_join(asx_cx *cx, asx_handle task)
+{
+    if (asx_unlikely(cx->_task != cx->_shard->running)) {
+        return asx_fail(ASX_E(WRONG_TASK));
+    }
+    return join(cx, task, false, NULL);
+}
+
+asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late)
+{
+    return join(cx, task, true, late);
+}

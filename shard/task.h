@@ -1,0 +1,84 @@
+/* Tasks: fibers and poll tasks, spawned into a region, joined, cancelled (TSK-*, SPN-*, JON-*).
+ *
+ * Model.  CREATED -> RUNNING -> [CANCEL_REQUESTED -> CANCELLING -> FINALIZING ->] COMPLETED. A
+ * fiber is plain C on its own stack; a poll task is a step function with a frame in the region
+ * heap. Owner.  The region, from before spawn returns until the task is reaped. Losing a handle
+ * means nothing. Rule.   A cancelled task ends Cancelled whether or not it noticed; what it
+ * returned is its late result. */
+#ifndef ASX_SHARD_TASK_H
+#define ASX_SHARD_TASK_H
+
+#include <asx/shard/base/decls.h>
+#include <asx/shard/cx.h>
+
+ASX_BEGIN_DECLS
+
+typedef enum asx_task_state {
+    ASX_TASK_CREATED = 0,
+    ASX_TASK_RUNNING,
+    ASX_TASK_CANCEL_REQUESTED,
+    ASX_TASK_CANCELLING,
+    ASX_TASK_FINALIZING,
+    ASX_TASK_COMPLETED,
+} asx_task_state;
+
+typedef asx_outcome asx_task_fn(asx_cx *cx, void *arg);
+
+/* One step. True: done, with *outcome set; false: waiting to be notified. May be called spuriously.
+ */
+typedef bool asx_step_fn(asx_cx *cx, void *frame, asx_outcome *outcome);
+/* Runs once when the task's argument or frame goes, also when the body never ran. Must not suspend.
+ */
+typedef void asx_drop_fn(void *arg);
+
+typedef struct asx_spawn_options { /* zero-filled fields are the defaults */
+    const asx_budget *budget;      /* met with the region's; NULL: the region's */
+    int priority;  /* 1..255 asks for exactly this, also lower than the region's; 0: by budget */
+    uint32_t caps; /* intersected with the cx's; 0: all of the cx's */
+    size_t stack_bytes; /* fibers; 0: 64 KiB */
+    asx_drop_fn *drop;
+    const char *label;    /* diagnostic, outlives the task */
+    bool detached_result; /* not joinable: the record goes at completion (TSK-10) */
+    bool sendable;        /* poll tasks: may move to another shard between steps */
+} asx_spawn_options;
+
+const char *asx_task_state_name(asx_task_state state);
+
+/* Spawns a fiber into `region` (NULL: the cx's). `arg_size` bytes at `arg` are copied; 0 passes the
+ * pointer. errors  REGION_CLOSED, AT_CAPACITY, NO_CAPABILITY, NO_MEMORY, NO_SLOTS; then drop has
+ * run */
+ASX_NODISCARD asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg,
+                                size_t arg_size, const asx_spawn_options *options,
+                                asx_handle *task);
+
+/* Spawns a poll task whose frame of `frame_size` bytes starts as a copy of `init` (NULL: zeroed).
+ * *frame, when not NULL, is where it lives. */
+ASX_NODISCARD asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step,
+                                     const void *init, size_t frame_size,
+                                     const asx_spawn_options *options, asx_handle *task,
+                                     void **frame);
+
+/* Waits for a task of the same region, an ancestor's or a descendant's, and returns its outcome.
+ * cancel  the child is untouched and joinable again
+ * errors  STALE, ALREADY_JOINED, WOULD_DEADLOCK (oneself); a null handle answers REGION_CLOSED */
+ASX_NODISCARD asx_outcome asx_join(asx_cx *cx, asx_handle task);
+/* As asx_join, masked: does not leave before the task is terminal. `late` (NULL allowed) receives
+ * what a cancelled body returned itself, Ok or Err; its severity is Cancelled when there is
+ * nothing. */
+asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late);
+
+/* Requests cancellation of one task, not of its region (JON-4). Stale handles are ignored and
+ * counted. */
+void asx_task_cancel(asx_cx *cx, asx_handle task, asx_cancel_kind kind, const char *message);
+
+/* For poll tasks and callbacks on the shard: makes the task runnable once (WAK-*). */
+void asx_task_notify(asx_task *task);
+asx_task *asx_task_of(const asx_cx *cx);
+/* The task will be notified when the clock reaches `at_ns`; ASX_TIME_NEVER takes it back. */
+void asx_task_wake_at(asx_cx *cx, asx_instant at_ns);
+/* What a parked poll task waits for, for people; a string that outlives the task. */
+void asx_task_waits_for(asx_cx *cx, const char *what);
+
+ASX_END_DECLS
+
+#endif

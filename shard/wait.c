@@ -1,0 +1,329 @@
+/* The one place where a fiber parks, and what a checkpoint observes (CKP-*, MSK-*, BUD-9). */
+#include <asx/shard/base/assert.h>
+
+#include "shard_internal.h"
+
+/* The strongest budget condition that holds now, or -1 (BUD-9). */
+static int budget_condition(const asx_task *task, asx_instant now_ns)
+{
+    int kind = -1;
+    if (asx_budget_past_deadline(&task->budget, now_ns)) {
+        kind = ASX_CANCEL_DEADLINE;
+    }
+    if (task->budget.cost_quota == 0 || (task->flags & ASXI_TASK_COST_OUT)) {
+        kind = ASX_CANCEL_COST_BUDGET;
+    }
+    if (task->budget.poll_quota == 0) {
+        kind = ASX_CANCEL_POLL_QUOTA;
+    }
+    return kind;
+}
+
+static void request_own_cancel(asx_task *task, asx_cancel_kind kind)
+{
+    const asx_handle handle = asx_handle_of(task);
+    const asx_reason *const reason = asx_reason_create(kind, asx_region_handle(task->cx._region),
+                                                       handle, task->cx._shard->now_ns, NULL, NULL);
+    asxi_task_request_cancel(task, reason);
+    asx_reason_release(reason);
+}
+
+/* True when an open mask frame, or the kernel, takes this observation upon itself (MSK-2). */
+static bool spend_mask(asx_task *task)
+{
+    if (task->kernel_masks > 0) {
+        return true;
+    }
+    for (asx_mask *mask = task->masks; mask; mask = mask->_outer) {
+        if (mask->_left > 0) {
+            mask->_left--;
+            return true;
+        }
+    }
+    if (task->masks && !task->masks->_reported) {
+        task->masks->_reported = true;
+        asxi_diagnose(task->cx._shard, "MASK_EXHAUSTED: task %s masked longer than it asked for",
+                      task->label ? task->label : "-");
+    }
+    return false;
+}
+
+static void acknowledge(asx_task *task)
+{
+    if (task->state == ASX_TASK_CANCEL_REQUESTED) {
+        task->state = ASX_TASK_CANCELLING;
+        task->flags |= ASXI_TASK_ACKED;
+        task->budget = ASX_BUDGET_UNLIMITED;
+        task->budget.poll_quota = task->cleanup_polls;
+        task->budget.priority = task->cleanup_priority;
+    }
+}
+
+bool asxi_observe_cancel(asx_cx *cx)
+{
+    asx_task *const task = cx->_task;
+    asx_assert(task == cx->_shard->running); /* WRONG_TASK is answered before any wait */
+    if (task->state == ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_ENDING)) {
+        const int kind = budget_condition(task, cx->_shard->now_ns);
+        if (asx_unlikely(kind >= 0)) {
+            request_own_cancel(task, (asx_cancel_kind)kind);
+        }
+    }
+    if (asx_unlikely(asxi_task_is_cancelling(task)) && !spend_mask(task)) {
+        acknowledge(task);
+        return true;
+    }
+    return asx_unlikely(cx->_is_scope) && task->kernel_masks == 0 &&
+           (cx->_region ? cx->_region->reason != NULL : cx->_closed_reason != NULL);
+}
+
+asx_outcome asxi_cancelled(asx_cx *cx)
+{
+    const asx_task *const task = cx->_task;
+    const asx_reason *reason = task->reason;
+    if (cx->_is_scope && !asxi_task_is_cancelling(task)) {
+        reason = cx->_region ? cx->_region->reason : cx->_closed_reason;
+    }
+    return asxi_task_lend(cx->_task, asx_cancelled(reason));
+}
+
+void asxi_wait_init(asxi_wait *wait, asx_cx *cx)
+{
+    *wait = (asxi_wait){ .task = cx->_task };
+}
+
+void asxi_wait_resolve(asxi_wait *wait, uintptr_t value)
+{
+    asx_assert(!wait->resolved);
+    asx_list_unlink(&wait->link);
+    wait->resolved = true;
+    wait->value = value;
+    asx_task_notify(wait->task);
+}
+
+void asxi_task_switch_out(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    asx_assert(shard->running == task && !shard->in_step);
+    asx_fiber_switch(&task->fiber, &shard->thread_fiber);
+}
+
+/* A deadline that falls on this very instant waits until what is ready now has run (TMR-3a). */
+void asxi_task_timer_fired(asx_timer *timer)
+{
+    asx_task *const task = asx_container_of(timer, asx_task, timer);
+    asx_shard *const shard = task->cx._shard;
+    if (task->flags & ASXI_TASK_POLL && !(task->flags & ASXI_TASK_ENDING)) {
+        if (task->wake_at > shard->now_ns) { /* moved out while armed: the cheap re-arm */
+            if (task->wake_at != ASX_TIME_NEVER) {
+                asx_timer_arm(&shard->wheel, timer, task->wake_at);
+            }
+            return;
+        }
+        task->wake_at = ASX_TIME_NEVER;
+        asx_task_notify(task);
+        return;
+    }
+    if (timer->at_ns == shard->now_ns && !(task->flags & ASXI_TASK_SLEEPING)) {
+        asx_list_push_back(&shard->late_expiries, &task->late_link);
+        return;
+    }
+    task->timed_out = true;
+    asx_task_notify(task);
+}
+
+static bool wait_is_masked(const asx_task *task)
+{
+    if (task->kernel_masks > 0) {
+        return true;
+    }
+    for (const asx_mask *mask = task->masks; mask; mask = mask->_outer) {
+        if (mask->_left > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wait_begin(asx_task *task, const char *what, asx_instant at_ns)
+{
+    task->waits_for = what;
+    task->waits_since = task->cx._shard->now_ns;
+    task->timed_out = false;
+    if (at_ns != ASX_TIME_NEVER) {
+        asx_timer_arm(&task->cx._shard->wheel, &task->timer, at_ns);
+    }
+}
+
+static void wait_end(asx_task *task, asxi_wait *wait)
+{
+    asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
+    asx_list_unlink(&task->late_link);
+    asx_list_unlink(&wait->link);
+    task->waits_for = NULL;
+}
+
+asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_instant deadline_ns)
+{
+    asx_task *const task = cx->_task;
+    const bool masked = wait_is_masked(task);
+    const asx_instant budget_ns = masked ? ASX_TIME_NEVER : task->budget.deadline_ns;
+    asxi_woken woken = ASXI_WOKEN;
+    wait_begin(task, what, deadline_ns < budget_ns ? deadline_ns : budget_ns);
+    for (;;) {
+        if (!wait->resolved && !task->timed_out) {
+            asxi_task_switch_out(task);
+        }
+        if (task->timed_out && !wait->resolved && budget_ns < deadline_ns &&
+            task->state == ASX_TASK_RUNNING) {
+            request_own_cancel(task, ASX_CANCEL_DEADLINE);
+        }
+        if (!masked && asxi_observe_cancel(cx)) {
+            woken = ASXI_WOKEN_CANCELLED;
+            break;
+        }
+        if (wait->resolved) {
+            break;
+        }
+        if (task->timed_out) {
+            if (deadline_ns <= cx->_shard->now_ns) {
+                woken = ASXI_WOKEN_TIMEOUT;
+                break;
+            }
+            task->timed_out = false; /* the budget's deadline, deferred by a mask opened before */
+            asx_timer_arm(&cx->_shard->wheel, &task->timer, deadline_ns);
+        }
+    }
+    wait_end(task, wait);
+    return woken;
+}
+
+void asxi_wait_park_masked(asx_cx *cx, asxi_wait *wait, const char *what)
+{
+    asx_task *const task = cx->_task;
+    wait_begin(task, what, ASX_TIME_NEVER);
+    while (!wait->resolved) {
+        asxi_task_switch_out(task);
+    }
+    wait_end(task, wait);
+}
+
+static asx_outcome checkpoint_slow(asx_cx *cx)
+{
+    asx_task *const task = cx->_task;
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    if (task->slice_checkpoints >= ASX_SLICE_CHECKPOINTS_MAX && !(task->flags & ASXI_TASK_POLL)) {
+        task->flags |= ASXI_TASK_YIELDED;
+        asx_task_notify(task);
+        asxi_task_switch_out(task);
+        if (asxi_observe_cancel(cx)) {
+            return asxi_cancelled(cx);
+        }
+    }
+    return asx_ok(0);
+}
+
+asx_outcome asx_checkpoint(asx_cx *cx)
+{
+    asx_task *const task = cx->_task;
+    if (asx_unlikely(task != cx->_shard->running)) {
+        return asx_fail(ASX_E(WRONG_TASK));
+    }
+    task->checkpoints++;
+    task->checkpoint_at = cx->_shard->now_ns;
+    task->slice_checkpoints++;
+    return checkpoint_slow(cx);
+}
+
+asx_outcome asx_checkpoint_note(asx_cx *cx, const char *message)
+{
+    cx->_task->checkpoint_note = message;
+    return asx_checkpoint(cx);
+}
+
+asx_outcome asx_yield(asx_cx *cx)
+{
+    asx_task *const task = cx->_task;
+    if (task != cx->_shard->running) {
+        return asx_fail(ASX_E(WRONG_TASK));
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    task->flags |= ASXI_TASK_YIELDED;
+    asx_task_notify(task);
+    if (!(task->flags & ASXI_TASK_POLL)) {
+        asxi_task_switch_out(task);
+        if (asxi_observe_cancel(cx)) {
+            return asxi_cancelled(cx);
+        }
+    }
+    return asx_ok(0);
+}
+
+asx_outcome asx_sleep_until(asx_cx *cx, asx_instant at_ns)
+{
+    asxi_wait wait;
+    const asx_err err = asx_cx_require(cx, ASX_CAP_TIME);
+    if (err) {
+        return asx_fail(err);
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    if (at_ns <= cx->_shard->now_ns) {
+        return asx_ok(0);
+    }
+    asxi_wait_init(&wait, cx);
+    cx->_task->flags |= at_ns <= cx->_task->budget.deadline_ns ? ASXI_TASK_SLEEPING : 0u;
+    const asxi_woken woken = asxi_wait_park(cx, &wait, "sleep", at_ns);
+    cx->_task->flags &= ~(uint32_t)ASXI_TASK_SLEEPING;
+    return woken == ASXI_WOKEN_CANCELLED ? asxi_cancelled(cx) : asx_ok(0);
+}
+
+asx_outcome asx_sleep(asx_cx *cx, asx_duration duration)
+{
+    return asx_sleep_until(cx, asx_time_add(cx->_shard->now_ns, duration));
+}
+
+asx_mask *asx_mask_open(asx_mask *mask, asx_cx *cx, uint32_t k)
+{
+    asx_task *const task = cx->_task;
+    *mask = (asx_mask){ ._outer = task->masks, ._task = task, ._left = (uint16_t)k, ._open = true };
+    if (k < 1 || k > UINT16_MAX) {
+        asx_panic("mask of %u observations: 1 to 65535 are allowed", k);
+    }
+    if (task->mask_depth >= ASX_MASK_DEPTH_MAX) {
+        asx_panic("masks nested deeper than %u", ASX_MASK_DEPTH_MAX);
+    }
+    task->mask_depth++;
+    task->masks = mask;
+    return mask;
+}
+
+void asx_mask_close(asx_mask *mask)
+{
+    if (!mask->_open) {
+        return;
+    }
+    if (mask->_task->masks != mask) {
+        asx_panic("mask closed out of order");
+    }
+    mask->_open = false;
+    mask->_task->masks = mask->_outer;
+    mask->_task->mask_depth--;
+}
+
+asx_outcome asx_commit_section(asx_cx *cx, uint32_t k, asx_section_fn *fn, void *arg)
+{
+    asx_outcome outcome = asx_checkpoint(cx);
+    if (!asx_is_ok(outcome)) {
+        return outcome;
+    }
+    ASX_MASK(cx, k) {
+        outcome = fn(cx, arg);
+    }
+    return outcome;
+}

@@ -1,0 +1,75 @@
+/* Runs one task tree on one shard in virtual time, and checks that nothing is left. */
+#ifndef ASX_TESTS_SHARD_KERNEL_FIXTURE_H
+#define ASX_TESTS_SHARD_KERNEL_FIXTURE_H
+
+#include <asx/lab/vdriver.h>
+#include <asx/shard/combine/branch.h>
+#include <asx/shard/obligation.h>
+#include <asx/shard/op.h>
+#include <asx/shard/scope.h>
+#include <asx/shard/shard.h>
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+struct kernel_run {
+    asx_outcome outcome;
+    uint64_t severity;
+    uint32_t cancel_kind = 99;
+    std::string panic;
+    int panic_cause = -1;
+    asx_shard_stats stats;
+    std::vector<std::string> lines;
+    asx_instant end_ns;
+};
+
+static inline void kernel_line(void *arg, asx_shard *, const char *text)
+{
+    static_cast<kernel_run *>(arg)->lines.emplace_back(text);
+}
+
+static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64_t seed = 1,
+                                    asx_leak_response leak = ASX_LEAK_PANIC, bool shuffle = true,
+                                    asx_duration cancel_delay_ns = 0)
+{
+    kernel_run run{};
+    asx_vdriver_config vconfig{};
+    vconfig.seed = seed;
+    vconfig.shuffle = shuffle;
+    vconfig.cancel_delay_ns = cancel_delay_ns;
+    asx_shard_config config{};
+    REQUIRE(asx_vdriver_create(&vconfig, &config.driver) == ASX_OK);
+    config.seed = seed;
+    config.leak_response = leak;
+    config.diagnostic = kernel_line;
+    config.diagnostic_arg = &run;
+    asx_shard *shard = nullptr;
+    REQUIRE(asx_shard_create(&config, &shard) == ASX_OK);
+    run.outcome = asx_shard_run(shard, fn, arg);
+    run.severity = run.outcome.severity;
+    if (run.severity == ASX_SEVERITY_CANCELLED && run.outcome.reason) {
+        run.cancel_kind = run.outcome.reason->kind;
+    }
+    if (run.severity == ASX_SEVERITY_PANICKED && run.outcome.panic) {
+        run.panic = run.outcome.panic->message;
+        run.panic_cause = run.outcome.panic->cause;
+    }
+    run.end_ns = asx_shard_now(shard);
+    asx_shard_stats_read(shard, &run.stats);
+    CHECK(run.stats.tasks_live == 0);
+    CHECK(run.stats.regions_live == 0);
+    CHECK(run.stats.obligations_pending == 0);
+    CHECK(run.stats.ops_in_flight == 0);
+    CHECK(run.stats.spawned == run.stats.completed);
+    CHECK(run.stats.regions_opened == run.stats.regions_closed);
+    CHECK(run.stats.obligations_reserved == run.stats.obligations_committed +
+                                                run.stats.obligations_aborted +
+                                                run.stats.obligations_leaked);
+    asx_shard_destroy(shard);
+    return run;
+}
+
+#define TASK [](asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
+
+#endif
