@@ -266,10 +266,11 @@ static heap_ref_slot *ref_slot(const asx_heap_refs *refs, uint32_t slot)
 static void ref_destroy(heap_ref_slot *slot)
 {
     asx_assert(slot->live);
+    /* First, so that a destructor that looks its own reference up finds it gone. */
+    slot->live = false;
     if (slot->destructor != NULL) {
         slot->destructor(slot->object, slot->size);
     }
-    slot->live = false;
 }
 
 /* Ends every live reference, in ascending slot order. */
