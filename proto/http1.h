@@ -1,0 +1,85 @@
+/* The HTTP/1.1 server's connection: a poll task that owns the socket, and a fiber in a region per
+ * request.
+ *
+ * Model.  idle -> reading -> handling -> (idle | lingering -> closed). An idle connection holds one
+ * armed receive and nothing else: buffers, parser and fiber are borrowed while a request is read or
+ * handled. Responses to pipelined requests are gathered into one write per turn. Owner.  The region
+ * it was spawned into. Closing that region with a reason cancels the request and ends the
+ * connection; asx_http1_drain lets what is in flight finish first. Source. RFC 9112. */
+#ifndef ASX_PROTO_HTTP1_H
+#define ASX_PROTO_HTTP1_H
+
+#include <asx/proto/http.h>
+#include <asx/shard/region.h>
+
+ASX_BEGIN_DECLS
+
+typedef struct asx_http_limits {      /* zero-filled fields are the defaults */
+    asx_http1_limits head;            /* all zero: asx_http1_limits_default */
+    uint64_t requests_per_connection; /* 10,000 */
+    asx_duration head_timeout_ns;     /* 10 s from the first byte of a head to its last */
+    asx_duration idle_timeout_ns;     /* 60 s between requests */
+    asx_duration write_timeout_ns;    /* 30 s without progress of a write */
+    asx_duration body_grace_ns;       /* 5 s before body_rate_min counts */
+    uint32_t body_rate_min;           /* 240 bytes/s over the whole body, after the grace */
+    asx_duration request_timeout_ns;  /* of the handler; 0: none */
+    uint32_t in_flight_max;           /* requests per server and shard; more: 503; 0: 65,536 */
+    uint32_t connections_max;         /* per server and shard; more: 503 and close; 0: 1,048,576 */
+    size_t request_heap_max;          /* bytes of a request's region; 0: none */
+    size_t stack_bytes;               /* of a handler's fiber; 0: 64 KiB */
+} asx_http_limits;
+
+#define ASX_HTTP_LATENCY_BUCKETS 16u /* upper bounds 2^k * 16 us, the last one is +Inf */
+
+typedef struct asx_http_stats {
+    uint64_t connections_accepted, connections_refused, connections_open, connections_idle;
+    uint64_t requests, requests_in_flight, responses[6]; /* by first digit; [0]: none was sent */
+    uint64_t bytes_in, bytes_out, parse_errors, timeouts, disconnects, panics, shed;
+    uint64_t latency_ns_sum, latency_buckets[ASX_HTTP_LATENCY_BUCKETS];
+} asx_http_stats;
+
+/* What an access log line is made of; views valid during the call. */
+typedef struct asx_http_log_record {
+    asx_view method, target, user_agent;
+    unsigned status;
+    uint64_t bytes_out;
+    asx_instant started_at;
+    asx_duration took_ns;
+    asx_severity severity; /* of the handler's outcome */
+    const asx_addr *peer;
+} asx_http_log_record;
+typedef void asx_http_log_fn(void *arg, const asx_http_log_record *record);
+
+typedef struct asx_http_server asx_http_server;
+
+typedef struct asx_http_server_config {
+    asx_http_handler *handler;
+    void *arg; /* asx_http_service_arg */
+    asx_http_limits limits;
+    asx_http_log_fn *log; /* may be NULL; on the shard, must not suspend */
+    void *log_arg;
+    const char *server_name; /* Server header; NULL: none */
+} asx_http_server_config;
+
+/* One a shard and service: buffer pools, limits, figures. Memory from `region`, which must outlive
+ * its connections. errors  NO_MEMORY */
+ASX_NODISCARD asx_err asx_http_server_create(asx_cx *cx, asx_region *region,
+                                             const asx_http_server_config *config,
+                                             asx_http_server **server);
+
+/* Serves an accepted descriptor, which it owns from here on, also when it fails.
+ * errors  those of asx_spawn_poll; then the descriptor is closed */
+ASX_NODISCARD asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
+                                      int32_t fd);
+
+/* From now on: idle connections close, busy ones answer with Connection: close. Never suspends. */
+void asx_http_server_drain(asx_http_server *server);
+
+const asx_http_stats *asx_http_server_stats(const asx_http_server *server);
+
+/* No connection is left; gives the pools back. */
+void asx_http_server_destroy(asx_http_server *server);
+
+ASX_END_DECLS
+
+#endif
