@@ -1,0 +1,133 @@
+/* Fiber stacks: a shard's own pool, four size classes, guarded, reused without a system call.
+ *
+ * Model.   Slabs of address space per class, each twice the one before; a slab is carved upwards in
+ *          batches, and the guards of a batch are set when it is carved. A stack fills its cell:
+ *          guard at the bottom, record near the top. The record's distance from the top cycles
+ *          through 16 colours, so that the tops of many stacks do not share cache sets.
+ * Owner.   The shard. Only its thread calls in; guard_hit may also run in its signal handler.
+ * Bounds.  acquire and release O(1); an untouched stack costs no memory, an idle one a page.
+ */
+#ifndef ASX_SHARD_STACK_H
+#define ASX_SHARD_STACK_H
+
+#include <asx/shard/base/decls.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+ASX_BEGIN_DECLS
+
+#define ASX_STACK_CLASSES 4 /* 16 KiB, 64 KiB, 256 KiB, 1 MiB, guard and record included */
+#define ASX_STACK_BYTES_DEFAULT ((size_t)64 << 10)
+#define ASX_STACK_BYTES_MAX ((size_t)1 << 20)
+#define ASX_STACK_SLABS_MAX 48 /* per class; slabs double, so the address space ends before this \
+                                */
+
+typedef enum asx_stack_guard_kind {
+    ASX_STACK_GUARD_AUTO = 0,     /* in a configuration only: the first below that works here */
+    ASX_STACK_GUARD_MADVISE = 1,  /* MADV_GUARD_INSTALL, Linux 6.13: costs no mapping */
+    ASX_STACK_GUARD_MPROTECT = 2, /* two mappings a stack: ends near vm.max_map_count / 2 stacks */
+    ASX_STACK_GUARD_NONE = 3,     /* an overflow runs into the neighbour */
+} asx_stack_guard_kind;
+
+const char *asx_stack_guard_kind_name(asx_stack_guard_kind kind);
+
+typedef struct asx_stack_slab asx_stack_slab;
+typedef struct asx_stack asx_stack;
+
+/* The record lies at the top of its own stack: the page that every use touches anyway. */
+struct asx_stack {
+    char *base;  /* lowest usable byte, just above the guard */
+    char *top;   /* one past the highest usable byte, 16-aligned; asx_stack_reserve lowers it */
+    size_t size; /* bytes from base to this record */
+    uint8_t cls; /* index of the size class */
+    bool _live;  /* acquired, not yet released */
+    bool _cold;  /* pooled, and its pages but the top one were given back */
+    uint32_t _valgrind_id;
+    asx_stack *_next; /* pooled: the next older one */
+};
+
+struct asx_stack_slab {
+    char *_cells;
+    size_t _mapped_bytes;
+    size_t _cell_count;
+    size_t _carved; /* cells below this have their guard */
+    size_t _used;   /* cells below this have a record; <= _carved */
+};
+
+typedef struct asx_stack_class {
+    size_t _cell_bytes;
+    asx_stack *_pooled; /* newest first; cold ones all stand after the others */
+    size_t _pooled_count;
+    size_t _live_count;
+    size_t _high_water;
+    unsigned _slab_count;
+    asx_stack_slab _slabs[ASX_STACK_SLABS_MAX]; /* the last one is carved; those before are full */
+} asx_stack_class;
+
+/* Zero-filled is a good default. */
+typedef struct asx_stack_config {
+    size_t default_bytes; /* for acquire(pool, 0); 0: ASX_STACK_BYTES_DEFAULT */
+    size_t live_max;      /* 0: no limit */
+    size_t guard_bytes;   /* rounded up to pages, at most a quarter of a cell; 0: one page */
+    asx_stack_guard_kind guard;
+} asx_stack_config;
+
+typedef struct asx_stack_pool {
+    asx_stack_config _config;
+    asx_stack_guard_kind _guard;
+    size_t _page_bytes;
+    size_t _live_count;
+    uint32_t _release_count;
+    asx_stack_class _classes[ASX_STACK_CLASSES];
+} asx_stack_pool;
+
+typedef struct asx_stack_stats {
+    size_t live, pooled;
+    size_t slabs, mapped_bytes; /* mapped is address space, not memory */
+    /* The deepest use that was sampled, in bytes: at trim, and at one release in 256. */
+    size_t high_water_max[ASX_STACK_CLASSES];
+} asx_stack_stats;
+
+/* Probes which guard works here by using it. `config` may be NULL. Maps nothing yet. */
+void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config);
+
+/* asserts  no stack is live */
+void asx_stack_pool_deinit(asx_stack_pool *pool);
+
+/* The most recently released stack of the smallest class that holds `bytes`, or a new one. The
+ * class sizes include guard and record, so a little less than `bytes` is usable.
+ *
+ * bytes    0 for the pool's default
+ * errors   NULL: more than ASX_STACK_BYTES_MAX, live_max reached, or no memory or mappings left
+ */
+ASX_NODISCARD asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes);
+
+/* Nothing may run on `stack` any more, nor point into it. */
+void asx_stack_release(asx_stack_pool *pool, asx_stack *stack);
+
+/* Takes `bytes` off the top for a record that lives as long as the stack is held; 16-aligned, not
+ * cleared. Before a fiber is set up on the stack. */
+void *asx_stack_reserve(asx_stack *stack, size_t bytes);
+
+/* How deep the stack was ever used since its pages were last given back: whole pages, a resident
+ * page counts as used. One system call; touches no page. */
+size_t asx_stack_high_water(const asx_stack *stack);
+
+asx_stack_guard_kind asx_stack_pool_guard(const asx_stack_pool *pool);
+
+/* Whether `fault_addr` lies in a guard, and whose. Async-signal-safe on the pool's thread. `which`
+ * may be NULL. */
+bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx_stack **which);
+
+void asx_stack_pool_stats(const asx_stack_pool *pool, asx_stack_stats *stats);
+
+/* Gives back the memory of all pooled stacks but the `keep_count` most recently released of each
+ * class, down to one page a stack. For idle time: a system call or two a stack. Returns how many
+ * stacks were trimmed. */
+size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count);
+
+ASX_END_DECLS
+
+#endif
