@@ -167,18 +167,17 @@ static bool wake_arm(asxi_uring *uring)
 /* Everything that waits for a submission entry, oldest first. */
 static void backlog_flush(asxi_uring *uring)
 {
-    while (!asx_list_empty(&uring->pending)) {
+    for (asx_list *node; (node = asx_list_first(&uring->pending)) != NULL;) {
         struct io_uring_sqe *const sqe = asxi_uring_sqe(uring);
         if (!sqe) {
             return;
         }
-        asx_list *const node = asx_list_pop_front(&uring->pending);
+        asx_list_unlink(node);
         asx_op *const op = asx_container_of(node, asx_op, _link);
         op->_state = URING_OP_KERNEL;
         asxi_uring_op_prepare(op, sqe);
     }
-    while (!asx_list_empty(&uring->cancels)) {
-        asx_list *const node = asx_list_first(&uring->cancels);
+    for (asx_list *node; (node = asx_list_first(&uring->cancels)) != NULL;) {
         if (!cancel_queue(uring, asx_container_of(node, asx_op, _link))) {
             return;
         }
