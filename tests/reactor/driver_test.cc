@@ -1,0 +1,571 @@
+/* At stake: every operation completes exactly once with more == false, with what really happened,
+ * on both drivers; a stream's bytes arrive whole and in order; nothing completes inside submit().
+ */
+#include "driver_fixture.h"
+
+#include <map>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+using std::string;
+
+TEST_CASE("driver: a TCP connection is accepted, read from and answered", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    string ping = "ping", pong = "pong!";
+    auto send = f.io(ASX_OP_SEND, near, ping.data(), ping.size());
+    f.submit(*send);
+    CHECK(send->completions == 0);
+    REQUIRE(f.until([&] { return send->ends == 1 && in->bytes == "ping"; }));
+    CHECK(send->err == ASX_OK);
+    CHECK(send->result == 4);
+    auto back = f.io(ASX_OP_SEND, far, pong.data(), pong.size());
+    char buf[64];
+    auto once = f.io(ASX_OP_RECV, near, buf, sizeof(buf));
+    f.submit(*once);
+    REQUIRE(f.run(*back));
+    REQUIRE(f.until([&] { return once->ends == 1; }));
+    CHECK(string(buf, once->result) == "pong!");
+
+    f.close_fd(near);
+    REQUIRE(f.until([&] { return in->ends == 1; }));
+    CHECK(in->err == ASX_OK);
+    CHECK(in->result == 0);
+    auto close_op = f.op(ASX_OP_CLOSE, far);
+    REQUIRE(f.run(*close_op));
+    CHECK(close_op->err == ASX_OK);
+    CHECK(fcntl(far, F_GETFD) == -1);
+}
+
+TEST_CASE("driver: a Unix socket listens with its mode and takes over a dead path", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    char dir[] = "/tmp/asx-reactor-XXXXXX";
+    REQUIRE(mkdtemp(dir));
+    const string path = string(dir) + "/s";
+    asx_addr addr{};
+    REQUIRE(asx_addr_parse(("unix:" + path).c_str(), &addr) == ASX_OK);
+    f.close_fd(f.listen(addr)); /* leaves the path behind */
+    const int listener = f.listen(addr);
+    struct stat st;
+    REQUIRE(stat(path.c_str(), &st) == 0);
+    CHECK((st.st_mode & 0777) == 0660);
+
+    auto accept = f.op(ASX_OP_ACCEPT, listener);
+    f.submit(*accept);
+    int32_t fd = -1;
+    REQUIRE(f.driver->ops->socket(f.driver, ASX_ADDR_UNIX, false, nullptr, &fd) == ASX_OK);
+    auto connect = f.op(ASX_OP_CONNECT, fd);
+    connect->op.addr = &addr;
+    REQUIRE(f.run(*connect));
+    CHECK(connect->err == ASX_OK);
+    REQUIRE(f.until([&] { return accept->accepted.size() == 1; }));
+    auto in = f.recv(accept->accepted[0]);
+    f.submit(*in);
+    char text[] = "over unix";
+    auto send = f.io(ASX_OP_SEND, fd, text, 9);
+    REQUIRE(f.run(*send));
+    REQUIRE(f.until([&] { return in->bytes == "over unix"; }));
+    asx_listen_options options{};
+    int32_t second = -1; /* but not a living one */
+    CHECK(f.driver->ops->listen(f.driver, &addr, &options, &second) == errno_err(EADDRINUSE));
+    f.end(*in);
+    f.end(*accept);
+    f.close_fd(accept->accepted[0]);
+    f.close_fd(fd);
+    f.close_fd(listener);
+    unlink(path.c_str());
+    rmdir(dir);
+}
+
+TEST_CASE("driver: many small messages arrive whole and in order", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    string expected;
+    for (int i = 0; i < 2000; i++) {
+        string text = std::to_string(i) + ";";
+        expected += text;
+        auto send = f.io(ASX_OP_SEND, near, text.data(), text.size());
+        f.submit(*send);
+        REQUIRE(f.until([&] { return send->ends == 1; }));
+        REQUIRE(send->err == ASX_OK);
+    }
+    REQUIRE(f.until([&] { return in->bytes.size() >= expected.size(); }));
+    CHECK(in->bytes == expected);
+    CHECK(in->ends == 0);
+    f.end(*in);
+    CHECK(in->ends == 1);
+    CHECK(in->err == errno_err(ECANCELED));
+    f.close_fd(near);
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: a reset ends a receive with ECONNRESET", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    f.turn(0);
+    const struct linger hard = { 1, 0 };
+    REQUIRE(setsockopt(near, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)) == 0);
+    f.close_fd(near);
+    REQUIRE(f.until([&] { return in->ends == 1; }));
+    CHECK(in->err == errno_err(ECONNRESET));
+    char text[] = "x";
+    auto send = f.io(ASX_OP_SEND, far, text, 1);
+    REQUIRE(f.run(*send));
+    CHECK(send->err == errno_err(EPIPE));
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: connecting to nobody is refused", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    asx_addr addr{};
+    REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
+    const int listener = f.listen(addr);
+    f.close_fd(listener);
+    int32_t fd = -1;
+    REQUIRE(f.driver->ops->socket(f.driver, ASX_ADDR_INET, false, nullptr, &fd) == ASX_OK);
+    auto connect = f.op(ASX_OP_CONNECT, fd);
+    connect->op.addr = &addr;
+    REQUIRE(f.run(*connect));
+    CHECK(connect->err == errno_err(ECONNREFUSED));
+    f.close_fd(fd);
+}
+
+TEST_CASE("driver: half-close lets the other direction go on", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far), in_near = f.recv(near);
+    f.submit(*in);
+    f.submit(*in_near);
+    char text[] = "last words";
+    auto send = f.io(ASX_OP_SEND, near, text, 10);
+    REQUIRE(f.run(*send));
+    auto shut = f.op(ASX_OP_SHUTDOWN, near);
+    shut->op.arg = SHUT_WR;
+    f.submit(*shut);
+    CHECK(shut->completions == 0);
+    REQUIRE(f.until([&] { return shut->ends == 1 && in->ends == 1; }));
+    CHECK(in->bytes == "last words");
+    CHECK(in->err == ASX_OK);
+    char answer[] = "heard";
+    auto reply = f.io(ASX_OP_SEND, far, answer, 5);
+    REQUIRE(f.run(*reply));
+    REQUIRE(f.until([&] { return in_near->bytes == "heard"; }));
+    CHECK(in_near->ends == 0);
+    f.close_fd(far);
+    REQUIRE(f.until([&] { return in_near->ends == 1; }));
+    f.close_fd(near);
+}
+
+TEST_CASE("driver: a vector of 64 pieces and 8 MiB to a slow reader arrive whole", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    const bool vector = GENERATE(false, true);
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    const int small = 65536;
+    REQUIRE(setsockopt(near, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+    string data(8u << 20, '\0');
+    for (size_t i = 0; i < data.size(); i++) {
+        data[i] = (char)(i * 2654435761u >> 24);
+    }
+    auto send = f.io(vector ? ASX_OP_SENDV : ASX_OP_SEND, near, data.data(), data.size());
+    if (vector) {
+        const size_t piece = data.size() / ASX_OP_IOV_MAX;
+        for (size_t i = 0; i < ASX_OP_IOV_MAX; i++) {
+            send->iov[i] = { data.data() + i * piece, piece };
+        }
+        send->op.iov_count = ASX_OP_IOV_MAX;
+    }
+    const struct iovec first = send->iov[0], last = send->iov[ASX_OP_IOV_MAX - 1];
+    f.submit(*send);
+    string got;
+    char buf[50000];
+    while (got.size() < data.size()) {
+        f.turn(0);
+        const ssize_t n = ::recv(far, buf, sizeof(buf), MSG_DONTWAIT);
+        if (n > 0) {
+            got.append(buf, (size_t)n);
+        } else {
+            REQUIRE(n == -1);
+            REQUIRE(errno == EAGAIN);
+        }
+    }
+    REQUIRE(f.until([&] { return send->ends == 1; }));
+    CHECK(send->err == ASX_OK);
+    CHECK(send->result == data.size());
+    CHECK((got == data));
+    CHECK(send->iov[0].iov_base == first.iov_base);
+    if (vector) {
+        CHECK(send->iov[ASX_OP_IOV_MAX - 1].iov_len == last.iov_len);
+    }
+    f.close_fd(near);
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: a send cancelled midway tells how much left", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    string data(16u << 20, 'x');
+    auto send = f.io(ASX_OP_SEND, near, data.data(), data.size());
+    f.submit(*send);
+    f.turn(5);
+    REQUIRE(send->ends == 0);
+    f.end(*send);
+    CHECK(send->ends == 1);
+    f.close_fd(near);
+    size_t got = 0;
+    static char buf[65536];
+    for (;;) {
+        struct pollfd p = { far, POLLIN, 0 };
+        poll(&p, 1, 1000);
+        const ssize_t n = ::recv(far, buf, sizeof(buf), MSG_DONTWAIT);
+        if (n <= 0) {
+            break;
+        }
+        got += (size_t)n;
+    }
+    CHECK(send->result == got);
+    CHECK(got < data.size());
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: receives starve without buffers and recover when some return", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    asx_driver_config config{};
+    config.buf_count = 4;
+    config.buf_size = 1024;
+    Fixture f(kind, config);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    in->hold = true;
+    f.submit(*in);
+    string data(20000, 'd');
+    auto send = f.io(ASX_OP_SEND, near, data.data(), data.size());
+    REQUIRE(f.run(*send));
+    REQUIRE(f.until([&] { return in->held.size() == 4; }));
+    for (int i = 0; i < 5; i++) {
+        f.turn(1);
+    }
+    CHECK(in->held.size() == 4);
+    CHECK(in->ends == 0);
+    asx_driver_stats s{};
+    f.driver->ops->stats(f.driver, &s);
+    CHECK(s.buf_starved >= 1);
+    CHECK(s.buf_starved <= 3); /* not once a turn */
+    SECTION("returned buffers let it go on")
+    {
+        in->hold = false;
+        for (asx_rbuf *rbuf : in->held) {
+            f.driver->ops->buf_return(f.driver, rbuf);
+        }
+        in->held.clear();
+        REQUIRE(f.until([&] { return in->bytes.size() == data.size(); }));
+        CHECK((in->bytes == data));
+        f.end(*in);
+    }
+    SECTION("a starved receive can be cancelled")
+    {
+        f.end(*in);
+        CHECK(in->err == errno_err(ECANCELED));
+        for (asx_rbuf *rbuf : in->held) {
+            f.driver->ops->buf_return(f.driver, rbuf);
+        }
+    }
+    f.close_fd(near);
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: datagrams carry their sender's address", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    asx_addr local{};
+    REQUIRE(asx_addr_parse("127.0.0.1:0", &local) == ASX_OK);
+    int32_t a = -1, b = -1;
+    REQUIRE(f.driver->ops->socket(f.driver, ASX_ADDR_INET, true, &local, &a) == ASX_OK);
+    REQUIRE(f.driver->ops->socket(f.driver, ASX_ADDR_INET, true, &local, &b) == ASX_OK);
+    asx_addr addr_a{}, addr_b{};
+    REQUIRE(f.driver->ops->name(f.driver, a, false, &addr_a) == ASX_OK);
+    REQUIRE(f.driver->ops->name(f.driver, b, false, &addr_b) == ASX_OK);
+    for (int i = 0; i < 50; i++) {
+        char buf[100], text[] = "datagram";
+        auto in = f.io(ASX_OP_RECVFROM, b, buf, sizeof(buf));
+        in->op.addr = &in->addr;
+        f.submit(*in);
+        auto out = f.io(ASX_OP_SENDTO, a, text, 8);
+        out->op.addr = &addr_b;
+        REQUIRE(f.run(*out));
+        CHECK(out->err == ASX_OK);
+        CHECK(out->result == 8);
+        REQUIRE(f.until([&] { return in->ends == 1; }));
+        CHECK(string(buf, in->result) == "datagram");
+        CHECK(in->addr.family == ASX_ADDR_INET);
+        CHECK(in->addr.port == addr_a.port);
+    }
+    f.close_fd(a);
+    f.close_fd(b);
+}
+
+TEST_CASE("driver: files are opened, written, read, described and sent", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    char dir[] = "/tmp/asx-reactor-XXXXXX";
+    REQUIRE(mkdtemp(dir));
+    const string path = string(dir) + "/file";
+    auto missing = f.op(ASX_OP_OPEN, AT_FDCWD);
+    missing->op.path = path.c_str();
+    missing->op.arg = O_RDONLY;
+    REQUIRE(f.run(*missing));
+    CHECK(missing->err == errno_err(ENOENT));
+
+    auto open_op = f.op(ASX_OP_OPEN, AT_FDCWD);
+    open_op->op.path = path.c_str();
+    open_op->op.arg = O_RDWR | O_CREAT;
+    open_op->op.mode = 0640;
+    REQUIRE(f.run(*open_op));
+    REQUIRE(open_op->err == ASX_OK);
+    const int fd = (int)open_op->result;
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+
+    string data(200000, '\0');
+    for (size_t i = 0; i < data.size(); i++) {
+        data[i] = (char)(i * 31 >> 3);
+    }
+    auto write_op = f.io(ASX_OP_WRITE, fd, data.data(), data.size());
+    REQUIRE(f.run(*write_op));
+    CHECK(write_op->result == data.size());
+    auto sync = f.op(ASX_OP_FSYNC, fd);
+    REQUIRE(f.run(*sync));
+    CHECK(sync->err == ASX_OK);
+    char buf[1000];
+    auto read_op = f.io(ASX_OP_READ, fd, buf, sizeof(buf));
+    read_op->op.offset = 150000;
+    REQUIRE(f.run(*read_op));
+    CHECK(string(buf, read_op->result) == data.substr(150000, 1000));
+    auto past = f.io(ASX_OP_READ, fd, buf, sizeof(buf));
+    past->op.offset = 500000;
+    REQUIRE(f.run(*past));
+    CHECK(past->err == ASX_OK);
+    CHECK(past->result == 0);
+
+    for (const bool by_path : { true, false }) {
+        auto stat_op = f.op(ASX_OP_STAT, by_path ? AT_FDCWD : fd);
+        stat_op->op.path = by_path ? path.c_str() : "";
+        stat_op->op.stat = &stat_op->st;
+        REQUIRE(f.run(*stat_op));
+        struct stat truth;
+        REQUIRE(fstat(fd, &truth) == 0);
+        CHECK(stat_op->st.st_size == (off_t)data.size());
+        CHECK(stat_op->st.st_ino == truth.st_ino);
+        CHECK(stat_op->st.st_dev == truth.st_dev);
+        CHECK(stat_op->st.st_mode == truth.st_mode);
+        CHECK(stat_op->st.st_mtim.tv_nsec == truth.st_mtim.tv_nsec);
+    }
+
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    auto sendfile_op = f.op(ASX_OP_SENDFILE, near);
+    sendfile_op->op.file_fd = fd;
+    sendfile_op->op.offset = 1000;
+    sendfile_op->op.length = 150000;
+    REQUIRE(f.run(*sendfile_op));
+    CHECK(sendfile_op->err == ASX_OK);
+    CHECK(sendfile_op->result == 150000);
+    REQUIRE(f.until([&] { return in->bytes.size() == 150000; }));
+    CHECK((in->bytes == data.substr(1000, 150000)));
+    auto short_op = f.op(ASX_OP_SENDFILE, near);
+    short_op->op.file_fd = fd;
+    short_op->op.offset = 199000;
+    short_op->op.length = 5000;
+    REQUIRE(f.run(*short_op));
+    CHECK(short_op->err == ASX_OK);
+    CHECK(short_op->result == 1000);
+    f.end(*in);
+    f.close_fd(near);
+    f.close_fd(far);
+    f.close_fd(fd);
+    unlink(path.c_str());
+    rmdir(dir);
+}
+
+TEST_CASE("driver: POLL on a foreign descriptor tells readiness once", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int fds[2];
+    REQUIRE(pipe(fds) == 0);
+    for (int round = 0; round < 3; round++) {
+        auto poll_op = f.op(ASX_OP_POLL, fds[0]);
+        poll_op->op.arg = POLLIN;
+        f.submit(*poll_op);
+        f.turn(1);
+        CHECK(poll_op->ends == 0);
+        REQUIRE(write(fds[1], "x", 1) == 1);
+        REQUIRE(f.until([&] { return poll_op->ends == 1; }));
+        CHECK(poll_op->result == POLLIN);
+        auto again = f.op(ASX_OP_POLL, fds[0]); /* still readable: at once */
+        again->op.arg = POLLIN;
+        REQUIRE(f.run(*again));
+        CHECK(again->result == POLLIN);
+        char c;
+        REQUIRE(read(fds[0], &c, 1) == 1);
+    }
+    auto out = f.op(ASX_OP_POLL, fds[1]);
+    out->op.arg = POLLOUT;
+    REQUIRE(f.run(*out));
+    CHECK(out->result == POLLOUT);
+    close(fds[1]); /* by its owner, who asks nobody */
+    auto hup = f.op(ASX_OP_POLL, fds[0]);
+    hup->op.arg = POLLIN;
+    REQUIRE(f.run(*hup));
+    CHECK((hup->result & POLLHUP) != 0);
+    close(fds[0]);
+    /* The same number again, another object. */
+    REQUIRE(pipe(fds) == 0);
+    auto fresh = f.op(ASX_OP_POLL, fds[0]);
+    fresh->op.arg = POLLIN;
+    f.submit(*fresh);
+    f.turn(1);
+    CHECK(fresh->ends == 0);
+    REQUIRE(write(fds[1], "y", 1) == 1);
+    REQUIRE(f.until([&] { return fresh->ends == 1; }));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST_CASE("driver: reading a pipe at its own position waits for bytes", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int fds[2];
+    REQUIRE(pipe(fds) == 0);
+    char buf[16];
+    auto in = f.io(ASX_OP_READ, fds[0], buf, sizeof(buf));
+    in->op.offset = UINT64_MAX;
+    f.submit(*in);
+    f.turn(1);
+    CHECK(in->ends == 0);
+    char text[] = "piped";
+    auto out = f.io(ASX_OP_WRITE, fds[1], text, 5);
+    out->op.offset = UINT64_MAX;
+    REQUIRE(f.run(*out));
+    REQUIRE(f.until([&] { return in->ends == 1; }));
+    CHECK(string(buf, in->result) == "piped");
+    auto idle = f.io(ASX_OP_READ, fds[0], buf, sizeof(buf));
+    idle->op.offset = UINT64_MAX;
+    f.submit(*idle);
+    f.turn(1);
+    f.end(*idle);
+    CHECK(idle->err == errno_err(ECANCELED));
+    f.close_fd(fds[0]);
+    f.close_fd(fds[1]);
+}
+
+TEST_CASE("driver: a full descriptor table ends the accept, which can be armed again", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    asx_addr addr{};
+    REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
+    const int listener = f.listen(addr);
+    auto accept = f.op(ASX_OP_ACCEPT, listener);
+    const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+    REQUIRE(client >= 0);
+    std::vector<int> hoard;
+    struct rlimit limit, low;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    low = limit;
+    low.rlim_cur = 64;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    for (int fd; (fd = dup(client)) >= 0;) {
+        hoard.push_back(fd);
+    }
+    f.submit(*accept);
+    f.turn(0);
+    struct sockaddr_in in {
+    };
+    in.sin_family = AF_INET;
+    in.sin_port = htons(addr.port);
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int rc = ::connect(client, (struct sockaddr *)&in, sizeof(in));
+    const bool ended = f.until([&] { return accept->ends == 1; });
+    for (int fd : hoard) {
+        close(fd);
+    }
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    REQUIRE(rc == 0);
+    REQUIRE(ended);
+    CHECK(accept->err == errno_err(EMFILE));
+    f.submit(*accept);
+    REQUIRE(f.until([&] { return accept->accepted.size() == 1; }));
+    f.end(*accept);
+    f.close_fd(accept->accepted[0]);
+    f.close_fd(listener);
+    close(client);
+}
+
+TEST_CASE("driver: park returns by its deadline, and at once when told of the past", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    const asx_instant t0 = f.driver->ops->now(f.driver);
+    f.driver->ops->park(f.driver, t0 + asx_ms(5));
+    f.driver->ops->park(f.driver, 0);
+    f.driver->ops->park(f.driver, f.driver->ops->now(f.driver));
+    const asx_instant t1 = f.driver->ops->now(f.driver);
+    CHECK(t1 >= t0);
+    f.driver->ops->park(f.driver, ASX_TIME_NEVER); /* bounded by the longest park */
+    CHECK(f.driver->ops->now(f.driver) < t1 + asx_s(5));
+    CHECK(f.driver->ops->reap(f.driver, 8) == 0);
+}
+
+TEST_CASE("driver: a bad descriptor is an error of the operation", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    char buf[8];
+    for (const asx_op_code code : { ASX_OP_RECV, ASX_OP_SEND, ASX_OP_CLOSE, ASX_OP_FSYNC,
+                                    ASX_OP_ACCEPT, ASX_OP_POLL, ASX_OP_SHUTDOWN, ASX_OP_READ }) {
+        CAPTURE(asx_op_code_name(code));
+        auto bad = f.io(code, 999, buf, sizeof(buf));
+        if (code == ASX_OP_ACCEPT) {
+            bad->op.addr = nullptr;
+        }
+        if (code == ASX_OP_POLL) {
+            bad->op.arg = POLLIN;
+        }
+        REQUIRE(f.run(*bad));
+        CHECK(bad->err == errno_err(EBADF));
+    }
+}
