@@ -48,15 +48,11 @@ static int escape_at(asx_view text, size_t i)
 
 /* Bytes of a registered name: unreserved and sub-delims without the comma. '%' needs two digits
  * behind it and is looked at apart. */
-static bool is_name_byte(char c)
-{
-    const uint8_t b = (uint8_t)c;
-    if (b - '0' + 0u < 10u || (b | 32) - 'a' + 0u < 26u) {
-        return true;
-    }
-    return b == '-' || b == '.' || b == '_' || b == '~' || b == '!' || b == '$' || b == '&' ||
-           b == '\'' || b == '(' || b == ')' || b == '*' || b == '+' || b == ';' || b == '=';
-}
+static const uint8_t name_bytes[256] = {
+    ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['-'] = 1, ['.'] = 1,  ['_'] = 1,
+    ['~'] = 1,         ['!'] = 1,         ['$'] = 1,         ['&'] = 1, ['('] = 1,  [')'] = 1,
+    ['*'] = 1,         ['+'] = 1,         [';'] = 1,         ['='] = 1, ['\''] = 1,
+};
 
 /* d.d.d.d, each 0-255 without leading zeros */
 static bool ipv4_check(asx_view text)
@@ -131,7 +127,7 @@ static size_t host_len(asx_view text)
     }
     size_t i = 0;
     while (i < text.len) {
-        if (is_name_byte(text.ptr[i])) {
+        if (name_bytes[(uint8_t)text.ptr[i]]) {
             i++;
         } else if (text.ptr[i] == '%' && escape_at(text, i) > 0x20) {
             i += 3;
