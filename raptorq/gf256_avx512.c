@@ -1,0 +1,36 @@
+/* AVX-512 with GFNI: a product is one affine transform, as cheap as a sum. */
+#include "gf256_internal.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define VEC_BYTES 64
+#define VEC_MANY 10
+#define VEC_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,gfni")))
+#define KERNEL asxi_gf_avx512
+#define KERNEL_NAME "avx512"
+
+typedef __m512i vec;
+typedef __m512i vec_factor;
+
+#define INLINE VEC_TARGET static inline __attribute__((always_inline))
+
+INLINE vec_factor factor_load(uint8_t c)
+{
+    return _mm512_set1_epi64((long long)asxi_gf_matrix[c]);
+}
+
+INLINE vec factor_apply(vec_factor f, vec v)
+{
+    return _mm512_gf2p8affine_epi64_epi8(v, f, 0);
+}
+
+INLINE vec vec_double(vec v)
+{
+    return factor_apply(factor_load(2), v);
+}
+
+#include "gf256_template.h"
+
+#endif

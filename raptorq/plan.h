@@ -1,0 +1,86 @@
+/* A plan: the solution of a block's equations as programs over rows, without any symbol bytes.
+ *
+ * Model.   Which operations solve A C = D depends on K' and on which symbols were received, never
+ *          on their bytes. The solver works on bits and leaves a plan; running it over a slab
+ *          (replay.h) computes C. A plan is immutable after the solve, counted, and may be shared
+ *          by threads.
+ * Shape.   Pivot columns take rows 0..pivots-1 of the slab in the order they were chosen, inactive
+ *          columns the rows after them. `forward` computes every pivot with the inactive symbols
+ *          taken as zero, then the right-hand sides of the dense binary rows in the inactive rows;
+ *          the HDPC part finds the `free` inactive symbols that the binary rows leave open;
+ *          `backward` finds the other inactive symbols and computes every pivot again.
+ * Bounds.  About 20 row operations and 80 bytes a symbol.
+ * Source.  RFC 6330, 5.4.2, with the second half of phase 1 and phases 3 to 5 replaced by the
+ *          second pass over the original, sparse rows.
+ */
+#ifndef ASX_RAPTORQ_PLAN_H
+#define ASX_RAPTORQ_PLAN_H
+
+#include <asx/raptorq/alloc.h>
+#include <asx/raptorq/gf256.h>
+#include <asx/raptorq/param.h>
+#include <asx/shard/base/decls.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+ASX_BEGIN_DECLS
+
+typedef enum asx_rq_policy {
+    ASX_RQ_POLICY_AUTO = 0,     /* chosen by the features of the matrix */
+    ASX_RQ_POLICY_BASELINE = 1, /* least ones in V, largest component */
+    ASX_RQ_POLICY_SUPPORT = 2,  /* inactivate the column with the largest support */
+} asx_rq_policy;
+
+const char *asx_rq_policy_name(asx_rq_policy policy);
+
+/* What the solve did; equal on every host and kernel. */
+typedef struct asx_rq_solve_stats {
+    uint32_t rows;       /* received rows with padding, without LDPC and HDPC */
+    uint32_t peeled;     /* pivots found with one column left */
+    uint32_t pivots;     /* all pivots of phase 1 */
+    uint32_t inactive;   /* columns solved densely */
+    uint32_t dense_rows; /* binary rows looked at in phase 2 */
+    uint32_t dense_rank; /* of them independent */
+    uint32_t hdpc_used;  /* inactive columns that needed an HDPC row */
+    uint32_t deficit;    /* rank missing when not decodable, at least */
+    uint32_t surplus;    /* received rows that no pivot uses */
+    uint32_t sums;       /* row additions of both gather programs */
+    asx_rq_policy policy;
+} asx_rq_solve_stats;
+
+typedef struct asx_rq_plan asx_rq_plan;
+
+/* The equations of a block: one received row for each entry. */
+typedef struct asx_rq_rows {
+    const uint32_t *isi;  /* distinct */
+    const uint32_t *feed; /* number of its symbol at replay, or ASX_RQ_FEED_ZERO */
+    uint32_t count;
+} asx_rq_rows;
+
+#define ASX_RQ_FEED_ZERO 0xFFFFFFFFu
+
+/* Solves; *plan is set on success only, stats always (may be NULL).
+ *
+ * owns    the caller holds one reference of *plan
+ * errors  TOO_FEW, RANK, NO_MEMORY
+ */
+ASX_NODISCARD asx_err asx_rq_plan_solve(asx_rq_plan **plan, const asx_rq_param *param,
+                                        const asx_rq_rows *rows, asx_rq_policy policy,
+                                        const asx_rq_alloc *alloc, asx_rq_solve_stats *stats);
+
+/* The plan of an encoder: rows are the source symbols 0..K'-1, fed by their own number. It depends
+ * on K' alone: symbols from K on are to be fed as zero. */
+ASX_NODISCARD asx_err asx_rq_plan_encode(asx_rq_plan **plan, const asx_rq_param *param,
+                                         const asx_rq_alloc *alloc);
+
+asx_rq_plan *asx_rq_plan_ref(asx_rq_plan *plan);
+void asx_rq_plan_unref(asx_rq_plan *plan);
+
+/* Bytes the plan holds. */
+size_t asx_rq_plan_size(const asx_rq_plan *plan);
+const asx_rq_solve_stats *asx_rq_plan_stats(const asx_rq_plan *plan);
+
+ASX_END_DECLS
+
+#endif

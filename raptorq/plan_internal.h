@@ -1,0 +1,42 @@
+/* The plan's fields, for the solver that writes them and the replay that runs them. */
+#ifndef ASX_RAPTORQ_PLAN_INTERNAL_H
+#define ASX_RAPTORQ_PLAN_INTERNAL_H
+
+#include <asx/raptorq/plan.h>
+
+struct asx_rq_plan {
+    uint32_t refs;
+    uint32_t k_prime, l, h;
+    uint32_t pivots, inactive;
+    uint32_t rank;        /* inactive columns solved by binary rows */
+    uint32_t free;        /* the others: 0, or HDPC rows are needed */
+    uint32_t forward_len; /* words */
+    uint32_t backward_len;
+    asx_rq_solve_stats stats;
+    asx_rq_hdpc hdpc;
+
+    /* All in the block's tail, in this order. */
+    uint16_t *row_of;  /* slab row of each column, L of them */
+    uint16_t *forward; /* gather programs */
+    uint16_t *backward;
+    uint16_t *dense_row; /* slab row of each dense equation's right-hand side, `rank` */
+    uint16_t *free_row;  /* slab row of each free column, `free` */
+    uint16_t *hdpc_row;  /* when free > 0: K' + S */
+    uint8_t *pairs;      /* when free > 0: 2 (K' + S) */
+    uint8_t *lambda;     /* when free > 0: H x rank, what HDPC rows need of the dense ones */
+    uint8_t *inverse;    /* free x H: the free columns from the HDPC right-hand sides */
+
+    size_t size; /* of the block */
+    asx_rq_alloc alloc;
+    int has_alloc;
+};
+
+/* A plan with its arrays placed and unset; the four counts and two lengths decide the size. */
+asx_rq_plan *asxi_rq_plan_create(const asx_rq_param *param, uint32_t pivots, uint32_t rank,
+                                 uint32_t forward_len, uint32_t backward_len,
+                                 const asx_rq_alloc *alloc);
+
+/* The two sums that each HDPC column but the last is added to. */
+void asxi_rq_hdpc_pairs(const asx_rq_param *param, uint8_t *pairs);
+
+#endif

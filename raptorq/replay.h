@@ -1,0 +1,26 @@
+/* Runs a plan over one stripe: from the fed symbols to all intermediate symbols.
+ *
+ * Bounds.  Touches L + H rows of `width` bytes and what the feed names; allocates nothing.
+ */
+#ifndef ASX_RAPTORQ_REPLAY_H
+#define ASX_RAPTORQ_REPLAY_H
+
+#include <asx/raptorq/plan.h>
+#include <asx/shard/base/decls.h>
+
+ASX_BEGIN_DECLS
+
+/* Afterwards row plan->row_of[c] of the slab is intermediate symbol c.
+ *
+ * slab   (L + H) rows of `width`, aligned to 64; the last H are scratch
+ */
+void asx_rq_replay(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t *slab,
+                   size_t width, const asx_rq_feed *feed);
+
+/* Writes the slab rows that encoding symbol `isi` is the sum of and returns how many. */
+uint32_t asx_rq_plan_support(const asx_rq_plan *plan, const asx_rq_param *param, uint32_t isi,
+                             uint16_t rows[]);
+
+ASX_END_DECLS
+
+#endif

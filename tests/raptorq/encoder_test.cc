@@ -1,0 +1,169 @@
+/* The encoder against known answers: if a repair symbol differs by a bit, no other implementation
+ * can decode what we send. */
+#include <asx/raptorq/encoder.h>
+#include <asx/raptorq/oti.h>
+
+#include "support.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <set>
+
+namespace
+{
+
+struct encoder {
+    asx_rq_block block;
+    asx_rq_encoder *self = nullptr;
+    rq::bytes source;
+
+    encoder(uint32_t k, uint32_t t, uint32_t n, uint32_t al, rq::bytes content)
+        : source(std::move(content))
+    {
+        REQUIRE(asx_rq_block_init(&block, k, t, n, al) == ASX_OK);
+        REQUIRE(asx_rq_encoder_create(&self, &block, nullptr, nullptr) == ASX_OK);
+        REQUIRE(asx_rq_encoder_load(self, source.data(), source.size()) == ASX_OK);
+    }
+    encoder(const encoder &) = delete;
+    encoder &operator=(const encoder &) = delete;
+    ~encoder()
+    {
+        asx_rq_encoder_destroy(self);
+    }
+    rq::bytes symbol(uint32_t esi)
+    {
+        rq::bytes out(block.symbol_size);
+        REQUIRE(asx_rq_encoder_symbol(self, esi, out.data()) == ASX_OK);
+        return out;
+    }
+};
+
+} // namespace
+
+TEST_CASE("encoder: published repair symbols", "[raptorq]")
+{
+    struct {
+        uint32_t k, t;
+        const char *first, *digest, *far;
+    } rows[] = {
+        { 1, 8, "0726456483a2c1e0", "2793ce1ed2eaa26d9fda074937524cab", "6cc22d83ee40af01" },
+        { 4, 8, "5749bdc84856a2d7", "eb1e6671a451e43f64970ed474fa44d5", "eb2b6ca1e22265a8" },
+        { 10, 8, "b1fdcff70945774f", "596e20c0dd0b0cd7c626879c85991290", "e4954e921465be62" },
+        { 11, 8, "f0a8e453722a66d1", "54254c35b156fb80e0c27069dc206681", "49d626c2f16e9e7a" },
+        { 26, 16, "aac5326ab9f3045c", "d5f438f00cb391977c301aeec5326d76", "73cf067f9711d8a1" },
+        { 101, 32, "7f72b6ba94ee8d2a", "ad987a71dd21e5ee8971dbfffd67ff44", "5a48b720dd976f68" },
+        { 256, 64, "80d2bca5b9ea7d9c", "8a6470c865b3cfa1ca55aa63fa02a778", "04e5627691de49c3" },
+        { 1000, 64, "d2735a87f24faeb2", "18c17a17de7d9d45ce4e10aa578b538f", "dc6c435ee677ad6a" },
+        { 1281, 16, "9f4644c69bbb1217", "9ab883a12f560a9cbcac66bef92d2b9e", "8e1145dde7ea3137" },
+        { 10000, 16, "4737c2a589c489ef", "0ca2b0b5d106d5fa0cda9a317686dc59", "2b8173bd3d9d924a" },
+        { 56403, 8, "3b6f7102a1016d41", "689a5c3459be4c6030cf14b0b9cd8b49", "0a45df92909fe646" },
+    };
+    for (const auto &row : rows) {
+        CAPTURE(row.k);
+        rq::bytes source((size_t)row.k * row.t);
+        for (size_t i = 0; i < source.size(); i++) {
+            source[i] = (uint8_t)(31 * i + 17 * (i / 256) + 7);
+        }
+        encoder e(row.k, row.t, 1, 1, source);
+        CHECK(rq::hex(e.symbol(row.k).data(), 8) == row.first);
+        rq::bytes all;
+        for (uint32_t i = 0; i < 16; i++) {
+            const rq::bytes symbol = e.symbol(row.k + i);
+            all.insert(all.end(), symbol.begin(), symbol.end());
+        }
+        CHECK(rq::sha256(all.data(), all.size()).substr(0, 32) == row.digest);
+        CHECK(rq::hex(e.symbol(row.k + 1000000).data(), 8) == row.far);
+    }
+}
+
+TEST_CASE("encoder: one block for each sampled K equals two other codecs", "[raptorq]")
+{
+    int seen = 0;
+    for (auto &line : rq::vectors("table2.txt")) {
+        uint32_t k, t, seed;
+        std::string digest;
+        REQUIRE(line >> k >> t >> seed >> digest);
+        CAPTURE(k);
+        encoder e(k, t, 1, 1, rq::object((size_t)k * t, seed));
+        rq::bytes all;
+        for (uint32_t esi :
+             std::set<uint32_t>{ 0, k - 1, k, k + 1, k + 7, 65536, 9999999, 16777215 }) {
+            const rq::bytes symbol = e.symbol(esi);
+            all.insert(all.end(), symbol.begin(), symbol.end());
+        }
+        CHECK(rq::sha256(all.data(), all.size()).substr(0, 32) == digest);
+        seen++;
+    }
+    CHECK(seen == 40);
+}
+
+TEST_CASE("encoder: whole objects with blocks and sub-blocks equal two other codecs", "[raptorq]")
+{
+    asx_rq_oti oti = {};
+    rq::bytes content;
+    std::unique_ptr<encoder> e;
+    int seen = 0;
+    for (auto &line : rq::vectors("objects.txt")) {
+        std::string kind;
+        REQUIRE(line >> kind);
+        if (kind == "object") {
+            uint32_t seed;
+            std::string digest, oti_hex;
+            REQUIRE(line >> oti.size >> oti.symbol_size >> oti.blocks >> oti.sub_blocks >>
+                    oti.alignment >> seed >> digest >> oti_hex);
+            content = rq::object(oti.size, seed);
+            REQUIRE(rq::sha256(content.data(), content.size()) == digest);
+            uint8_t encoded[ASX_RQ_OTI_SIZE];
+            asx_rq_oti_encode(&oti, encoded);
+            CHECK(rq::hex(encoded, sizeof(encoded)) == oti_hex);
+            asx_rq_oti back;
+            REQUIRE(asx_rq_oti_decode(&back, encoded) == ASX_OK);
+            CHECK(back.size == oti.size);
+            CHECK(back.sub_blocks == oti.sub_blocks);
+        } else if (kind == "block") {
+            uint32_t sbn, k;
+            REQUIRE(line >> sbn >> k);
+            const asx_rq_extent extent = asx_rq_oti_block(&oti, sbn);
+            REQUIRE(extent.k == k);
+            const auto begin = content.begin() + (long)extent.offset;
+            e = std::make_unique<encoder>(k, oti.symbol_size, oti.sub_blocks, oti.alignment,
+                                          rq::bytes(begin, begin + (long)extent.size));
+        } else {
+            uint32_t esi;
+            std::string expected;
+            REQUIRE(line >> esi >> expected);
+            CAPTURE(oti.size, oti.symbol_size, oti.sub_blocks, esi);
+            const rq::bytes symbol = e->symbol(esi);
+            if (kind == "hash") {
+                CHECK(rq::sha256(symbol.data(), symbol.size()).substr(0, 16) == expected);
+            } else {
+                CHECK(rq::hex(symbol.data(), symbol.size()) == expected);
+            }
+            seen++;
+        }
+    }
+    CHECK(seen > 500);
+}
+
+TEST_CASE("oti: the parameters derived from payload and working memory", "[raptorq]")
+{
+    int seen = 0;
+    for (auto &line : rq::vectors("params.txt")) {
+        uint64_t size, memory;
+        uint32_t payload, al, ss, t, z, n;
+        std::string expected;
+        REQUIRE(line >> size >> payload >> al >> ss >> memory >> t >> z >> n >> expected);
+        CAPTURE(size, payload, al, ss, memory);
+        asx_rq_oti oti;
+        REQUIRE(asx_rq_oti_derive(&oti, size, payload, al, ss, memory) == ASX_OK);
+        CHECK(oti.symbol_size == t);
+        CHECK(oti.blocks == z);
+        CHECK(oti.sub_blocks == n);
+        uint8_t encoded[ASX_RQ_OTI_SIZE];
+        asx_rq_oti_encode(&oti, encoded);
+        CHECK(rq::hex(encoded, sizeof(encoded)) == expected);
+        seen++;
+    }
+    CHECK(seen > 20);
+}
