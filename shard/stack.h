@@ -21,8 +21,9 @@ ASX_BEGIN_DECLS
 #define ASX_STACK_CLASSES 4 /* 16 KiB, 64 KiB, 256 KiB, 1 MiB, guard and record included */
 #define ASX_STACK_BYTES_DEFAULT ((size_t)64 << 10)
 #define ASX_STACK_BYTES_MAX ((size_t)1 << 20)
-#define ASX_STACK_SLABS_MAX 48 /* per class; slabs double, so the address space ends before this \
-                                */
+#define ASX_STACK_SLABS_MAX                                              \
+    48 /* per class; slabs double, so the address space ends before this \
+        */
 
 typedef enum asx_stack_guard_kind {
     ASX_STACK_GUARD_AUTO = 0,     /* in a configuration only: the first below that works here */
@@ -69,7 +70,7 @@ typedef struct asx_stack_class {
 /* Zero-filled is a good default. */
 typedef struct asx_stack_config {
     size_t default_bytes; /* for acquire(pool, 0); 0: ASX_STACK_BYTES_DEFAULT */
-    size_t live_max;      /* 0: no limit */
+    size_t count_max;     /* 0: no limit */
     size_t guard_bytes;   /* rounded up to pages, at most a quarter of a cell; 0: one page */
     asx_stack_guard_kind guard;
 } asx_stack_config;
@@ -100,7 +101,7 @@ void asx_stack_pool_deinit(asx_stack_pool *pool);
  * class sizes include guard and record, so a little less than `bytes` is usable.
  *
  * bytes    0 for the pool's default
- * errors   NULL: more than ASX_STACK_BYTES_MAX, live_max reached, or no memory or mappings left
+ * errors   NULL: more than ASX_STACK_BYTES_MAX, count_max reached, or no memory or mappings left
  */
 ASX_NODISCARD asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes);
 
@@ -121,7 +122,7 @@ asx_stack_guard_kind asx_stack_pool_guard(const asx_stack_pool *pool);
  * may be NULL. */
 bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx_stack **which);
 
-void asx_stack_pool_stats(const asx_stack_pool *pool, asx_stack_stats *stats);
+void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats);
 
 /* Gives back the memory of all pooled stacks but the `keep_count` most recently released of each
  * class, down to one page a stack. For idle time: a system call or two a stack. Returns how many

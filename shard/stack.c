@@ -1,0 +1,380 @@
+/* Slabs, cells and records.
+ *
+ * A cell, upwards: guard, usable bytes, the record, then the colour's unused lines. Cells are
+ * carved in batches, so that the price of their guards is spread, and become stacks one at a time
+ * when the pool has none left: a record is written, and thereby its page touched, at the first
+ * acquire. */
+#include <asx/shard/base/assert.h>
+#include <asx/shard/base/bits.h>
+#include <asx/shard/stack.h>
+
+#include <assert.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if ASX_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#ifdef ASX_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+/* Linux 6.13; Debian 12's headers are older. */
+#define MADV_GUARD_INSTALL_ 102
+
+#define CELL_BYTES_MIN ((size_t)16 << 10)
+#define SLAB_BYTES_MIN ((size_t)16 << 20)
+#define SLAB_BYTES_MAX ((size_t)16 << 30)
+#define CARVE_COUNT 32
+#define COLOURS 16
+#define COLOUR_BYTES 128
+#define HIGH_WATER_SAMPLE 256
+
+static_assert(COLOURS * COLOUR_BYTES <= 2048, "half of the top page is left to the first frames");
+static_assert(SLAB_BYTES_MIN / ASX_STACK_BYTES_MAX >= 16, "a slab is worth its mapping");
+
+const char *asx_stack_guard_kind_name(asx_stack_guard_kind kind)
+{
+    switch (kind) {
+    case ASX_STACK_GUARD_AUTO:
+        return "auto";
+    case ASX_STACK_GUARD_MADVISE:
+        return "madvise";
+    case ASX_STACK_GUARD_MPROTECT:
+        return "mprotect";
+    case ASX_STACK_GUARD_NONE:
+        return "none";
+    }
+    return "unknown";
+}
+
+static bool guard_install(asx_stack_guard_kind kind, char *cell, size_t bytes)
+{
+    switch (kind) {
+    case ASX_STACK_GUARD_MADVISE:
+        return madvise(cell, bytes, MADV_GUARD_INSTALL_) == 0;
+    case ASX_STACK_GUARD_MPROTECT:
+        return mprotect(cell, bytes, PROT_NONE) == 0;
+    case ASX_STACK_GUARD_NONE:
+        return true;
+    case ASX_STACK_GUARD_AUTO:
+        break;
+    }
+    asx_unreachable();
+}
+
+/* Success of the call is not enough: an emulator may ignore an advice that it does not know. So the
+ * kernel is asked to write there, by a call that can do nothing else. */
+static bool guard_works(asx_stack_guard_kind kind, size_t page_bytes)
+{
+    char *const page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (page == MAP_FAILED) {
+        return false;
+    }
+    const bool works = guard_install(kind, page, page_bytes) && syscall(SYS_uname, page) != 0;
+    asx_assert_eq(munmap(page, page_bytes), 0);
+    return works;
+}
+
+static asx_stack_guard_kind guard_probe(asx_stack_guard_kind wanted, size_t page_bytes)
+{
+    if (wanted != ASX_STACK_GUARD_AUTO) {
+        const bool works = wanted == ASX_STACK_GUARD_NONE || guard_works(wanted, page_bytes);
+        return works ? wanted : ASX_STACK_GUARD_NONE;
+    }
+    if (guard_works(ASX_STACK_GUARD_MADVISE, page_bytes)) {
+        return ASX_STACK_GUARD_MADVISE;
+    }
+    return guard_works(ASX_STACK_GUARD_MPROTECT, page_bytes) ? ASX_STACK_GUARD_MPROTECT
+                                                             : ASX_STACK_GUARD_NONE;
+}
+
+void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config)
+{
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    *pool = (asx_stack_pool){ ._page_bytes = page_bytes };
+    if (config) {
+        pool->_config = *config;
+    }
+    asx_stack_config *const own = &pool->_config;
+    own->default_bytes = own->default_bytes ? own->default_bytes : ASX_STACK_BYTES_DEFAULT;
+    own->guard_bytes = asx_align_up(own->guard_bytes ? own->guard_bytes : 1, page_bytes);
+    asx_assert_le(own->default_bytes, ASX_STACK_BYTES_MAX);
+    pool->_guard = guard_probe(own->guard, page_bytes);
+    size_t cell_bytes = CELL_BYTES_MIN;
+    for (unsigned i = 0; i < ASX_STACK_CLASSES; i++, cell_bytes *= 4) {
+        /* Where pages are large the small classes grow, so that a guard still leaves a stack. */
+        const size_t least = 4 * page_bytes;
+        pool->_classes[i]._cell_bytes = cell_bytes < least ? least : cell_bytes;
+    }
+    asx_assert_le(own->guard_bytes, pool->_classes[0]._cell_bytes / 4);
+}
+
+static char *slab_cell(const asx_stack_class *class, const asx_stack_slab *slab, size_t index)
+{
+    return slab->_cells + index * class->_cell_bytes;
+}
+
+/* Where the record of a cell stands. */
+static asx_stack *cell_record(const asx_stack_class *class, const asx_stack_slab *slab,
+                              size_t index)
+{
+    char *const end = slab_cell(class, slab, index) + class->_cell_bytes;
+    return (asx_stack *)(void *)(end - sizeof(asx_stack) - index % COLOURS * COLOUR_BYTES);
+}
+
+static asx_stack_slab *class_slab(asx_stack_class *class)
+{
+    return class->_slab_count ? &class->_slabs[class->_slab_count - 1] : NULL;
+}
+
+/* Maps a slab twice the size of the last one; smaller ones where address space is rationed. */
+static bool slab_map(asx_stack_class *class)
+{
+    if (class->_slab_count == ASX_STACK_SLABS_MAX) {
+        return false;
+    }
+    const asx_stack_slab *const last = class_slab(class);
+    size_t bytes = last ? last->_mapped_bytes * 2 : SLAB_BYTES_MIN;
+    bytes = bytes > SLAB_BYTES_MAX ? SLAB_BYTES_MAX : bytes;
+    for (; bytes >= class->_cell_bytes; bytes /= 2) {
+        void *const cells = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (cells != MAP_FAILED) {
+            /* A huge page under 32 idle stacks would undo the one page that each should cost. A
+             * kernel without huge pages refuses, which is as good. */
+            (void)madvise(cells, bytes, MADV_NOHUGEPAGE);
+            class->_slabs[class->_slab_count] = (asx_stack_slab){
+                ._cells = cells,
+                ._mapped_bytes = bytes,
+                ._cell_count = bytes / class->_cell_bytes,
+            };
+            /* guard_hit may look from a signal handler: the slab counts once it is complete. */
+            __atomic_signal_fence(__ATOMIC_RELEASE);
+            class->_slab_count++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sets the guards of the next cells. False when not even one could be set. */
+static bool slab_carve(const asx_stack_pool *pool, const asx_stack_class *class,
+                       asx_stack_slab *slab)
+{
+    size_t end = slab->_carved + CARVE_COUNT;
+    end = end > slab->_cell_count ? slab->_cell_count : end;
+    const size_t begin = slab->_carved;
+    while (slab->_carved < end && guard_install(pool->_guard, slab_cell(class, slab, slab->_carved),
+                                                pool->_config.guard_bytes)) {
+        slab->_carved++;
+    }
+    return slab->_carved > begin;
+}
+
+/* Turns the next cell of the class into a stack. */
+static asx_stack *stack_make(asx_stack_pool *pool, unsigned cls)
+{
+    asx_stack_class *const class = &pool->_classes[cls];
+    asx_stack_slab *slab = class_slab(class);
+    if (!slab || slab->_used == slab->_cell_count) {
+        if (!slab_map(class)) {
+            return NULL;
+        }
+        slab = class_slab(class);
+    }
+    if (slab->_used == slab->_carved && !slab_carve(pool, class, slab)) {
+        return NULL;
+    }
+    char *const base = slab_cell(class, slab, slab->_used) + pool->_config.guard_bytes;
+    asx_stack *const stack = cell_record(class, slab, slab->_used);
+    *stack =
+        (asx_stack){ .base = base, .size = (size_t)((char *)stack - base), .cls = (uint8_t)cls };
+#ifdef ASX_VALGRIND
+    stack->_valgrind_id = (uint32_t)VALGRIND_STACK_REGISTER(base, stack);
+#endif
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    slab->_used++;
+    return stack;
+}
+
+static void stack_poison(const asx_stack *stack, bool poison)
+{
+#if ASX_ASAN
+    if (poison) {
+        ASAN_POISON_MEMORY_REGION(stack->base, stack->size);
+    } else {
+        ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->size);
+    }
+#else
+    (void)stack, (void)poison;
+#endif
+}
+
+asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
+{
+    bytes = bytes ? bytes : pool->_config.default_bytes;
+    unsigned cls = 0;
+    while (cls < ASX_STACK_CLASSES && pool->_classes[cls]._cell_bytes < bytes) {
+        cls++;
+    }
+    if (cls == ASX_STACK_CLASSES ||
+        (pool->_config.count_max && pool->_live_count >= pool->_config.count_max)) {
+        return NULL;
+    }
+    asx_stack_class *const class = &pool->_classes[cls];
+    asx_stack *stack = class->_pooled;
+    if (stack) {
+        asx_assert(!stack->_live);
+        class->_pooled = stack->_next;
+        class->_pooled_count--;
+    } else {
+        stack = stack_make(pool, cls);
+        if (!stack) {
+            return NULL;
+        }
+    }
+    stack->_next = NULL;
+    stack->_live = true;
+    stack->_cold = false;
+    stack->top = stack->base + (stack->size & ~(size_t)15);
+    class->_live_count++;
+    pool->_live_count++;
+    stack_poison(stack, false);
+    return stack;
+}
+
+static void high_water_sample(asx_stack_class *class, const asx_stack *stack)
+{
+    const size_t used = asx_stack_high_water(stack);
+    class->_high_water = used > class->_high_water ? used : class->_high_water;
+}
+
+void asx_stack_release(asx_stack_pool *pool, asx_stack *stack)
+{
+    asx_assert(stack->_live);
+    asx_assert_lt(stack->cls, ASX_STACK_CLASSES);
+    asx_stack_class *const class = &pool->_classes[stack->cls];
+    asx_assert_lt(0, class->_live_count);
+    if (asx_unlikely(++pool->_release_count % HIGH_WATER_SAMPLE == 0)) {
+        high_water_sample(class, stack);
+    }
+    stack->_live = false;
+    stack->_next = class->_pooled;
+    class->_pooled = stack;
+    class->_pooled_count++;
+    class->_live_count--;
+    pool->_live_count--;
+    stack_poison(stack, true);
+}
+
+void *asx_stack_reserve(asx_stack *stack, size_t bytes)
+{
+    asx_assert(stack->_live);
+    bytes = asx_align_up(bytes, 16);
+    asx_assert_lt(bytes, (size_t)(stack->top - stack->base));
+    stack->top -= bytes;
+    return stack->top;
+}
+
+size_t asx_stack_high_water(const asx_stack *stack)
+{
+    unsigned char resident[ASX_STACK_BYTES_MAX / 4096];
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t page_count = asx_div_ceil(stack->size, page_bytes);
+    asx_assert_le(page_count, sizeof(resident));
+    if (mincore(stack->base, page_count * page_bytes, resident) != 0) {
+        return 0;
+    }
+    size_t untouched = 0;
+    while (untouched < page_count && !(resident[untouched] & 1)) {
+        untouched++;
+    }
+    const size_t below = untouched * page_bytes;
+    return below < stack->size ? stack->size - below : 0;
+}
+
+asx_stack_guard_kind asx_stack_pool_guard(const asx_stack_pool *pool)
+{
+    return pool->_guard;
+}
+
+bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx_stack **which)
+{
+    for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
+        const asx_stack_class *const class = &pool->_classes[cls];
+        for (unsigned i = 0; i < class->_slab_count; i++) {
+            const asx_stack_slab *const slab = &class->_slabs[i];
+            const size_t offset = (size_t)((uintptr_t)fault_addr - (uintptr_t)slab->_cells);
+            const size_t index = offset / class->_cell_bytes;
+            if (index < slab->_used) {
+                if (which) {
+                    *which = cell_record(class, slab, index);
+                }
+                return offset % class->_cell_bytes < pool->_config.guard_bytes;
+            }
+        }
+    }
+    return false;
+}
+
+void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats)
+{
+    *stats = (asx_stack_stats){ .live = pool->_live_count };
+    for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
+        const asx_stack_class *const class = &pool->_classes[cls];
+        stats->pooled += class->_pooled_count;
+        stats->slabs += class->_slab_count;
+        stats->high_water_max[cls] = class->_high_water;
+        for (unsigned i = 0; i < class->_slab_count; i++) {
+            stats->mapped_bytes += class->_slabs[i]._mapped_bytes;
+        }
+    }
+}
+
+/* Gives back all pages of a stack below the one that holds its record. */
+static void stack_cool(const asx_stack_pool *pool, asx_stack *stack)
+{
+    const uintptr_t record_page = (uintptr_t)stack & ~(uintptr_t)(pool->_page_bytes - 1);
+    const size_t bytes = (size_t)(record_page - (uintptr_t)stack->base);
+    asx_assert_eq(madvise(stack->base, bytes, MADV_DONTNEED), 0);
+    stack->_cold = true;
+}
+
+size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count)
+{
+    size_t trimmed = 0;
+    for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
+        asx_stack_class *const class = &pool->_classes[cls];
+        asx_stack *stack = class->_pooled;
+        for (size_t i = 0; i < keep_count && stack; i++) {
+            stack = stack->_next;
+        }
+        for (; stack && !stack->_cold; stack = stack->_next, trimmed++) {
+            high_water_sample(class, stack);
+            stack_cool(pool, stack);
+        }
+    }
+    return trimmed;
+}
+
+void asx_stack_pool_deinit(asx_stack_pool *pool)
+{
+    asx_assert_eq(pool->_live_count, 0);
+    for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
+        asx_stack_class *const class = &pool->_classes[cls];
+        for (asx_stack *stack = class->_pooled; stack; stack = stack->_next) {
+            stack_poison(stack, false);
+#ifdef ASX_VALGRIND
+            VALGRIND_STACK_DEREGISTER(stack->_valgrind_id);
+#endif
+        }
+        class->_pooled = NULL;
+        while (class->_slab_count > 0) {
+            const asx_stack_slab *const slab = &class->_slabs[--class->_slab_count];
+            asx_assert_eq(munmap(slab->_cells, slab->_mapped_bytes), 0);
+        }
+    }
+}
