@@ -6,7 +6,9 @@
 
 static_assert(sizeof(asx_handle) == 16, "two registers");
 static_assert(sizeof(asx_slot) == 16, "records keep 16-byte alignment behind it");
+static_assert(offsetof(asx_slot, generation) == 4, "asx_handle_free adds to the upper half");
 static_assert(offsetof(asx_slot, kind) == offsetof(asx_handle, kind), "a slot reads as a handle");
+static_assert(offsetof(asx_slot, shard) == 8 && offsetof(asx_handle, shard) == 8, "word for word");
 
 enum { PAGE_DIRECTORY_FIRST = 64 };
 

@@ -50,10 +50,25 @@ static_assert(SMALL_CLASSES == 64, "one bit a class");
 
 void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max)
 {
-    *heap = (asx_heap){
-        .bytes_max = bytes_max == 0 ? SIZE_MAX : bytes_max,
-        ._source = source,
-    };
+    /* By field: cleared as a whole it becomes a string instruction, which costs more than a request
+     * spends in here. */
+    heap->_at = NULL;
+    heap->_end = NULL;
+    heap->_small_set = 0;
+    heap->_free = NULL;
+    heap->bytes = 0;
+    heap->bytes_max = bytes_max == 0 ? SIZE_MAX : bytes_max;
+    heap->allocations = 0;
+    heap->reclaimed = 0;
+    heap->_chunks = NULL;
+    heap->_huge = NULL;
+    heap->_refs = NULL;
+    heap->_source = source;
+    heap->region_id = 0;
+    heap->_large_set = 0;
+    heap->_chunk_count = 0;
+    heap->_ref_generation = 0;
+    heap->closed = false;
 }
 
 void asx_heap_name(asx_heap *heap, uint64_t region_id)
@@ -160,7 +175,7 @@ static void huge_free(asx_heap *heap, void *block)
     asx_chunk_release(heap->_source, huge->base, huge->len);
 }
 
-/* The head of the list that holds freed blocks of `rounded` bytes, if something is on it. */
+/* The head of the list that holds freed blocks of `rounded` bytes; NULL while nothing was freed. */
 static void **free_list(asx_heap *heap, size_t rounded)
 {
     if (rounded <= ASX_HEAP_SMALL_MAX) {
@@ -171,18 +186,16 @@ static void **free_list(asx_heap *heap, size_t rounded)
     return heap->_large_set >> class_ & 1 ? &heap->_free[SMALL_CLASSES + class_] : NULL;
 }
 
-static void *free_list_pop(asx_heap *heap, void **list, size_t rounded)
+/* The last freed block if it happens to be aligned, which is all a reuser in a loop needs. */
+static void *free_list_pop(asx_heap *heap, size_t rounded, size_t align)
 {
+    void **const list = free_list(heap, rounded);
+    if (list == NULL || *list == NULL || ((uintptr_t)*list & (align - 1)) != 0) {
+        return NULL;
+    }
     void **const block = *list;
     ASX_HEAP_UNPOISON(block, sizeof(void *));
     *list = *block;
-    if (*list == NULL) {
-        if (rounded <= ASX_HEAP_SMALL_MAX) {
-            heap->_small_set &= ~(UINT64_C(1) << (rounded / 16 - 1));
-        } else {
-            heap->_large_set &= ~(UINT32_C(1) << large_class(rounded));
-        }
-    }
     return block;
 }
 
@@ -201,11 +214,10 @@ void *asx_heap_alloc_aligned(asx_heap *heap, size_t size, size_t align)
     if (rounded > ASX_HEAP_LARGE_MAX) {
         block = huge_alloc(heap, rounded, at_least);
     } else {
-        /* The last freed block may happen to be aligned, which is all a reuser in a loop needs. */
-        void **const list = free_list(heap, rounded);
-        block = list != NULL && ((uintptr_t)*list & (at_least - 1)) == 0
-                    ? free_list_pop(heap, list, rounded)
-                    : heap_bump(heap, rounded, at_least);
+        block = free_list_pop(heap, rounded, at_least);
+        if (block == NULL) {
+            block = heap_bump(heap, rounded, at_least);
+        }
     }
     if (block == NULL) {
         return NULL;

@@ -40,7 +40,7 @@ typedef struct asx_heap_refs asx_heap_refs;
 /* Fields without an underscore may be read. `live` is allocations - reclaimed. */
 typedef struct asx_heap {
     char *_at, *_end;    /* what is left of the newest chunk */
-    uint64_t _small_set; /* bit c: _free[c] is a list with something on it */
+    uint64_t _small_set; /* bit c: _free[c] is valid, NULL when its list is empty */
     void **_free;        /* list heads, in the first chunk */
     size_t bytes;        /* live, each block rounded up to its class */
     size_t bytes_max;    /* SIZE_MAX: no limit */
@@ -145,13 +145,10 @@ ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)
     if (asx_unlikely(rounded > heap->bytes_max - heap->bytes)) {
         return NULL;
     }
-    void *block;
-    if (heap->_small_set >> class_ & 1) {
-        block = heap->_free[class_];
+    void *block = heap->_small_set >> class_ & 1 ? heap->_free[class_] : NULL;
+    if (block != NULL) {
         ASX_HEAP_UNPOISON(block, size < sizeof(void *) ? sizeof(void *) : size);
-        void *const next = *(void **)block;
-        heap->_free[class_] = next;
-        heap->_small_set &= ~((uint64_t)(next == NULL) << class_);
+        heap->_free[class_] = *(void **)block;
     } else if (asx_likely((size_t)(heap->_end - heap->_at) >= rounded)) {
         block = heap->_at;
         heap->_at += rounded;
