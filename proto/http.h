@@ -12,8 +12,8 @@
 
 #include <asx/proto/header.h>
 #include <asx/proto/http1_parse.h>
-#include <asx/shard/base/decls.h>
 #include <asx/shard/base/addr.h>
+#include <asx/shard/base/decls.h>
 #include <asx/shard/base/view.h>
 #include <asx/shard/cx.h>
 
@@ -76,8 +76,6 @@ bool asx_http_response_begun(const asx_http_exchange *x);
 unsigned asx_http_status_of(const asx_http_exchange *x);  /* 0 before it began */
 uint64_t asx_http_bytes_sent(const asx_http_exchange *x); /* of the body */
 asx_instant asx_http_started_at(const asx_http_exchange *x);
-/* "http/1.1 200 OK"'s phrase; "" for codes without one. */
-const char *asx_http_status_text(unsigned status);
 
 ASX_END_DECLS
 

@@ -59,6 +59,7 @@ typedef struct asx_http_server_config {
     asx_http_log_fn *log; /* may be NULL; on the shard, must not suspend */
     void *log_arg;
     const char *server_name; /* Server header; NULL: none */
+    uint64_t epoch_unix_ns;  /* Unix time at instant 0 of the shard clock, for Date */
 } asx_http_server_config;
 
 /* One a shard and service: buffer pools, limits, figures. Memory from `region`, which must outlive

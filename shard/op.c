@@ -85,6 +85,13 @@ asx_err asx_op_start(asx_cx *cx, asx_op *op, asx_op_fn *then)
     return ASX_OK;
 }
 
+void asx_op_start_for(asx_task *task, asx_op *op, asx_op_fn *then)
+{
+    asx_assert(!(task->flags & ASXI_TASK_ENDING) && (task->cx._caps & (uint32_t)op_cap(op)));
+    op->_then = then;
+    op_submit(op, task);
+}
+
 void asx_op_restart(asx_op *op)
 {
     asx_assert(op->_holder && !(op->_holder->flags & ASXI_TASK_ENDING));
@@ -99,9 +106,11 @@ static void op_cancel(asx_shard *shard, asx_op *op)
     }
 }
 
-void asx_op_cancel(asx_cx *cx, asx_op *op)
+void asx_op_cancel(asx_op *op)
 {
-    op_cancel(cx->_shard, op);
+    if (op->flags & ASX_OP_SUBMITTED) {
+        op_cancel(op->_holder->cx._shard, op);
+    }
 }
 
 void asxi_op_cancel_all(asx_task *task)

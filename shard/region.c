@@ -422,9 +422,9 @@ static asx_outcome finalizer_main(asx_cx *cx, void *arg)
 
 static void finalizer_overdue(asx_timer *timer)
 {
-    asx_task *const task = asx_container_of(timer, asx_task, timer);
-    task->budget.poll_quota = 0;
-    asx_task_notify(task); /* the overrun is judged at its dispatch (FIN-3) */
+    asxi_finalizer *const finalizer = asx_container_of(timer, asxi_finalizer, overdue);
+    finalizer->task->budget.poll_quota = 0;
+    asx_task_notify(finalizer->task); /* the overrun is judged at its dispatch (FIN-3) */
 }
 
 static bool finalizer_start(asx_region *region)
@@ -453,8 +453,9 @@ static bool finalizer_start(asx_region *region)
     task->kernel_masks = 1;
     task->budget = ASX_BUDGET_DEFAULT;
     task->budget.poll_quota = ASX_FINALIZER_POLLS;
-    task->timer.fn = finalizer_overdue;
-    asx_timer_arm(&region->shard->wheel, &task->timer,
+    finalizer->task = task;
+    finalizer->overdue.fn = finalizer_overdue;
+    asx_timer_arm(&region->shard->wheel, &finalizer->overdue,
                   asx_time_add(region->shard->now_ns, ASX_FINALIZER_NS));
     asxi_task_start(task);
     return true;
@@ -463,6 +464,8 @@ static bool finalizer_start(asx_region *region)
 void asxi_region_finalizer_done(asx_region *region, asx_task *task)
 {
     asx_assert(region->finalizer_task == task);
+    asxi_finalizer *const finalizer = task->arg;
+    asx_timer_disarm(&region->shard->wheel, &finalizer->overdue);
     region->finalizer_task = NULL;
     if (task->outcome.severity == ASX_SEVERITY_PANICKED) {
         const bool abandoned =
@@ -492,6 +495,12 @@ static asx_region *region_closed(asx_region *region)
         asxi_task_reap(asx_container_of(region->tasks._next, asx_task, sibling));
     }
     const asx_outcome value = asx_outcome_retain(scope_value(region));
+    asx_list_each_safe(node, &region->waiters) {
+        asx_region_waiter *const waiter = asx_container_of(node, asx_region_waiter, _link);
+        if (waiter->ending) {
+            waiter->ending(waiter, value);
+        }
+    }
     asx_heap_close(&region->heap);
     asx_list waiters;
     asx_list_init(&waiters);
@@ -567,6 +576,15 @@ typedef struct close_wait {
     asx_outcome value;
 } close_wait;
 
+static void close_wait_leave(asxi_wait *wait)
+{
+    close_wait *const self = asx_container_of(wait, close_wait, wait);
+    asx_region_off_closed(&self->waiter);
+    if (wait->resolved) {
+        asx_outcome_release(self->value);
+    }
+}
+
 static void close_wait_done(asx_region_waiter *waiter, asx_outcome value)
 {
     close_wait *const self = asx_container_of(waiter, close_wait, waiter);
@@ -589,6 +607,7 @@ asx_outcome asx_region_close_wait(asx_cx *cx, asx_handle handle)
         return asxi_cancelled(cx);
     }
     asxi_wait_init(&self.wait, cx);
+    self.wait.leave = close_wait_leave;
     asx_region_on_closed(region, &self.waiter);
     const asxi_woken woken = asxi_wait_park(cx, &self.wait, "region close", ASX_TIME_NEVER);
     asx_region_off_closed(&self.waiter);

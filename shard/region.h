@@ -79,6 +79,7 @@ typedef void asx_region_closed_fn(asx_region_waiter *waiter, asx_outcome value);
 struct asx_region_waiter {
     asx_list _link;
     asx_region_closed_fn *fn;
+    asx_region_closed_fn *ending; /* NULL, or called just before the region's memory goes */
 };
 void asx_region_on_closed(asx_region *region, asx_region_waiter *waiter);
 void asx_region_off_closed(asx_region_waiter *waiter);

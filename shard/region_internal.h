@@ -6,11 +6,14 @@
 #include <asx/shard/handle.h>
 #include <asx/shard/heap.h>
 #include <asx/shard/region.h>
+#include <asx/shard/timer.h>
 
 typedef struct asxi_finalizer {
     struct asxi_finalizer *below;
     asx_finalizer_fn *fn;
     void *arg;
+    asx_task *task;    /* while it runs */
+    asx_timer overdue; /* its time limit; the task's own timer is its waits' */
 } asxi_finalizer;
 
 /* The far half of a limb: whom to tell (XSH-1). */

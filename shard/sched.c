@@ -88,7 +88,8 @@ static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
 {
     const unsigned p = lane_highest(queue);
     asx_task *task;
-    if (asx_unlikely(lane_has_below(queue, p)) && ++queue->starved_run > ASX_LANE_STARVATION_MAX) {
+    queue->starved_run = asx_unlikely(lane_has_below(queue, p)) ? queue->starved_run + 1 : 0;
+    if (asx_unlikely(queue->starved_run > ASX_LANE_STARVATION_MAX)) {
         task = lane_oldest(queue);
         queue->starved_run = 0;
     } else {

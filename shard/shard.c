@@ -181,19 +181,28 @@ typedef struct main_task {
     asx_task_fn *fn;
     void *arg;
     asx_outcome outcome;
+    asx_defer defer;
 } main_task;
+
+/* The main task is over, by whatever path: the root follows. */
+static void main_ended(asx_cx *cx, asx_defer *defer)
+{
+    (void)defer;
+    asx_region *const root = cx->_shard->root;
+    if (root) {
+        asx_region_close_begin(root, ASX_CLOSE_JOIN, NULL);
+        if (!asx_is_ok(cx->_task->outcome)) {
+            asx_region_cancel(root, ASX_CANCEL_FAIL_FAST, "main task failed");
+        }
+    }
+}
 
 static asx_outcome main_body(asx_cx *cx, void *arg)
 {
     main_task *const self = arg;
+    asx_defer_push(cx, &self->defer, main_ended);
     const asx_outcome outcome = self->fn(cx, self->arg);
     self->outcome = asx_outcome_retain(outcome);
-    if (cx->_shard->root) {
-        asx_region_close_begin(cx->_shard->root, ASX_CLOSE_JOIN, NULL);
-        if (!asx_is_ok(outcome)) {
-            asx_region_cancel(cx->_shard->root, ASX_CANCEL_FAIL_FAST, "main task failed");
-        }
-    }
     return outcome;
 }
 

@@ -193,6 +193,16 @@ static asx_err spawn_common(asx_cx *cx, asx_region *region, const asx_spawn_opti
     return ASX_OK;
 }
 
+/* Nothing was taken over: what the argument holds is given back here (SPN-3). */
+static void drop_refused(const asx_spawn_options *options, const void *arg)
+{
+    if (options && options->drop && arg) {
+        void *dropped;
+        memcpy(&dropped, &arg, sizeof(dropped));
+        options->drop(dropped);
+    }
+}
+
 asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
                   const asx_spawn_options *options, asx_handle *handle)
 {
@@ -200,11 +210,7 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
     asx_assert(fn != NULL);
     const asx_err err = spawn_common(cx, region, options, 0, arg, arg_size, &task);
     if (asx_unlikely(err)) {
-        if (options && options->drop) {
-            void *dropped;
-            memcpy(&dropped, &arg, sizeof(dropped));
-            options->drop(dropped);
-        }
+        drop_refused(options, arg);
         return err;
     }
     if (arg_size == 0) {
@@ -226,6 +232,7 @@ asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const 
     asx_assert(step != NULL);
     const asx_err err = spawn_common(cx, region, options, ASXI_TASK_POLL, init, frame_size, &task);
     if (asx_unlikely(err)) {
+        drop_refused(options, init);
         return err;
     }
     task->step = step;
@@ -370,11 +377,21 @@ static void drop_argument(asx_task *task)
     }
 }
 
+/* What the cancelled body returned itself (TSK-5). */
+asx_outcome asxi_task_late(const asx_task *task)
+{
+    const bool kept =
+        task->outcome.severity == ASX_SEVERITY_CANCELLED && (task->flags & ASXI_TASK_HAS_LATE);
+    return kept ? task->late : asx_cancelled(NULL);
+}
+
 void asxi_task_tell_joiners(asx_task *task)
 {
     for (asxi_joiner *joiner = task->joiners; joiner;) {
         asxi_joiner *const next = joiner->next;
         joiner->outcome = asx_outcome_retain(task->outcome);
+        joiner->late = asxi_task_late(task);
+        joiner->target = NULL;
         joiner->told = true;
         asxi_wait *const wait = joiner->group ? joiner->group : &joiner->wait;
         if (!wait->resolved) {
@@ -461,18 +478,23 @@ static void wait_for_ops(asx_task *task)
 
 static void release_dead(asx_task *task)
 {
-    asxi_dead_fiber *dead = task->dead;
-    asx_fiber fibers[8];
-    unsigned count = 0;
-    for (; dead && count < asx_array_count(fibers); dead = dead->older) {
-        fibers[count++] = dead->fiber;
+    bool more = task->dead != NULL;
+    asxi_dead_fiber dead = { 0 };
+    if (more) {
+        dead = *task->dead;
     }
-    asx_assert(dead == NULL);
     task->dead = NULL;
-    for (unsigned i = 0; i < count; i++) {
-        asx_stack *const stack = fibers[i].stack;
-        asx_fiber_deinit(&fibers[i]);
+    while (more) {
+        /* The older record stands on the stack that this one names: read before it goes. */
+        asxi_dead_fiber older = { 0 };
+        more = dead.older != NULL;
+        if (more) {
+            older = *dead.older;
+        }
+        asx_stack *const stack = dead.fiber.stack;
+        asx_fiber_deinit(&dead.fiber);
         asx_stack_release(&task->cx._shard->stacks, stack);
+        dead = older;
     }
 }
 
@@ -543,13 +565,14 @@ static void overrun(asx_task *task)
 /* Takes one poll before the step (BUD-6). False: the task was abandoned instead. */
 static bool pay_poll(asx_task *task)
 {
-    if (asx_likely(task->budget.poll_quota == ASX_POLLS_UNLIMITED)) {
-        if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED) && task->cleanup_polls > 0) {
-            task->cleanup_polls--;
+    if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
+        /* Paid from the pending cleanup quota, once the step has ended unacknowledged (MSK-3). */
+        if (task->cleanup_polls > 0) {
+            return true;
         }
+    } else if (asx_likely(task->budget.poll_quota == ASX_POLLS_UNLIMITED)) {
         return true;
-    }
-    if (task->budget.poll_quota > 0) {
+    } else if (task->budget.poll_quota > 0) {
         task->budget.poll_quota--;
         return true;
     }
@@ -616,6 +639,9 @@ static void after_step(asx_shard *shard, asx_task *task)
         complete(task);
         return;
     }
+    if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED) && task->cleanup_polls > 0) {
+        task->cleanup_polls--;
+    }
     if (asx_unlikely(task->flags & ASXI_TASK_PANICKED)) {
         run_finisher(shard, task);
         return;
@@ -637,9 +663,13 @@ static void run_step(asx_shard *shard, asx_task *task)
     if (done) {
         end_body(task, outcome);
         end_poll_task(shard, task);
-    } else {
-        after_step(shard, task);
+        return;
     }
+    if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
+        task->wake_at == ASX_TIME_NEVER && task->state == ASX_TASK_RUNNING) {
+        asx_task_wake_at(&task->cx, ASX_TIME_NEVER - 1); /* the budget's deadline (BUD-10) */
+    }
+    after_step(shard, task);
 }
 
 /* CREATED to RUNNING; false when it completes without having run (TSK-6). */
@@ -707,6 +737,7 @@ void asxi_task_abandon(asx_task *task)
     asx_panic_info *const info =
         asx_panic_info_create(ASX_PANIC_ABANDONED, __FILE__, __LINE__, "cleanup budget overrun");
     shard->stats.abandoned++;
+    asxi_wait_abandon(task);
     if (task->flags & ASXI_TASK_ENDING) {
         asx_outcome_release(task->outcome);
     }
@@ -729,12 +760,7 @@ static void join_take(asx_task *joiner, asx_task *task, asx_outcome *outcome, as
 {
     *outcome = asxi_task_lend(joiner, task->outcome);
     if (late) {
-        *late = task->late;
-        if (task->outcome.severity != ASX_SEVERITY_CANCELLED ||
-            !(task->flags & ASXI_TASK_HAS_LATE)) {
-            late->severity = ASX_SEVERITY_CANCELLED;
-            late->reason = NULL;
-        }
+        *late = asxi_task_late(task);
     }
     task->flags |= ASXI_TASK_JOINED;
     asxi_task_reap(task);
@@ -767,6 +793,7 @@ void asxi_joiner_append(asx_task *task, asxi_joiner *joiner)
         at = &(*at)->next;
     }
     *at = joiner;
+    joiner->target = task;
 }
 
 static void joiner_remove(asx_task *task, asxi_joiner *joiner)
@@ -777,6 +804,16 @@ static void joiner_remove(asx_task *task, asxi_joiner *joiner)
     }
     if (*at) {
         *at = joiner->next;
+    }
+}
+
+static void joiner_leave(asxi_wait *wait)
+{
+    asxi_joiner *const joiner = asx_container_of(wait, asxi_joiner, wait);
+    if (joiner->told) {
+        asx_outcome_release(joiner->outcome);
+    } else {
+        joiner_remove(joiner->target, joiner);
     }
 }
 
@@ -796,15 +833,12 @@ static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome 
         return asxi_cancelled(cx);
     }
     asxi_wait_init(&joiner.wait, cx);
+    joiner.wait.leave = joiner_leave;
     asxi_joiner_append(task, &joiner);
     if (masked) {
         asxi_wait_park_masked(cx, &joiner.wait, "join");
     } else if (asxi_wait_park(cx, &joiner.wait, "join", ASX_TIME_NEVER) != ASXI_WOKEN) {
-        if (joiner.told) {
-            asx_outcome_release(joiner.outcome);
-        } else {
-            joiner_remove(task, &joiner);
-        }
+        joiner_leave(&joiner.wait);
         return asxi_cancelled(cx);
     }
     asx_assert(joiner.told);
@@ -812,6 +846,9 @@ static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome 
         join_take(cx->_task, task, &outcome, late);
     } else { /* another joiner was first: the outcome is shared, the record is gone */
         outcome = asxi_task_lend(cx->_task, joiner.outcome);
+        if (late) {
+            *late = joiner.late;
+        }
     }
     asx_outcome_release(joiner.outcome);
     return outcome;

@@ -52,6 +52,9 @@ struct asxi_wait {
     asx_list link; /* in the resource's queue */
     asx_task *task;
     uintptr_t value; /* what the resolver granted */
+    /* Takes the wait out of its resource when its task is abandoned while parked; NULL: the link
+     * is all there is. */
+    void (*leave)(asxi_wait *wait);
     bool resolved;
 };
 
@@ -59,7 +62,9 @@ typedef struct asxi_joiner {
     asxi_wait wait;
     asxi_wait *group; /* not NULL: several joiners resolve this one wait, the first of them does */
     struct asxi_joiner *next;
+    asx_task *target;    /* until told */
     asx_outcome outcome; /* a reference, from the completion on */
+    asx_outcome late;    /* Cancelled without a reason: there is none */
     bool told;
 } asxi_joiner;
 
@@ -104,6 +109,7 @@ struct asx_task {
     asx_defer *defers; /* cleanup entries, innermost first */
 
     /* Waiting */
+    asxi_wait *parked;     /* the wait it is suspended in */
     asx_timer timer;       /* of the current wait, or the poll task's wake_at */
     asx_instant wake_at;   /* poll tasks: the wanted instant; the timer may be armed earlier */
     const char *waits_for; /* diagnostic */
@@ -144,6 +150,7 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
                          uint32_t flags, asx_task **out);
 void asxi_task_start(asx_task *task);
 void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);
+asx_outcome asxi_task_late(const asx_task *task);
 void asxi_task_tell_joiners(asx_task *task);
 void asxi_task_reap(asx_task *task);
 void asxi_task_abandon(asx_task *task);
@@ -166,6 +173,8 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
 /* The same, observing nothing but its resolution. */
 void asxi_wait_park_masked(asx_cx *cx, asxi_wait *wait, const char *what);
 void asxi_wait_init(asxi_wait *wait, asx_cx *cx);
+/* For a task that will not run again where it is parked. */
+void asxi_wait_abandon(asx_task *task);
 void asxi_wait_resolve(asxi_wait *wait, uintptr_t value);
 void asxi_task_switch_out(asx_task *task);
 void asxi_task_timer_fired(asx_timer *timer);

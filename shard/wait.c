@@ -13,9 +13,8 @@ static int budget_condition(const asx_task *task, asx_instant now_ns)
     if (task->budget.cost_quota == 0 || (task->flags & ASXI_TASK_COST_OUT)) {
         kind = ASX_CANCEL_COST_BUDGET;
     }
-    if (task->budget.poll_quota == 0) {
-        kind = ASX_CANCEL_POLL_QUOTA;
-    }
+    /* The poll quota is judged where polls are paid, at dispatch: the last paid step is
+     * undisturbed (BUD-6). */
     return kind;
 }
 
@@ -145,11 +144,12 @@ static bool wait_is_masked(const asx_task *task)
     return false;
 }
 
-static void wait_begin(asx_task *task, const char *what, asx_instant at_ns)
+static void wait_begin(asx_task *task, asxi_wait *wait, const char *what, asx_instant at_ns)
 {
     task->waits_for = what;
     task->waits_since = task->cx._shard->now_ns;
     task->timed_out = false;
+    task->parked = wait;
     if (at_ns != ASX_TIME_NEVER) {
         asx_timer_arm(&task->cx._shard->wheel, &task->timer, at_ns);
     }
@@ -160,7 +160,19 @@ static void wait_end(asx_task *task, asxi_wait *wait)
     asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
     asx_list_unlink(&task->late_link);
     asx_list_unlink(&wait->link);
+    task->parked = NULL;
     task->waits_for = NULL;
+}
+
+void asxi_wait_abandon(asx_task *task)
+{
+    asxi_wait *const wait = task->parked;
+    if (wait) {
+        wait_end(task, wait);
+        if (wait->leave) {
+            wait->leave(wait);
+        }
+    }
 }
 
 asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_instant deadline_ns)
@@ -169,7 +181,7 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
     const bool masked = wait_is_masked(task);
     const asx_instant budget_ns = masked ? ASX_TIME_NEVER : task->budget.deadline_ns;
     asxi_woken woken = ASXI_WOKEN;
-    wait_begin(task, what, deadline_ns < budget_ns ? deadline_ns : budget_ns);
+    wait_begin(task, wait, what, deadline_ns < budget_ns ? deadline_ns : budget_ns);
     for (;;) {
         if (!wait->resolved && !task->timed_out) {
             asxi_task_switch_out(task);
@@ -201,7 +213,7 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
 void asxi_wait_park_masked(asx_cx *cx, asxi_wait *wait, const char *what)
 {
     asx_task *const task = cx->_task;
-    wait_begin(task, what, ASX_TIME_NEVER);
+    wait_begin(task, wait, what, ASX_TIME_NEVER);
     while (!wait->resolved) {
         asxi_task_switch_out(task);
     }

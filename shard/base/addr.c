@@ -2,6 +2,7 @@
 #include <asx/shard/base/assert.h>
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

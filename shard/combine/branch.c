@@ -6,38 +6,68 @@
 /* A running set of branches inside its scope. */
 typedef struct branch_set {
     asx_scope *scope;
-    asx_handle *handles;
-    asxi_joiner *joiners;
-    asxi_wait first; /* resolved when any branch is terminal */
+    asx_cx *home;         /* of the caller's task: its region outlives the scope's */
+    asxi_joiner *joiners; /* in that region's heap */
+    asx_defer defer;      /* gives them back when the caller's task is abandoned meanwhile */
+    asxi_wait first;      /* resolved when any branch is terminal */
     uint32_t count, started;
 } branch_set;
 
-/* Starts every branch. On a refusal those that started are cancelled (CMB-4). */
-static asx_err set_start(branch_set *set, const asx_branch *branches, uint32_t count)
+static void set_release(branch_set *set)
 {
-    asx_cx *const cx = &set->scope->cx;
+    for (uint32_t i = 0; i < set->started; i++) {
+        asx_outcome_release(set->joiners[i].outcome);
+    }
+    asx_free(set->home, set->joiners, set->count * sizeof(asxi_joiner));
+}
+
+static void set_deferred(asx_cx *cx, asx_defer *defer)
+{
+    (void)cx;
+    set_release(asx_container_of(defer, branch_set, defer));
+}
+
+/* Before the scope, so that it is released after the scope has closed on every path. */
+static asx_err set_open(branch_set *set, asx_cx *cx, uint32_t count)
+{
+    *set = (branch_set){ .home = &cx->_task->cx, .count = count };
+    if (count > 0) {
+        set->joiners = asx_calloc(set->home, count * sizeof(asxi_joiner));
+        if (!set->joiners) {
+            return ASX_E(NO_MEMORY);
+        }
+    }
+    asx_defer_push(set->home, &set->defer, set_deferred);
+    return ASX_OK;
+}
+
+static void set_close(branch_set *set)
+{
+    asx_defer_pop(set->home, &set->defer);
+    set_release(set);
+}
+
+/* Starts every branch. On a refusal those that started are cancelled (CMB-4). */
+static asx_err set_start(branch_set *set, asx_scope *scope, const asx_branch *branches)
+{
+    asx_cx *const cx = &scope->cx;
+    set->scope = scope;
     asxi_wait_init(&set->first, cx);
-    if (set->scope->_refused) {
-        return set->scope->_refused;
+    if (scope->_refused) {
+        return scope->_refused;
     }
-    set->handles = asx_calloc(cx, count * sizeof(asx_handle));
-    set->joiners = asx_calloc(cx, count * sizeof(asxi_joiner));
-    if (count > 0 && (!set->handles || !set->joiners)) {
-        return ASX_E(NO_MEMORY);
-    }
-    set->count = count;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < set->count; i++) {
         const asx_spawn_options options = { .budget = branches[i].budget,
                                             .label = branches[i].label };
+        asx_handle handle;
         const asx_err err =
-            asx_spawn(cx, NULL, branches[i].fn, branches[i].arg, 0, &options, &set->handles[i]);
+            asx_spawn(cx, NULL, branches[i].fn, branches[i].arg, 0, &options, &handle);
         if (err) {
-            asx_scope_cancel(set->scope, ASX_CANCEL_RESOURCE_UNAVAILABLE,
-                             "a branch could not start");
+            asx_scope_cancel(scope, ASX_CANCEL_RESOURCE_UNAVAILABLE, "a branch could not start");
             return err;
         }
         void *record;
-        asx_assert(asx_handle_lookup(&cx->_shard->tasks, set->handles[i], &record) == ASX_OK);
+        asx_assert(asx_handle_lookup(&cx->_shard->tasks, handle, &record) == ASX_OK);
         set->joiners[i].group = &set->first;
         asxi_joiner_append(record, &set->joiners[i]);
         set->started++;
@@ -78,13 +108,6 @@ static void set_drain(branch_set *set, asx_cx *cx)
     while (!set_all_done(set)) {
         asxi_wait_init(&set->first, cx);
         asxi_wait_park_masked(cx, &set->first, "draining branches");
-    }
-}
-
-static void set_release(branch_set *set)
-{
-    for (uint32_t i = 0; i < set->started; i++) {
-        asx_outcome_release(set->joiners[i].outcome);
     }
 }
 
@@ -138,21 +161,25 @@ static asx_outcome join_all_run(branch_set *set, asx_cx *cx, asx_outcome *outcom
 asx_outcome asx_join_all(asx_cx *cx, const asx_branch *branches, uint32_t count,
                          asx_outcome *outcomes)
 {
+    branch_set set;
     asx_outcome result = asx_ok(0);
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
+    const asx_err refused = set_open(&set, cx, count);
+    if (refused) {
+        return asx_fail(refused);
+    }
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        branch_set set = { .scope = s };
-        const asx_err err = set_start(&set, branches, count);
+        const asx_err err = set_start(&set, s, branches);
         if (err) {
             set_drain(&set, cx);
             result = asx_fail(err);
         } else {
             result = join_all_run(&set, cx, outcomes);
         }
-        set_release(&set);
     }
+    set_close(&set);
     return result;
 }
 
@@ -193,6 +220,7 @@ static asx_outcome wait_for_cancel(asx_cx *cx)
 
 asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t *winner)
 {
+    branch_set set;
     asx_outcome result = asx_ok(0);
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
@@ -200,55 +228,65 @@ asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uin
     if (count == 0) {
         return wait_for_cancel(cx);
     }
+    const asx_err refused = set_open(&set, cx, count);
+    if (refused) {
+        return asx_fail(refused);
+    }
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        branch_set set = { .scope = s };
-        const asx_err err = set_start(&set, branches, count);
+        const asx_err err = set_start(&set, s, branches);
         if (err) {
             set_drain(&set, cx);
             result = asx_fail(err);
         } else {
             result = race_run(&set, cx, branches, winner);
         }
-        set_release(&set);
     }
+    set_close(&set);
     return result;
+}
+
+static asx_outcome timeout_result(asx_cx *cx, const asxi_joiner *body, bool *late)
+{
+    const bool surfaced = body->late.severity != ASX_SEVERITY_CANCELLED;
+    if (late) {
+        *late = surfaced || body->outcome.severity != ASX_SEVERITY_CANCELLED;
+    }
+    if (surfaced) {
+        return body->late;
+    }
+    if (body->outcome.severity == ASX_SEVERITY_CANCELLED) {
+        return asx_fail(ASX_E(TIMED_OUT));
+    }
+    return asxi_task_lend(cx->_task, body->outcome);
 }
 
 static asx_outcome timeout_run(branch_set *set, asx_cx *cx, asx_instant deadline_ns, bool *late)
 {
-    const asxi_woken woken = set_wait(set, cx, "timeout", deadline_ns);
+    const asxi_joiner *const body = &set->joiners[0];
+    const asxi_woken woken = body->told ? ASXI_WOKEN : set_wait(set, cx, "timeout", deadline_ns);
     if (woken == ASXI_WOKEN) {
-        const asx_outcome outcome = set->joiners[0].outcome;
+        const asx_outcome outcome = body->outcome;
+        /* The request that this very deadline made counts as the TIMEOUT (TMR-11). */
         const bool own_deadline = outcome.severity == ASX_SEVERITY_CANCELLED && outcome.reason &&
                                   outcome.reason->kind == ASX_CANCEL_DEADLINE &&
                                   cx->_shard->now_ns >= deadline_ns;
-        return own_deadline ? asx_fail(ASX_E(TIMED_OUT)) : asxi_task_lend(cx->_task, outcome);
+        return own_deadline ? timeout_result(cx, body, late) : asxi_task_lend(cx->_task, outcome);
     }
     if (woken == ASXI_WOKEN_CANCELLED) {
         cancel_for_caller(set, cx);
-    } else {
-        asx_scope_cancel(set->scope, ASX_CANCEL_TIMEOUT, NULL);
+        set_drain(set, cx);
+        return body->outcome.severity == ASX_SEVERITY_PANICKED
+                   ? asxi_task_lend(cx->_task, body->outcome)
+                   : asxi_cancelled(cx);
     }
-    void *record = NULL;
-    const bool joinable = asx_handle_lookup(&cx->_shard->tasks, set->handles[0], &record) == ASX_OK;
+    asx_scope_cancel(set->scope, ASX_CANCEL_TIMEOUT, NULL);
     set_drain(set, cx);
-    const asx_outcome outcome = set->joiners[0].outcome;
-    const asx_task *const task = record;
-    const bool surfaced = joinable && (task->flags & ASXI_TASK_HAS_LATE);
-    if (late) {
-        *late = outcome.severity != ASX_SEVERITY_CANCELLED || surfaced;
-    }
-    if (surfaced) {
-        return task->late;
-    }
-    if (outcome.severity == ASX_SEVERITY_CANCELLED) {
-        return woken == ASXI_WOKEN_CANCELLED ? asxi_cancelled(cx) : asx_fail(ASX_E(TIMED_OUT));
-    }
-    return asxi_task_lend(cx->_task, outcome);
+    return timeout_result(cx, body, late);
 }
 
 asx_outcome asx_timeout(asx_cx *cx, asx_duration timeout, asx_task_fn *fn, void *arg, bool *late)
 {
+    branch_set set;
     asx_outcome result = asx_ok(0);
     const asx_instant deadline_ns = asx_time_add(cx->_shard->now_ns, timeout);
     asx_budget budget = ASX_BUDGET_UNLIMITED;
@@ -260,12 +298,15 @@ asx_outcome asx_timeout(asx_cx *cx, asx_duration timeout, asx_task_fn *fn, void 
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
-    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        branch_set set = { .scope = s };
-        const asx_err err = set_start(&set, &branch, 1);
-        result = err ? asx_fail(err) : timeout_run(&set, cx, deadline_ns, late);
-        set_release(&set);
+    const asx_err refused = set_open(&set, cx, 1);
+    if (refused) {
+        return asx_fail(refused);
     }
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        const asx_err err = set_start(&set, s, &branch);
+        result = err ? asx_fail(err) : timeout_run(&set, cx, deadline_ns, late);
+    }
+    set_close(&set);
     return result;
 }
 
