@@ -31,6 +31,9 @@ static void v_submit(asx_driver *driver, asx_op *op)
 {
     vdriver *const self = self_of(driver);
     op->_due_ns = op->code == ASX_OP_POLL ? ASX_TIME_NEVER : asx_time_add(self->now_ns, op->arg);
+    op->flags = (uint8_t)((op->flags & ~(uint32_t)ASX_OP_CANCELLING) | ASX_OP_SUBMITTED);
+    op->err = ASX_OK;
+    op->result = 0;
     asx_list_push_back(&self->ops, &op->_link);
     self->in_flight++;
     self->submitted++;
@@ -39,6 +42,7 @@ static void v_submit(asx_driver *driver, asx_op *op)
 static void v_cancel(asx_driver *driver, asx_op *op)
 {
     vdriver *const self = self_of(driver);
+    op->flags |= ASX_OP_CANCELLING;
     const bool loses = op->code == ASX_OP_TASK && self->config.cancel_loses_ppm > 0 &&
                        asx_prng_below(&self->prng, 1000000) < self->config.cancel_loses_ppm;
     if (!loses) {
@@ -53,6 +57,7 @@ static void complete(vdriver *self, asx_op *op)
     self->in_flight--;
     self->completed++;
     op->more = false;
+    op->flags &= (uint8_t) ~(uint32_t)(ASX_OP_SUBMITTED | ASX_OP_CANCELLING);
     if (op->err == ASX_OK) {
         if (op->code == ASX_OP_TASK) {
             op->work(op);

@@ -80,8 +80,8 @@ typedef enum asx_op_code {
 
 enum {
     ASX_OP_MULTI = 1u << 0,      /* RECV: stays armed, lends a pool buffer per completion */
-    ASX_OP_SUBMITTED = 1u << 1,  /* between submit and the terminal completion */
-    ASX_OP_CANCELLING = 1u << 2, /* cancel() was called */
+    ASX_OP_SUBMITTED = 1u << 1,  /* the driver's: between submit and the terminal completion */
+    ASX_OP_CANCELLING = 1u << 2, /* the driver's: cancel() was called */
 };
 
 #define ASX_OP_IOV_MAX 64u /* entries of one SENDV */

@@ -40,8 +40,7 @@ static void op_done(asx_op *op)
     asx_task *const task = op->_holder;
     asx_shard *const shard = task->cx._shard;
     if (!op->more) {
-        asx_assert(op->flags & ASX_OP_SUBMITTED);
-        op->flags &= (uint8_t) ~(ASX_OP_SUBMITTED | ASX_OP_CANCELLING);
+        asx_assert(!(op->flags & ASX_OP_SUBMITTED));
         asx_list_unlink(&op->_inflight);
         task->cx._region->ops--;
         shard->op_in_flight--;
@@ -63,10 +62,6 @@ static void op_submit(asx_op *op, asx_task *task)
     asx_assert(!(op->flags & ASX_OP_SUBMITTED));
     op->_holder = task;
     op->done = op_done;
-    op->err = 0;
-    op->result = 0;
-    op->more = false;
-    op->flags = (uint8_t)((op->flags & ~(uint32_t)ASX_OP_CANCELLING) | ASX_OP_SUBMITTED);
     asx_list_push_back(&task->ops, &op->_inflight);
     task->cx._region->ops++;
     shard->op_in_flight++;
@@ -101,7 +96,6 @@ void asx_op_restart(asx_op *op)
 static void op_cancel(asx_shard *shard, asx_op *op)
 {
     if ((op->flags & (ASX_OP_SUBMITTED | ASX_OP_CANCELLING)) == ASX_OP_SUBMITTED) {
-        op->flags |= ASX_OP_CANCELLING;
         shard->driver->ops->cancel(shard->driver, op);
     }
 }
