@@ -55,7 +55,7 @@ cd "$source_root" || exit 1
 done >"$log"
 find "$stage/root" -name '*_internal.h' >>"$log"
 [ ! -s "$log" ]
-verdict $? "public headers are installed, internal ones are not (stale: reconfigure)" "$log"
+verdict $? "public headers are installed, internal ones are not" "$log"
 
 # What the archive leans on is linked shared: "pkg-config --static" would ask for the archives'
 # own private libraries too, and Debian does not install those (hwloc's -ludev).

@@ -28,7 +28,8 @@ PEERS = {
     'hyper': ('{out}/hyper-hello {port} {out}/www/64k', True),
 }
 IDLE = {'lighttpd': 9000}   # it takes half as many connections as it may have descriptors
-CONF = {'nginx': 'nginx.conf', 'h2o': 'h2o.conf', 'haproxy': 'haproxy.cfg', 'lighttpd': 'lighttpd.conf'}
+CONF = {'nginx': 'nginx.conf', 'h2o': 'h2o.conf', 'haproxy': 'haproxy.cfg',
+        'lighttpd': 'lighttpd.conf'}
 
 # name: (what, hload's arguments)
 WORK = {
@@ -54,7 +55,8 @@ def family(root):
     for p in os.listdir('/proc'):
         if p.isdigit():
             try:
-                kids.setdefault(int(open(f'/proc/{p}/stat').read().rsplit(')', 1)[1].split()[1]), []).append(int(p))
+                stat = open(f'/proc/{p}/stat').read()
+                kids.setdefault(int(stat.rsplit(')', 1)[1].split()[1]), []).append(int(p))
             except OSError:
                 pass
     got, todo = [], [root]
@@ -102,7 +104,7 @@ def busy():
 
 
 def ahead(core):
-    """For preexec_fn: pinned to a core, ahead of whatever else runs there, where that is allowed."""
+    """For preexec_fn: pinned to a core, and ahead of what else runs there, where allowed."""
     def f():
         os.setsid()
         os.sched_setaffinity(0, {core})
@@ -230,7 +232,8 @@ def table(w, rows, ref):
             continue
         f = lambda x: f'{x:,.0f}' if x else ''
         x = sorted(r['rpc'] / base[r['rep']] for r in rs if r['rep'] in base) or [0]
-        server, client = (statistics.median(r[k] / r['secs'] for r in rs) for k in ('cpu', 'client'))
+        server, client = (statistics.median(r[k] / r['secs'] for r in rs)
+                          for k in ('cpu', 'client'))
         print(f'| {p} | {med(rs, "rpc"):,.0f} | {statistics.median(x):.2f} '
               f'| {x[len(x) // 4]:.2f}-{x[-1 - len(x) // 4]:.2f} | {med(rs, "rps"):,.0f} '
               f'| {server:.0%} | {client:.0%} | {f(med(rs, "p50"))} | {f(med(rs, "p99"))} '
