@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AUX_BATCH 32u
-
 static uring_aux *aux_acquire(asxi_uring *uring)
 {
     uring_aux *aux = uring->aux_free;
