@@ -49,7 +49,7 @@ static size_t place(asx_rq_plan *plan, uint8_t *base)
     PLACE(hdpc_row, plan->free > 0 ? columns : 0);
     PLACE(pairs, plan->free > 0 ? 2 * (size_t)columns : 0);
     PLACE(lambda, plan->free > 0 ? (size_t)plan->h * plan->rank : 0);
-    PLACE(inverse, (size_t)plan->free * plan->h);
+    PLACE(inverse, plan->free > 0 ? (size_t)plan->h * plan->h : 0);
 #undef PLACE
     plan->hdpc.row = plan->hdpc_row;
     plan->hdpc.pairs = plan->pairs;

@@ -12,6 +12,8 @@ struct asx_rq_plan {
     uint32_t free;        /* the others: 0, or HDPC rows are needed */
     uint32_t forward_len; /* words */
     uint32_t backward_len;
+    uint32_t spare_count; /* received rows that the solution does not rest on, the last first */
+    uint32_t spare[8];
     asx_rq_solve_stats stats;
     asx_rq_hdpc hdpc;
 
@@ -24,7 +26,8 @@ struct asx_rq_plan {
     uint16_t *hdpc_row;  /* when free > 0: K' + S */
     uint8_t *pairs;      /* when free > 0: 2 (K' + S) */
     uint8_t *lambda;     /* when free > 0: H x rank, what HDPC rows need of the dense ones */
-    uint8_t *inverse;    /* free x H: the free columns from the HDPC right-hand sides */
+    uint8_t *inverse;    /* when free > 0: H x H. Times the HDPC right-hand sides: the free
+                          * columns, then what must be zero */
 
     size_t size; /* of the block */
     asx_rq_alloc alloc;

@@ -4,6 +4,8 @@
 
 #include "plan_internal.h"
 
+#include <string.h>
+
 /* The free inactive symbols: what the pivots leave in the HDPC rows, less what the dense binary
  * rows explain, times the inverse. */
 static void solve_free(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t *slab,
@@ -31,6 +33,32 @@ void asx_rq_replay(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t
         solve_free(plan, kernel, slab, width);
     }
     kernel->gather(plan->backward, plan->backward + plan->backward_len, slab, width, feed);
+}
+
+uint32_t asx_rq_replay_spare(const asx_rq_plan *plan)
+{
+    return plan->free > 0 ? plan->h - plan->free : 0;
+}
+
+bool asx_rq_replay_holds(const asx_rq_plan *plan, const asx_rq_kernel *kernel, const uint8_t *slab,
+                         size_t width, uint32_t max)
+{
+    enum { PART = 1024 };
+    static const uint8_t zero[PART];
+    const uint8_t *sums = slab + plan->l * width;
+    const uint32_t spare = asx_rq_replay_spare(plan);
+    for (uint32_t i = 0; i < spare && i < max; i++) {
+        for (size_t at = 0; at < width; at += PART) {
+            const size_t len = width - at < PART ? width - at : PART;
+            uint8_t made[PART];
+            kernel->combine(made, len, sums + at, width, NULL,
+                            plan->inverse + (size_t)(plan->free + i) * plan->h, plan->h, 0);
+            if (memcmp(made, zero, len) != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 uint32_t asx_rq_plan_support(const asx_rq_plan *plan, const asx_rq_param *param, uint32_t isi,

@@ -8,6 +8,8 @@
 #include <asx/raptorq/plan.h>
 #include <asx/shard/base/decls.h>
 
+#include <stdbool.h>
+
 ASX_BEGIN_DECLS
 
 /* Afterwards row plan->row_of[c] of the slab is intermediate symbol c.
@@ -16,6 +18,12 @@ ASX_BEGIN_DECLS
  */
 void asx_rq_replay(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t *slab,
                    size_t width, const asx_rq_feed *feed);
+
+/* After a replay: how many HDPC equations the solution does not rest on, and whether the first
+ * `max` of them hold. None is known when the binary rows sufficed. */
+uint32_t asx_rq_replay_spare(const asx_rq_plan *plan);
+bool asx_rq_replay_holds(const asx_rq_plan *plan, const asx_rq_kernel *kernel, const uint8_t *slab,
+                         size_t width, uint32_t max);
 
 /* Writes the slab rows that encoding symbol `isi` is the sum of and returns how many. */
 uint32_t asx_rq_plan_support(const asx_rq_plan *plan, const asx_rq_param *param, uint32_t isi,

@@ -189,7 +189,20 @@ static void write_hdpc(const asxi_solver *solver, asx_rq_plan *plan)
     }
     memcpy(plan->pairs, solver->pairs, 2 * (size_t)columns);
     memcpy(plan->lambda, solver->lambda, (size_t)h * plan->rank);
-    memcpy(plan->inverse, solver->inverse, (size_t)plan->free * h);
+    memcpy(plan->inverse, solver->inverse, (size_t)h * h);
+}
+
+static void list_spare(asxi_solver *solver, asx_rq_plan *plan)
+{
+    for (uint32_t k = 0; k < solver->rank; k++) {
+        solver->taken[solver->basis_row[k]] = 1;
+    }
+    for (uint32_t r = solver->rows;
+         r-- > solver->param->s && plan->spare_count < asx_array_count(plan->spare);) {
+        if (!solver->taken[r]) {
+            plan->spare[plan->spare_count++] = r - solver->param->s;
+        }
+    }
 }
 
 /* Where write_plan() writes before it knows the sizes. */
@@ -227,6 +240,7 @@ static asx_err write_programs(asxi_solver *solver, const scratch *at, asx_rq_pla
     memcpy(plan->backward, at->backward, backward_len * sizeof(uint16_t));
     memcpy(plan->dense_row, at->dense_row, solver->rank * sizeof(uint16_t));
     write_hdpc(solver, plan);
+    list_spare(solver, plan);
     plan->stats = solver->stats;
     *result = plan;
     return ASX_OK;

@@ -151,8 +151,9 @@ static uint32_t invert_free(asxi_solver *solver, const uint8_t *rows, size_t len
             }
         }
     }
-    for (uint32_t f = 0; f < q; f++) {
-        memcpy(solver->inverse + f * h_count, &a[f][MAX], h_count);
+    /* The rows past the free columns are zero on the left: what they say on the right must hold. */
+    for (uint32_t h = 0; h < h_count; h++) {
+        memcpy(solver->inverse + h * h_count, &a[h][MAX], h_count);
     }
     return q;
 }
@@ -163,7 +164,7 @@ static asx_err solve_free(asxi_solver *solver)
     const size_t len = asx_align_up(solver->inactive_count, 64);
     solver->pairs = asxi_solver_get(solver, 2 * (size_t)(param->k_prime + param->s));
     solver->lambda = asxi_solver_get(solver, (size_t)param->h * (solver->rank + 1));
-    solver->inverse = asxi_solver_get(solver, (size_t)solver->free_count * param->h);
+    solver->inverse = asxi_solver_get(solver, (size_t)param->h * param->h);
     uint8_t *rows = asxi_solver_get(solver, (param->h + 1) * len + len / 8 + 64);
     if (solver->pairs == NULL || solver->lambda == NULL || solver->inverse == NULL ||
         rows == NULL) {

@@ -1,45 +1,14 @@
 /* The encoder against known answers: if a repair symbol differs by a bit, no other implementation
  * can decode what we send. */
-#include <asx/raptorq/encoder.h>
 #include <asx/raptorq/oti.h>
 
-#include "support.h"
+#include "codec.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <memory>
 #include <set>
 
-namespace
-{
-
-struct encoder {
-    asx_rq_block block;
-    asx_rq_encoder *self = nullptr;
-    rq::bytes source;
-
-    encoder(uint32_t k, uint32_t t, uint32_t n, uint32_t al, rq::bytes content)
-        : source(std::move(content))
-    {
-        REQUIRE(asx_rq_block_init(&block, k, t, n, al) == ASX_OK);
-        REQUIRE(asx_rq_encoder_create(&self, &block, nullptr, nullptr) == ASX_OK);
-        REQUIRE(asx_rq_encoder_load(self, source.data(), source.size()) == ASX_OK);
-    }
-    encoder(const encoder &) = delete;
-    encoder &operator=(const encoder &) = delete;
-    ~encoder()
-    {
-        asx_rq_encoder_destroy(self);
-    }
-    rq::bytes symbol(uint32_t esi)
-    {
-        rq::bytes out(block.symbol_size);
-        REQUIRE(asx_rq_encoder_symbol(self, esi, out.data()) == ASX_OK);
-        return out;
-    }
-};
-
-} // namespace
+using rq::encoder;
 
 TEST_CASE("encoder: published repair symbols", "[raptorq]")
 {

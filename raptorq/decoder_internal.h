@@ -1,0 +1,72 @@
+/* The decoder's fields, for its intake (decoder.c) and its two methods. */
+#ifndef ASX_RAPTORQ_DECODER_INTERNAL_H
+#define ASX_RAPTORQ_DECODER_INTERNAL_H
+
+#include <asx/raptorq/decoder.h>
+
+typedef enum asxi_symbol_state {
+    ASXI_SYMBOL_ABSENT = 0,
+    ASXI_SYMBOL_USABLE = 1,
+    ASXI_SYMBOL_CONFLICT = 2, /* came twice with different bytes */
+} asxi_symbol_state;
+
+struct asx_rq_decoder {
+    asx_rq_block block;
+    asx_rq_decoder_config config;
+    const asx_rq_kernel *kernel;
+    uint8_t *output;
+    uint8_t *source_state; /* asxi_symbol_state of each source symbol */
+
+    /* Repair symbols in order of arrival; the table finds one by its esi. */
+    uint32_t repair_max, repairs;
+    uint8_t *repair; /* repair_max x T, NULL before the first */
+    uint32_t *repair_esi;
+    uint8_t *repair_state;
+    uint32_t *table; /* open addressing over index + 1; 0 is empty */
+    uint32_t table_mask;
+
+    bool is_done;
+    bool is_stale; /* nothing was fed since the last attempt failed with `last` */
+    asx_err last;
+    asx_rq_decoder_stats stats;
+    uint8_t *arena; /* the small arrays */
+    size_t arena_size;
+    asx_rq_alloc alloc;
+};
+
+/* Source symbols that are missing, and repair symbols that may be used, ascending by arrival. */
+typedef struct asxi_decode_job {
+    asx_rq_decoder *decoder;
+    asx_rq_plan *plan;
+    uint32_t *lost;
+    uint32_t lost_count;
+    uint32_t *repair; /* indices of usable ones */
+    uint32_t repair_count;
+    struct {
+        uint32_t isi, feed;
+    } spare[8]; /* received rows that are left to check */
+    uint32_t spare_count;
+    uint8_t *slab; /* one stripe's, or with an executor one for each */
+    size_t slab_stride;
+    uint32_t *mismatch; /* one flag for each stripe */
+    /* METHOD_FEW only */
+    const uint8_t *inverse;   /* lost x lost */
+    const uint32_t *equation; /* repair index of each row */
+} asxi_decode_job;
+
+asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor);
+asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor);
+
+/* Runs one stripe job for each stripe, with slabs, and reports CORRUPT or NO_MEMORY. extra is the
+ * number of rows that each slab gets behind its L + H. */
+asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *stripe_job,
+                            const asx_rq_executor *executor);
+
+/* The feed of a stripe: source symbols from the output, repair symbols from the store. */
+asx_rq_feed asxi_decode_feed(const asx_rq_decoder *decoder, const asx_rq_stripe *stripe);
+
+/* Does every spare row equal what the slab makes of it? */
+bool asxi_decode_holds(const asxi_decode_job *job, const asx_rq_stripe *stripe,
+                       const uint8_t *slab);
+
+#endif
