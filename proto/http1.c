@@ -314,10 +314,13 @@ static bool request_start(asx_cx *cx, asxi_http_conn *conn)
                                       .detached_result = true,
                                       .stack_bytes = server->limits.stack_bytes };
     asx_region *const request = conn->request;
-    if (asx_spawn(cx, request, request_main, x, 0, &spawn, NULL)) {
+    asx_handle fiber;
+    if (asx_spawn(cx, request, request_main, x, 0, &spawn, &fiber)) {
         asx_region_cancel(request, ASX_CANCEL_RESOURCE_UNAVAILABLE, "no room for a handler");
     } else {
         asx_region_close_begin(request, ASX_CLOSE_JOIN, NULL);
+        asx_task_run_now(
+            cx, fiber); /* most handlers end in one go: the next request is parsed at once */
     }
     return true;
 }
@@ -437,8 +440,12 @@ static bool linger(asxi_http_conn *conn)
     return now_ns >= conn->deadline_ns;
 }
 
+/* Pipelined requests that one step may handle before others get their turn. */
+#define REQUESTS_PER_STEP 32u
+
 static void input_step(asx_cx *cx, asxi_http_conn *conn)
 {
+    const uint32_t requests_max = conn->requests + REQUESTS_PER_STEP;
     for (;;) {
         if (conn->state == ASXI_HTTP_DRAINING && !drain_body(conn)) {
             if (conn->eof) {
@@ -451,14 +458,19 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
             conn->state = ASXI_HTTP_LINGERING;
             return;
         }
-        if (conn->state == ASXI_HTTP_HANDLING) {
+        if (conn->request) {
             return;
         }
         if (!conn->work || conn->work->in_len == 0) {
             break;
         }
+        if (conn->requests >= requests_max) {
+            asx_task_notify(conn->task);
+            return;
+        }
+        const uint32_t requests = conn->requests;
         read_head(cx, conn);
-        if (conn->state != ASXI_HTTP_READING) {
+        if (conn->requests != requests || conn->state != ASXI_HTTP_READING) {
             continue;
         }
         if (conn->eof) {

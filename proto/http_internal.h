@@ -11,7 +11,7 @@
 #define ASXI_HTTP_OUT_BYTES 16384u      /* one gathered write; larger bodies go by reference */
 #define ASXI_HTTP_IN_BYTES 16384u       /* first size of the input copy; doubles */
 #define ASXI_HTTP_IN_PAUSE_BYTES 65536u /* unread input at which receiving stops */
-#define ASXI_HTTP_IN_BYTES_MAX 262144u  /* beyond: the peer ignored everything; closed */
+#define ASXI_HTTP_IN_BYTES_MAX (4u << 20) /* a multishot receive may deliver all of a pool in one go */
 #define ASXI_HTTP_FIELD_COUNT 100u
 #define ASXI_HTTP_EXTRA_BYTES 4096u  /* of header fields that a handler may add */
 #define ASXI_HTTP_DRAIN_BYTES 65536u /* of an unread body before a connection is given up */

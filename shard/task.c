@@ -717,6 +717,27 @@ void asxi_task_dispatch(asx_shard *shard, asx_task *task)
     shard->running = NULL;
 }
 
+void asx_task_run_now(asx_cx *cx, asx_handle handle)
+{
+    asx_shard *const shard = cx->_shard;
+    asx_task *const caller = cx->_task;
+    void *record;
+    asx_assert(caller == shard->running && shard->in_step);
+    if (asx_handle_lookup(&shard->tasks, handle, &record)) {
+        return;
+    }
+    asx_task *const task = record;
+    if (task->wake != ASXI_WAKE_QUEUED || task->state != ASX_TASK_CREATED ||
+        (task->flags & ASXI_TASK_POLL)) {
+        return;
+    }
+    asxi_sched_remove(shard, task);
+    shard->in_step = false;
+    asxi_task_dispatch(shard, task);
+    shard->in_step = true;
+    shard->running = caller;
+}
+
 /* The step left by a panic: `task` is ENDING, and its frame on the thread's stack is gone. */
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task)
 {

@@ -71,6 +71,11 @@ asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late);
  * counted. */
 void asx_task_cancel(asx_cx *cx, asx_handle task, asx_cancel_kind kind, const char *message);
 
+/* From a poll task's step: runs a fiber that was just spawned, and has not run yet, until it first
+ * suspends or ends, before the step goes on; without a pass through the lanes. Anything else is
+ * left to the scheduler. */
+void asx_task_run_now(asx_cx *cx, asx_handle task);
+
 /* For poll tasks and callbacks on the shard: makes the task runnable once (WAK-*). */
 void asx_task_notify(asx_task *task);
 asx_task *asx_task_of(const asx_cx *cx);
