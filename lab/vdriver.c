@@ -3,18 +3,18 @@
 #include <asx/shard/base/prng.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct vdriver {
     asx_driver driver;
     asx_vdriver_config config;
-    asx_instant now_ns;
+    asx_instant own_ns;
+    asx_instant *now_ns; /* &own_ns, or the run's */
+    asx_instant wants_ns;
     asx_prng prng;
     asx_list ops; /* in flight, in submit order; due instants in op->offset */
     uint64_t in_flight, submitted, completed, wakes;
-    bool stuck;
-    bool woken;
+    bool woken; /* by any thread */
 } vdriver;
 
 static vdriver *self_of(asx_driver *driver)
@@ -24,13 +24,13 @@ static vdriver *self_of(asx_driver *driver)
 
 static asx_instant v_now(asx_driver *driver)
 {
-    return self_of(driver)->now_ns;
+    return *self_of(driver)->now_ns;
 }
 
 static void v_submit(asx_driver *driver, asx_op *op)
 {
     vdriver *const self = self_of(driver);
-    op->_due_ns = op->code == ASX_OP_POLL ? ASX_TIME_NEVER : asx_time_add(self->now_ns, op->arg);
+    op->_due_ns = op->code == ASX_OP_POLL ? ASX_TIME_NEVER : asx_time_add(*self->now_ns, op->arg);
     op->flags = (uint8_t)((op->flags & ~(uint32_t)ASX_OP_CANCELLING) | ASX_OP_SUBMITTED);
     op->err = ASX_OK;
     op->result = 0;
@@ -47,7 +47,7 @@ static void v_cancel(asx_driver *driver, asx_op *op)
                        asx_prng_below(&self->prng, 1000000) < self->config.cancel_loses_ppm;
     if (!loses) {
         op->err = asx_err_errno(ECANCELED);
-        op->_due_ns = asx_time_add(self->now_ns, self->config.cancel_delay_ns);
+        op->_due_ns = asx_time_add(*self->now_ns, self->config.cancel_delay_ns);
     }
 }
 
@@ -74,7 +74,7 @@ static asx_op *due_op(vdriver *self)
     asx_op *picked = NULL;
     asx_list_each(node, &self->ops) {
         asx_op *const op = asx_container_of(node, asx_op, _link);
-        if (op->_due_ns <= self->now_ns) {
+        if (op->_due_ns <= *self->now_ns) {
             count++;
             if (!picked || (self->config.shuffle && asx_prng_below(&self->prng, count) == 0)) {
                 picked = op;
@@ -110,19 +110,28 @@ static void v_park(asx_driver *driver, asx_instant until)
 {
     vdriver *const self = self_of(driver);
     const asx_instant due = next_due(self);
-    const asx_instant target = due < until ? due : until;
-    if (self->woken || target <= self->now_ns) {
+    self->wants_ns = due < until ? due : until;
+    if (self->now_ns != &self->own_ns) {
+        return;
+    }
+    if (self->woken || self->wants_ns <= self->own_ns) {
         self->woken = false;
         return;
     }
-    if (target == ASX_TIME_NEVER) {
-        if (!self->stuck) {
-            (void)fprintf(stderr, "asx: lab: nothing can happen any more: the run is deadlocked\n");
-        }
-        self->stuck = true;
-        return;
+    if (self->wants_ns == ASX_TIME_NEVER) {
+        asx_assert_fail(__FILE__, __LINE__, "nothing can happen any more: the run is deadlocked");
     }
-    self->now_ns = target;
+    self->own_ns = self->wants_ns;
+}
+
+asx_instant asx_vdriver_wants(asx_driver *driver)
+{
+    vdriver *const self = self_of(driver);
+    if (self->woken) {
+        self->woken = false;
+        return 0;
+    }
+    return self->wants_ns;
 }
 
 static bool v_ready(asx_driver *driver)
@@ -239,14 +248,10 @@ asx_err asx_vdriver_create(const asx_vdriver_config *config, asx_driver **driver
     }
     self->driver.ops = &ops;
     self->config = *config;
-    self->now_ns = ASX_NS_PER_S; /* an instant before the first one can be named */
+    self->own_ns = ASX_NS_PER_S; /* an instant before the first one can be named */
+    self->now_ns = config->clock_ns ? config->clock_ns : &self->own_ns;
     asx_list_init(&self->ops);
     asx_prng_init(&self->prng, config->seed);
     *driver = &self->driver;
     return ASX_OK;
-}
-
-bool asx_vdriver_stuck(asx_driver *driver)
-{
-    return self_of(driver)->stuck;
 }

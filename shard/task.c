@@ -17,6 +17,7 @@
  * thread's stack. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/prng.h>
+#include <asx/shard/scope.h>
 
 #include "shard_internal.h"
 
@@ -787,6 +788,17 @@ static void join_take(asx_task *joiner, asx_task *task, asx_outcome *outcome, as
     asxi_task_reap(task);
 }
 
+/* True for a task in whose block `region`, or one above it, is: it ends after us (JON-3). */
+static bool waits_for_us(const asx_task *task, const asx_region *region)
+{
+    for (; region; region = region->parent) {
+        if (region->scope && region->scope->_owner && region->scope->_owner->_task == task) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static asx_outcome join_lookup(asx_cx *cx, asx_handle handle, asx_task **task)
 {
     void *record;
@@ -798,7 +810,7 @@ static asx_outcome join_lookup(asx_cx *cx, asx_handle handle, asx_task **task)
         return asx_fail(err);
     }
     *task = record;
-    if (*task == cx->_task) {
+    if (*task == cx->_task || waits_for_us(*task, cx->_task->cx._region)) {
         return asx_fail(ASX_E(WOULD_DEADLOCK));
     }
     if (!((*task)->flags & ASXI_TASK_JOINABLE)) {

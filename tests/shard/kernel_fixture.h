@@ -31,13 +31,14 @@ static inline void kernel_line(void *arg, asx_shard *, const char *text)
 
 static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64_t seed = 1,
                                     asx_leak_response leak = ASX_LEAK_PANIC, bool shuffle = true,
-                                    asx_duration cancel_delay_ns = 0)
+                                    asx_duration cancel_delay_ns = 0, uint32_t cancel_loses_ppm = 0)
 {
     kernel_run run{};
     asx_vdriver_config vconfig{};
     vconfig.seed = seed;
     vconfig.shuffle = shuffle;
     vconfig.cancel_delay_ns = cancel_delay_ns;
+    vconfig.cancel_loses_ppm = cancel_loses_ppm;
     asx_shard_config config{};
     REQUIRE(asx_vdriver_create(&vconfig, &config.driver) == ASX_OK);
     config.seed = seed;
@@ -61,6 +62,8 @@ static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64
     CHECK(run.stats.regions_live == 0);
     CHECK(run.stats.obligations_pending == 0);
     CHECK(run.stats.ops_in_flight == 0);
+    CHECK(run.stats.timers_armed == 0);
+    CHECK(run.stats.stacks_live == 0);
     CHECK(run.stats.spawned == run.stats.completed);
     CHECK(run.stats.regions_opened == run.stats.regions_closed);
     CHECK(run.stats.obligations_reserved == run.stats.obligations_committed +
@@ -68,6 +71,11 @@ static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64
                                                 run.stats.obligations_leaked);
     asx_shard_destroy(shard);
     return run;
+}
+
+/* For calls whose answer the case does not turn on. */
+template <class T> static inline void ignored(T)
+{
 }
 
 #define TASK [](asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
