@@ -88,26 +88,34 @@ void asxi_http_recv_resume(asxi_http_conn *conn)
     }
 }
 
+/* Work records are kept initialised: a connection takes one and gives it back many times a second.
+ */
 bool asxi_http_work_acquire(asxi_http_conn *conn)
 {
     asx_http_server *const server = conn->server;
+    asxi_http_work *work = server->free_work;
     if (conn->work) {
         return true;
     }
-    asxi_http_work *const work = asx_region_alloc(server->region, sizeof(*work));
-    if (!work) {
-        return false;
+    if (work) {
+        server->free_work = work->next_free;
+        server->free_work_count--;
+    } else {
+        work = asx_region_alloc(server->region, sizeof(*work));
+        if (!work) {
+            return false;
+        }
+        memset(work, 0, offsetof(asxi_http_work, fields));
+        asx_http1_parser_init_request(&work->parser, &server->limits.head, work->fields,
+                                      ASXI_HTTP_FIELD_COUNT);
     }
-    memset(work, 0, offsetof(asxi_http_work, fields));
     work->conn = conn;
-    asx_http1_parser_init_request(&work->parser, &server->limits.head, work->fields,
-                                  ASXI_HTTP_FIELD_COUNT);
     conn->work = work;
     server->stats.connections_idle--;
     return true;
 }
 
-static void work_release(asxi_http_conn *conn)
+void asxi_http_work_release(asxi_http_conn *conn)
 {
     asx_http_server *const server = conn->server;
     asxi_http_work *const work = conn->work;
@@ -115,11 +123,24 @@ static void work_release(asxi_http_conn *conn)
     asxi_http_in_release(conn);
     if (work->out) {
         asx_region_free(server->region, work->out, ASXI_HTTP_OUT_BYTES);
+        work->out = NULL;
+        work->out_len = 0;
     }
     asx_list_unlink(&conn->turn_end._link);
-    asx_region_free(server->region, work, sizeof(*work));
     conn->work = NULL;
     server->stats.connections_idle++;
+    if (conn->state != ASXI_HTTP_IDLE) { /* a head may be parsed in part */
+        asx_http1_parser_reset(&work->parser);
+    }
+    work->sent = (asx_event){ 0 };
+    work->readable = (asx_event){ 0 };
+    if (server->free_work_count < ASXI_HTTP_FREE_WORK_MAX) {
+        work->next_free = server->free_work;
+        server->free_work = work;
+        server->free_work_count++;
+    } else {
+        asx_region_free(server->region, work, sizeof(*work));
+    }
 }
 
 /* A request */
@@ -406,7 +427,7 @@ static bool close_socket(asxi_http_conn *conn)
             return false;
         }
         if (conn->work) {
-            work_release(conn);
+            asxi_http_work_release(conn);
         }
         conn->state = ASXI_HTTP_CLOSING;
         conn->recv = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->fd };
@@ -429,7 +450,7 @@ static bool linger(asxi_http_conn *conn)
         conn->half_closed = true;
         conn->deadline_ns = asx_time_add(now_ns, ASXI_HTTP_LINGER_NS);
         if (conn->work) {
-            work_release(conn);
+            asxi_http_work_release(conn);
         }
         conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->fd, .arg = SHUT_WR };
         asx_op_start_for(conn->task, &conn->shut, NULL);
@@ -486,7 +507,7 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
         return;
     }
     if (conn->work && !output_pending(conn)) {
-        work_release(conn);
+        asxi_http_work_release(conn);
     } else if (conn->work) {
         asxi_http_recv_resume(conn);
     }

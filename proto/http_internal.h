@@ -11,10 +11,12 @@
 #define ASXI_HTTP_OUT_BYTES 16384u      /* one gathered write; larger bodies go by reference */
 #define ASXI_HTTP_IN_BYTES 16384u       /* first size of the input copy; doubles */
 #define ASXI_HTTP_IN_PAUSE_BYTES 65536u /* unread input at which receiving stops */
-#define ASXI_HTTP_IN_BYTES_MAX (4u << 20) /* a multishot receive may deliver all of a pool in one go */
+#define ASXI_HTTP_IN_BYTES_MAX \
+    (4u << 20) /* a multishot receive may deliver all of a pool in one go */
 #define ASXI_HTTP_FIELD_COUNT 100u
 #define ASXI_HTTP_EXTRA_BYTES 4096u  /* of header fields that a handler may add */
 #define ASXI_HTTP_DRAIN_BYTES 65536u /* of an unread body before a connection is given up */
+#define ASXI_HTTP_FREE_WORK_MAX 256u /* kept for the next request, 6 KiB each */
 #define ASXI_HTTP_LINGER_NS (1 * ASX_NS_PER_S)
 
 typedef struct asxi_http_conn asxi_http_conn;
@@ -22,6 +24,7 @@ typedef struct asxi_http_conn asxi_http_conn;
 /* Borrowed from the server while a connection reads, handles or writes. */
 typedef struct asxi_http_work {
     asxi_http_conn *conn;
+    struct asxi_http_work *next_free;
     asx_http1_parser parser;
     asx_http1_body body;
 
@@ -97,6 +100,8 @@ struct asx_http_server {
     asx_region *region; /* buffers */
     asx_shard *shard;
     asx_list conns;
+    asxi_http_work *free_work;
+    uint32_t free_work_count;
     bool draining;
     uint64_t date_s;
     uint32_t date_len;
@@ -125,5 +130,6 @@ void asxi_http_in_unlend(asxi_http_conn *conn);
 void asxi_http_recv_arm(asxi_http_conn *conn);
 void asxi_http_recv_resume(asxi_http_conn *conn);
 bool asxi_http_work_acquire(asxi_http_conn *conn);
+void asxi_http_work_release(asxi_http_conn *conn);
 
 #endif

@@ -54,10 +54,13 @@ static void on_sent(asx_op *op)
         conn->server->stats.bytes_out += op->result;
     }
     sending_release(conn);
+    asx_event_set(&work->sent);
     if (work->out_len > 0 && !conn->dead) {
         asxi_http_send_soon(conn);
+    } else if (conn->state == ASXI_HTTP_IDLE && work->in_len == 0 && !conn->dead) {
+        asxi_http_work_release(conn); /* at rest again, without a pass through the scheduler */
+        return;
     }
-    asx_event_set(&work->sent);
     asx_task_notify(conn->task);
 }
 

@@ -63,5 +63,10 @@ const asx_http_stats *asx_http_server_stats(const asx_http_server *server)
 void asx_http_server_destroy(asx_http_server *server)
 {
     asx_assert(asx_list_empty(&server->conns));
+    while (server->free_work) {
+        asxi_http_work *const work = server->free_work;
+        server->free_work = work->next_free;
+        asx_region_free(server->region, work, sizeof(*work));
+    }
     asx_region_free(server->region, server, sizeof(*server));
 }
