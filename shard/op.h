@@ -18,7 +18,8 @@ ASX_BEGIN_DECLS
  * submitted */
 ASX_NODISCARD asx_err asx_op_start(asx_cx *cx, asx_op *op, asx_op_fn *then);
 
-/* The same from callbacks on the shard, where no task runs, on behalf of a task that is not ending. */
+/* The same from callbacks on the shard, where no task runs, on behalf of a task that is not ending.
+ */
 void asx_op_start_for(asx_task *task, asx_op *op, asx_op_fn *then);
 
 /* From a completion callback: submits an idle op again for the same task. */
