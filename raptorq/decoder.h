@@ -31,6 +31,7 @@ typedef struct asx_rq_decoder_config {
     uint32_t verify_max;       /* equations no pivot used that are checked; at most 8 */
     uint32_t few_max;          /* lost symbols up to which the small system is used; 0: by K */
     asx_rq_policy policy;
+    bool cache_solved; /* keep solved plans too: pays when many blocks lose the same packets */
 } asx_rq_decoder_config;
 
 typedef enum asx_rq_method {

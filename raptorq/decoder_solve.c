@@ -65,9 +65,9 @@ asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
     const asx_rq_rows rows = { .isi = lists,
                                .feed = lists + rows_max,
                                .count = list_rows(job, lists, lists + rows_max) };
-    asx_err err =
-        asx_rq_cache_decode(decoder->config.cache, &job->plan, param, &rows, decoder->config.policy,
-                            decoder->config.alloc, &decoder->stats.solve);
+    asx_err err = asx_rq_cache_decode(decoder->config.cache_solved ? decoder->config.cache : NULL,
+                                      &job->plan, param, &rows, decoder->config.policy,
+                                      decoder->config.alloc, &decoder->stats.solve);
     if (err == ASX_OK) {
         const asx_rq_plan *plan = job->plan;
         for (uint32_t i = 0; i < plan->spare_count && i < decoder->config.verify_max; i++) {

@@ -348,6 +348,7 @@ TEST_CASE("decoder: policies, cache and stripes change nothing in the bytes", "[
             for (int repeat = 0; repeat < 2; repeat++) {
                 asx_rq_decoder_config config = {};
                 config.cache = cache;
+                config.cache_solved = true;
                 config.few_max = 1;
                 config.policy = (asx_rq_policy)policy;
                 rq::decoder d(e.block, config);
