@@ -73,7 +73,7 @@ asx_fiber_switch_final:
         .cfi_restore x28
         .cfi_restore x29
         .cfi_restore x30
-        /* A ret here would miss the return predictor: the call was made on another stack. x16 is the
+        /* A ret here would miss the return predictor: the call came from another stack. x16 is the
          * register through which a jump may land on a `bti c`. */
         mov     x16, x30
         br      x16

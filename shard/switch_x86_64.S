@@ -1,5 +1,5 @@
-/* The switch for x86-64, System V: six callee-saved registers on the old stack, the stack pointer in
- * the fiber's first word. mxcsr and the x87 control word stay as they are (see fiber.h). */
+/* The switch for x86-64, System V: six callee-saved registers on the old stack, the stack pointer
+ * in the fiber's first word. mxcsr and the x87 control word stay as they are (see fiber.h). */
 #if defined(__x86_64__)
 
         .text
