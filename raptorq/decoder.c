@@ -271,8 +271,8 @@ asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *st
 }
 
 /* Up to how many lost symbols the small system is the cheaper way: its dense part grows faster than
- * the square of the lost, the solver with K. Where the two met, measured at T = 1280: 27 lost of 49,
- * 32 of 101, 48 of 250, 60 of 500, 90 of 1000, 150 of 2000; always below 32. */
+ * the square of the lost, the solver with K. Where the two met, measured at T = 1280: 27 lost of
+ * 49, 32 of 101, 48 of 250, 60 of 500, 90 of 1000, 150 of 2000; always below 32. */
 static uint32_t few_max(const asx_rq_decoder *decoder)
 {
     const uint32_t k = decoder->block.param.k;
