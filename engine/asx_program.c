@@ -1,0 +1,75 @@
+/* The program: `asx serve`, and what else it will answer to. */
+#include <asx/engine/main.h>
+
+#include "program_routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifdef ASX_HAVE_RQ
+#include <asx/raptorq/tool.h>
+#endif
+
+static void usage(FILE *out)
+{
+    fputs("usage: asx serve [--SETTING VALUE]...   run the server\n"
+          "       asx serve --help                 every setting, with examples\n"
+#ifdef ASX_HAVE_RQ
+          "       asx rq --help                    RaptorQ: encode and decode files\n"
+#endif
+          "       asx --version\n"
+          "\n"
+          "Try it:\n"
+          "  asx serve --listen 127.0.0.1:8080 &\n"
+          "  curl -i http://127.0.0.1:8080/plaintext\n"
+          "  curl -s http://127.0.0.1:8080/metrics | less\n"
+          "  kill -TERM %1                        # finishes what is in flight, then ends\n"
+          "\n"
+          "Routes: / /plaintext /json /echo /bytes/N /status/N /sleep/MS /panic\n"
+          "        /static/... /healthz /metrics\n",
+          out);
+}
+
+static int serve_main(int argc, char **argv)
+{
+    static char name[] = "asx serve";
+    argv[0] = name; /* what the help text calls it */
+    return asx_main(argc, argv, asxi_program_app);
+}
+
+int main(int argc, char **argv)
+{
+    const char *const command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "serve") == 0) {
+        return serve_main(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "rq") == 0) {
+#ifdef ASX_HAVE_RQ
+        return asx_rq_main(argc - 1, argv + 1);
+#else
+        fputs("asx: this build has no rq\n", stderr);
+        return 2;
+#endif
+    }
+    if (strcmp(command, "lab") == 0) {
+        fputs("asx: lab is not part of this program: the kernel's stories run in virtual time "
+              "with ./asx test shard\n",
+              stderr);
+        return 2;
+    }
+    if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+        puts("asx " ASX_VERSION);
+        return 0;
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
+        strcmp(command, "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (argc > 1) {
+        fprintf(stderr, "asx: unknown command '%.64s'; see asx --help\n", command);
+    } else {
+        usage(stderr);
+    }
+    return 2;
+}

@@ -1,0 +1,74 @@
+/* Settings: one table of names, defaults, ranges and units; flags and a file that fill it in.
+ *
+ * Model.  Defaults < file (`name = value` lines) < flags. The table is also the help text, so a
+ *         setting that exists is documented. Values carry units: "10s", "250ms", "64k".
+ * Owner.  The caller's struct; the engine reads it and never writes it.
+ */
+#ifndef ASX_ENGINE_CONFIG_H
+#define ASX_ENGINE_CONFIG_H
+
+#include <asx/engine/topology.h>
+#include <asx/reactor/probe.h>
+#include <asx/shard/base/addr.h>
+#include <asx/shard/base/decls.h>
+#include <asx/shard/base/time.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+ASX_BEGIN_DECLS
+
+#define ASX_LISTEN_MAX 16u
+#define ASX_CONFIG_PATH_MAX 1024u
+
+typedef struct asx_addr_list {
+    uint32_t count;
+    asx_addr addrs[ASX_LISTEN_MAX];
+} asx_addr_list;
+
+typedef struct asx_config {
+    asx_addr_list listen;
+    asx_addr_list admin; /* none or one */
+    uint64_t shards;     /* 0: as many as the cores allow */
+    asx_core_list cores; /* empty: chosen by topology */
+    asx_driver_choice driver;
+    char root[ASX_CONFIG_PATH_MAX];       /* of static files; "": none */
+    char access_log[ASX_CONFIG_PATH_MAX]; /* "": none; "-": standard output */
+    asx_duration drain_timeout_ns;
+    asx_duration drain_delay_ns;
+    uint64_t connections_max; /* of a shard */
+    uint64_t in_flight_max;   /* of a shard */
+    uint64_t requests_per_connection;
+    uint64_t body_bytes_max;
+    asx_duration head_timeout_ns, idle_timeout_ns, write_timeout_ns, body_grace_ns;
+    asx_duration request_timeout_ns; /* 0: none */
+    uint64_t seed;                   /* 0: drawn from the operating system */
+} asx_config;
+
+typedef enum asx_config_result {
+    ASX_CONFIG_OK,
+    ASX_CONFIG_HELP,
+    ASX_CONFIG_VERSION,
+    ASX_CONFIG_ERROR, /* message says what and where, in one line */
+} asx_config_result;
+
+#define ASX_CONFIG_MESSAGE_MAX 512u
+
+/* argv[0] is not looked at. */
+ASX_NODISCARD asx_config_result asx_config_parse(asx_config *config, int argc, char **argv,
+                                                 char message[ASX_CONFIG_MESSAGE_MAX]);
+
+/* The table as help: settings by group, each with its default and range. */
+void asx_config_help(FILE *out, const char *program);
+
+/* "1500ms", "10s", "2m", "1h", "500us", "0". errors  INVALID_ARGUMENT */
+ASX_NODISCARD asx_err asx_duration_parse(const char *text, asx_duration *duration);
+/* "512", "64k", "16m", "1g", powers of 1024, an optional "ib" or "b" behind the letter.
+ * errors  INVALID_ARGUMENT */
+ASX_NODISCARD asx_err asx_size_parse(const char *text, uint64_t *size);
+
+ASX_END_DECLS
+
+#endif

@@ -1,0 +1,261 @@
+#include "listener.h"
+
+#include <asx/reactor/socket.h>
+#include <asx/shard/base/assert.h>
+#include <asx/shard/op.h>
+#include <asx/shard/shard.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#define SWEEP_MAX 1024u
+
+struct asx_listener {
+    asx_listener_config config;
+    asx_driver *driver;
+    asx_task *task;
+    asx_op op;   /* the ACCEPT */
+    asx_err err; /* of its last end */
+    bool stopping;
+    int32_t spare_fd; /* given up to accept, and turn away, when no descriptor is left */
+    asx_duration rest_ns;
+    asx_instant rest_until_ns;
+    uint32_t queued;
+    int32_t queue[ASX_ACCEPT_QUEUE];
+};
+
+/* SO_REUSEPORT would let a second engine of the same user share the port in silence. */
+static asx_err port_is_free(const asx_addr *addr)
+{
+    const asx_listen_options alone = { .backlog = 1 };
+    int32_t fd;
+    const asx_err err = asx_socket_listen(addr, &alone, true, &fd);
+    if (!err) {
+        close(fd);
+    }
+    return err;
+}
+
+static asx_err open_unix(const asx_addr *addr, uint32_t count, bool nonblocking, int32_t *fds)
+{
+    const asx_listen_options options = { .backlog = 0 };
+    asx_err err = asx_socket_listen(addr, &options, nonblocking, &fds[0]);
+    for (uint32_t i = 1; !err && i < count; i++) {
+        fds[i] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+        if (fds[i] < 0) {
+            err = asx_err_errno(errno);
+            while (i-- > 0) {
+                close(fds[i]);
+            }
+        }
+    }
+    return err;
+}
+
+static asx_err open_inet(const asx_addr *addr, uint32_t count, bool nonblocking, int32_t *fds,
+                         asx_addr *bound)
+{
+    const asx_listen_options options = { .reuse_port = count > 1, .nodelay = true };
+    *bound = *addr;
+    asx_err err = addr->port && count > 1 ? port_is_free(addr) : ASX_OK;
+    for (uint32_t i = 0; !err && i < count; i++) {
+        err = asx_socket_listen(bound, &options, nonblocking, &fds[i]);
+        if (!err && i == 0) {
+            err = asx_socket_name(fds[0], false, bound);
+            i += err ? 1 : 0;
+        }
+        while (err && i-- > 0) {
+            close(fds[i]);
+        }
+        if (err) {
+            break;
+        }
+    }
+    return err;
+}
+
+asx_err asx_listener_open(const asx_addr *addr, uint32_t count, bool nonblocking, int32_t *fds,
+                          asx_addr *bound)
+{
+    asx_assert(count >= 1);
+    if (addr->family == ASX_ADDR_UNIX) {
+        *bound = *addr;
+        return open_unix(addr, count, nonblocking, fds);
+    }
+    return open_inet(addr, count, nonblocking, fds, bound);
+}
+
+/* Runs inside reap, where no task may be spawned: keeps the descriptor for the step. */
+static void accepted(asx_op *op)
+{
+    asx_listener *const listener = asx_container_of(op, asx_listener, op);
+    if (op->err) {
+        listener->err = op->err;
+    } else if (listener->queued == ASX_ACCEPT_QUEUE) {
+        listener->driver->ops->close_now(listener->driver, (int32_t)op->result);
+        ++*listener->config.dropped;
+    } else {
+        listener->queue[listener->queued++] = (int32_t)op->result;
+    }
+    asx_task_notify(listener->task);
+}
+
+static void serve_queue(asx_cx *cx, asx_listener *listener)
+{
+    for (uint32_t i = 0; i < listener->queued; i++) {
+        if (asx_http1_serve(cx, listener->config.connections, listener->config.server,
+                            listener->queue[i]) != ASX_OK) {
+            ++*listener->config.dropped;
+        }
+    }
+    listener->queued = 0;
+}
+
+/* One accept that cannot wait, whatever mode the socket is in; -1 when the queue is empty. */
+static int32_t accept_now(const asx_listener *listener)
+{
+    struct pollfd poll_fd = { .fd = listener->config.fd, .events = POLLIN };
+    if (poll(&poll_fd, 1, 0) <= 0) {
+        return -1;
+    }
+    /* io_uring would answer EAGAIN on a socket that does not block, instead of waiting. */
+    const bool nonblocking = listener->driver->ops->kind == ASX_DRIVER_EPOLL;
+    return accept4(listener->config.fd, NULL, NULL,
+                   SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
+}
+
+/* The client at the head of the queue learns at once that there is no room, instead of waiting
+ * for a descriptor that others hold. */
+static void turn_one_away(asx_listener *listener)
+{
+    if (listener->spare_fd < 0) {
+        return;
+    }
+    close(listener->spare_fd);
+    const int32_t fd = accept_now(listener);
+    if (fd >= 0) {
+        close(fd);
+        ++*listener->config.dropped;
+    }
+    listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static bool is_exhaustion(asx_err err)
+{
+    return err == asx_err_errno(EMFILE) || err == asx_err_errno(ENFILE) ||
+           err == asx_err_errno(ENOBUFS) || err == asx_err_errno(ENOMEM);
+}
+
+static void rest(asx_cx *cx, asx_listener *listener)
+{
+    ++*listener->config.failures;
+    if (is_exhaustion(listener->err)) {
+        turn_one_away(listener);
+    }
+    listener->rest_ns = listener->rest_ns ? 2 * listener->rest_ns : ASX_ACCEPT_REST_MIN;
+    if (listener->rest_ns > ASX_ACCEPT_REST_MAX) {
+        listener->rest_ns = ASX_ACCEPT_REST_MAX;
+    }
+    listener->rest_until_ns = asx_time_add(asx_now(cx), listener->rest_ns);
+    listener->err = ASX_OK;
+}
+
+/* Connections that the kernel completed before the socket closes would be reset by closing it. */
+static void sweep(asx_cx *cx, asx_listener *listener)
+{
+    for (unsigned i = 0; i < SWEEP_MAX; i++) {
+        const int32_t fd = accept_now(listener);
+        if (fd < 0) {
+            return;
+        }
+        if (asx_http1_serve(cx, listener->config.connections, listener->config.server, fd)) {
+            ++*listener->config.dropped;
+        }
+    }
+}
+
+static bool end_step(asx_cx *cx, asx_listener *listener, asx_outcome *outcome)
+{
+    if (asx_op_in_flight(&listener->op)) {
+        asx_op_cancel(&listener->op);
+        asx_task_waits_for(cx, "accept to end");
+        return false;
+    }
+    if (!asx_is_cancelled(cx)) {
+        sweep(cx, listener);
+    }
+    *outcome = asx_ok(0);
+    return true;
+}
+
+static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
+{
+    asx_listener *const listener = frame;
+    listener->task = asx_task_of(cx);
+    if (listener->queued > 0) {
+        serve_queue(cx, listener);
+        listener->rest_ns = 0;
+    }
+    if (listener->stopping || asx_is_cancelled(cx)) {
+        return end_step(cx, listener, outcome);
+    }
+    if (asx_op_in_flight(&listener->op)) {
+        return false;
+    }
+    if (listener->err && listener->err != asx_err_errno(ECANCELED)) {
+        rest(cx, listener);
+    }
+    if (asx_now(cx) < listener->rest_until_ns) {
+        asx_task_waits_for(cx, "descriptors");
+        asx_task_wake_at(cx, listener->rest_until_ns);
+        return false;
+    }
+    listener->op.code = ASX_OP_ACCEPT;
+    listener->op.fd = listener->config.fd;
+    asx_task_waits_for(cx, "a connection");
+    const asx_err err = asx_op_start(cx, &listener->op, accepted);
+    *outcome = asx_fail(err);
+    return err != ASX_OK;
+}
+
+/* Whatever ended the task: the socket, the spare, and what was accepted and not yet served. */
+static void drop(void *frame)
+{
+    asx_listener *const listener = frame;
+    for (uint32_t i = 0; i < listener->queued; i++) {
+        listener->driver->ops->close_now(listener->driver, listener->queue[i]);
+    }
+    listener->driver->ops->close_now(listener->driver, listener->config.fd);
+    if (listener->spare_fd >= 0) {
+        close(listener->spare_fd);
+    }
+}
+
+asx_err asx_listener_start(asx_cx *cx, asx_region *region, const asx_listener_config *config,
+                           asx_listener **out, asx_handle *task)
+{
+    const asx_spawn_options options = { .drop = drop, .label = "listener" };
+    void *frame;
+    asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
+    const asx_listener init = {
+        .config = *config,
+        .driver = driver,
+        .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+    };
+    const asx_err err =
+        asx_spawn_poll(cx, region, step, &init, sizeof(init), &options, task, &frame);
+    if (!err) {
+        *out = frame;
+    }
+    return err;
+}
+
+void asx_listener_stop(asx_listener *listener)
+{
+    listener->stopping = true;
+    if (listener->task) {
+        asx_task_notify(listener->task);
+    }
+}

@@ -1,0 +1,24 @@
+#include "main.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int asx_main(int argc, char **argv, asx_task_fn *app)
+{
+    asx_config config;
+    char message[ASX_CONFIG_MESSAGE_MAX];
+    switch (asx_config_parse(&config, argc, argv, message)) {
+    case ASX_CONFIG_OK:
+        return asx_boot(&config, app);
+    case ASX_CONFIG_HELP:
+        asx_config_help(stdout, argc > 0 ? argv[0] : "asx");
+        return 0;
+    case ASX_CONFIG_VERSION:
+        puts("asx " ASX_VERSION);
+        return 0;
+    case ASX_CONFIG_ERROR:
+        break;
+    }
+    fprintf(stderr, "asx: %s\n", message);
+    return 2;
+}

@@ -1,0 +1,225 @@
+#include <asx/shard/base/assert.h>
+#include <asx/shard/scope.h>
+
+#include "access_log.h"
+#include "serve_internal.h"
+
+#include <unistd.h>
+
+static asx_outcome handle(asx_cx *cx, asx_http_exchange *x)
+{
+    const asxi_service *const self = asx_http_service_arg(x);
+    return asx_router_handle(cx, self->router, x);
+}
+
+void *asx_service_arg(const asx_http_exchange *x)
+{
+    const asxi_service *const self = asx_http_service_arg(x);
+    return self->service->arg;
+}
+
+asx_engine *asx_service_engine(const asx_http_exchange *x)
+{
+    const asxi_service *const self = asx_http_service_arg(x);
+    return self->seat->engine;
+}
+
+static void limits_from(const asx_config *config, asx_http_limits *limits)
+{
+    limits->head = asx_http1_limits_default;
+    limits->head.body_bytes_max = config->body_bytes_max;
+    limits->requests_per_connection = config->requests_per_connection;
+    limits->head_timeout_ns = config->head_timeout_ns;
+    limits->idle_timeout_ns = config->idle_timeout_ns;
+    limits->write_timeout_ns = config->write_timeout_ns;
+    limits->body_grace_ns = config->body_grace_ns;
+    limits->request_timeout_ns = config->request_timeout_ns;
+    limits->in_flight_max = (uint32_t)config->in_flight_max;
+    limits->connections_max = (uint32_t)config->connections_max;
+}
+
+static asx_outcome server_destroy(ASX_UNUSED asx_cx *cx, void *server)
+{
+    asx_http_server_destroy(server);
+    return asx_ok(0);
+}
+
+static asx_err server_create(asx_cx *cx, asx_region *region, asxi_service *self, bool is_admin)
+{
+    const asxi_seat *const seat = self->seat;
+    asx_http_server_config config = {
+        .handler = handle,
+        .arg = self,
+        .server_name = "asx",
+        .epoch_unix_ns = seat->engine->epoch_unix_ns,
+    };
+    limits_from(seat->engine->config, &config.limits);
+    if (is_admin) {
+        config.limits.connections_max = 64;
+        config.limits.in_flight_max = 16;
+    } else if (seat->log) {
+        config.log = asx_access_log_request;
+        config.log_arg = seat->log;
+    }
+    asx_err err = asx_http_server_create(cx, region, &config, &self->server);
+    if (!err) {
+        /* Finalizers run when every connection below the region is gone. */
+        err = asx_region_finalizer_add(region, server_destroy, self->server);
+        if (err) {
+            asx_http_server_destroy(self->server);
+        }
+    }
+    return err;
+}
+
+/* Takes every descriptor: those that no listener got are closed. */
+static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *self,
+                               asx_region *connections, const int32_t *fds, uint32_t fd_count)
+{
+    asx_err err = ASX_OK;
+    asx_assert_le(fd_count, ASX_LISTEN_MAX);
+    for (uint32_t i = 0; i < fd_count; i++) {
+        if (err) {
+            close(fds[i]);
+            continue;
+        }
+        const asx_listener_config config = {
+            .fd = fds[i],
+            .server = self->server,
+            .connections = connections,
+            .failures = &self->seat->accept_failures,
+            .dropped = &self->seat->accept_dropped,
+        };
+        const uint32_t at = self->listener_count;
+        err = asx_listener_start(cx, region, &config, &self->listeners[at], &self->tasks[at]);
+        self->listener_count += err ? 0 : 1;
+    }
+    return err;
+}
+
+/* Stops accepting, then lets every connection finish what it has begun. */
+static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_region *connections)
+{
+    const asx_duration delay_ns = self->seat->engine->config->drain_delay_ns;
+    if (delay_ns > 0) {
+        ASX_TRY(asx_sleep(cx, delay_ns));
+    }
+    for (uint32_t i = 0; i < self->listener_count; i++) {
+        asx_listener_stop(self->listeners[i]);
+    }
+    for (uint32_t i = 0; i < self->listener_count; i++) {
+        const asx_outcome ended = asx_join(cx, self->tasks[i]);
+        if (ended.severity == ASX_SEVERITY_CANCELLED) {
+            return ended;
+        }
+    }
+    asx_http_server_drain(self->server);
+    const asx_handle handle_of_connections = asx_region_handle(connections);
+    asx_region_close_begin(connections, ASX_CLOSE_JOIN, NULL);
+    /* The region's value is that of its worst connection: it was answered for then. */
+    const asx_outcome closed = asx_region_close_wait(cx, handle_of_connections);
+    asx_maybe(asx_is_ok(closed));
+    return asx_is_cancelled(cx) ? asx_cancelled(asx_cancel_reason(cx)) : asx_ok(0);
+}
+
+static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, const int32_t *fds,
+                            uint32_t fd_count, bool is_admin)
+{
+    const asx_region_options options = { .policy = ASX_COLLECT_ALL, .label = "connections" };
+    asx_region *connections = NULL;
+    asx_err err =
+        asx_router_create(region, self->service->routes, self->service->route_count, &self->router);
+    if (!err) {
+        err = server_create(cx, region, self, is_admin);
+    }
+    if (!err) {
+        err = asx_region_open(cx, &options, &connections);
+    }
+    if (err) {
+        for (uint32_t i = 0; i < fd_count; i++) {
+            close(fds[i]);
+        }
+        return asx_fail(err);
+    }
+    err = listeners_start(cx, region, self, connections, fds, fd_count);
+    if (err) {
+        return asx_fail(err);
+    }
+    if (!is_admin) {
+        asx_list_push_back(&self->seat->services, &self->link);
+    }
+    asx_outcome outcome = asx_ok(0);
+    if (asx_engine_phase_of(self->seat->engine) == ASX_ENGINE_RUNNING) {
+        outcome = asx_event_wait(cx, &self->drain, "the drain", ASX_TIME_NEVER);
+    }
+    return asx_is_ok(outcome) ? drain(cx, self, connections) : outcome;
+}
+
+static void unlink_service(ASX_UNUSED asx_cx *cx, asx_defer *defer);
+
+typedef struct linked_service {
+    asx_defer defer;
+    asxi_service self;
+} linked_service;
+
+static void unlink_service(ASX_UNUSED asx_cx *cx, asx_defer *defer)
+{
+    asx_list_unlink(&asx_container_of(defer, linked_service, defer)->self.link);
+}
+
+asx_outcome asxi_serve_on(asx_cx *cx, asxi_seat *seat, const asx_service *service,
+                          const int32_t *fds, uint32_t fd_count, bool is_admin)
+{
+    linked_service record = { .self = { .seat = seat, .service = service } };
+    asx_outcome outcome = asx_ok(0);
+    asx_defer_push(cx, &record.defer, unlink_service);
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        asx_region *const region = asx_scope_region(s);
+        if (!region) {
+            outcome = asx_fail(ASX_E(REGION_CLOSED));
+            break;
+        }
+        outcome = serve_in(&s->cx, region, &record.self, fds, fd_count, is_admin);
+        if (!asx_is_ok(outcome)) {
+            asx_scope_cancel(s, ASX_CANCEL_SHUTDOWN, "the service ended");
+        }
+    }
+    asx_list_unlink(&record.self.link);
+    asx_defer_pop(cx, &record.defer);
+    return outcome;
+}
+
+asx_outcome asx_serve(asx_cx *cx, asx_engine *engine, const asx_service *service)
+{
+    asxi_seat *const seat = asxi_seat_of(engine, cx);
+    const uint32_t count = engine->config->listen.count;
+    int32_t fds[ASX_LISTEN_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        fds[i] = engine->listen_fds[i][seat->index];
+        if (fds[i] < 0) {
+            return asx_fail(ASX_E(ALREADY_RESOLVED)); /* one service a shard has these addresses */
+        }
+        engine->listen_fds[i][seat->index] = -1;
+    }
+    return asxi_serve_on(cx, seat, service, fds, count, false);
+}
+
+void asxi_services_drain(asxi_seat *seat)
+{
+    asx_list_each(node, &seat->services) {
+        asx_event_set(&asx_container_of(node, asxi_service, link)->drain);
+    }
+}
+
+void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum)
+{
+    uint64_t *const total = (uint64_t *)(void *)sum;
+    asx_list_each(node, &seat->services) {
+        const asxi_service *const self = asx_container_of(node, asxi_service, link);
+        const uint64_t *const part =
+            (const uint64_t *)(const void *)asx_http_server_stats(self->server);
+        for (size_t i = 0; i < sizeof(*sum) / sizeof(*total); i++) {
+            total[i] += part[i];
+        }
+    }
+}
