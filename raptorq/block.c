@@ -35,6 +35,7 @@ asx_err asx_rq_block_init(asx_rq_block *block, uint32_t k, uint32_t symbol_size,
     const uint32_t units = symbol_size / alignment;
     block->symbol_size = symbol_size;
     block->sub_blocks = sub_blocks;
+    block->alignment = alignment;
     block->large_count = units % sub_blocks;
     block->large_size = (units / sub_blocks + 1) * alignment;
     block->small_size = units / sub_blocks * alignment;

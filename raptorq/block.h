@@ -19,7 +19,8 @@ ASX_BEGIN_DECLS
 
 typedef struct asx_rq_block {
     asx_rq_param param;
-    uint32_t symbol_size;             /* T, 1..65535 */
+    uint32_t symbol_size; /* T, 1..65535 */
+    uint32_t alignment;
     uint32_t sub_blocks;              /* N */
     uint32_t large_size, large_count; /* bytes of the first sub-symbols, and how many */
     uint32_t small_size;              /* of the others */

@@ -1,0 +1,75 @@
+/* Proof of decode: a record that lets somebody else check a decoded block without solving it again.
+ *
+ * Model.   The decoder's side makes it from the decoder and the symbols it holds: which symbols
+ * came, a digest of each one's bytes folded into one, what the solve did, and the digest of the
+ *          source. Checking replays nothing of the solve: the source is encoded again by the plan
+ * of K', which depends on no data, and each listed symbol is compared by digest. Since K' rows of
+ * full rank have one solution, a source that encodes to all of them is that solution. Digest.
+ * SHA-256 by a function of the caller's: the codec brings no cryptography. Bounds.  1024 ESIs are
+ * listed, then the record says so and only the folded digests stand for the rest; the serialised
+ * record is at most ASX_RQ_PROOF_SIZE_MAX bytes at any K.
+ */
+#ifndef ASX_RAPTORQ_PROOF_H
+#define ASX_RAPTORQ_PROOF_H
+
+#include <asx/raptorq/decoder.h>
+#include <asx/shard/base/decls.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+ASX_BEGIN_DECLS
+
+#define ASX_RQ_DIGEST_SIZE 32
+#define ASX_RQ_PROOF_ESIS 1024
+#define ASX_RQ_PROOF_SIZE_MAX (288 + 4 * ASX_RQ_PROOF_ESIS)
+
+/* out = SHA-256 of the bytes */
+typedef void asx_rq_digest_fn(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE]);
+
+typedef struct asx_rq_proof {
+    uint8_t object_id[16];
+    uint32_t sbn;
+    uint32_t k, k_prime, s, h, l;
+    uint32_t symbol_size, sub_blocks, alignment;
+    uint32_t sources, repairs; /* received and used */
+    uint32_t listed;           /* ESIs below; fewer than received when cut off */
+    uint32_t method;           /* asx_rq_method */
+    uint32_t policy, inactive, dense_rank, hdpc_used;
+    uint64_t error; /* asx_err of the last attempt; 0 when decoded */
+    /* XOR over symbols of the digest of number and bytes, so that order does not matter: of all
+     * that were received, and of those listed. */
+    uint8_t received[ASX_RQ_DIGEST_SIZE];
+    uint8_t sampled[ASX_RQ_DIGEST_SIZE];
+    uint8_t source[ASX_RQ_DIGEST_SIZE]; /* of the K T source bytes; zero when not decoded */
+    uint32_t esi[ASX_RQ_PROOF_ESIS];    /* ascending */
+} asx_rq_proof;
+
+/* Describes the decoder's state: decoded, or what it holds and why not.
+ *
+ * scratch  T + 8 bytes
+ */
+void asx_rq_proof_make(asx_rq_proof *proof, const asx_rq_decoder *decoder,
+                       const uint8_t object_id[16], uint32_t sbn, asx_rq_digest_fn *digest,
+                       uint8_t *scratch);
+
+/* Serialised, little-endian, with a domain prefix; returns the bytes used. Equal inputs give equal
+ * bytes on every host and kernel. */
+size_t asx_rq_proof_save(const asx_rq_proof *proof, uint8_t out[ASX_RQ_PROOF_SIZE_MAX]);
+
+/* errors  PROOF_MISMATCH when the bytes are no such record */
+ASX_NODISCARD asx_err asx_rq_proof_load(asx_rq_proof *proof, const uint8_t *bytes, size_t len);
+
+/* Checks a record of a decoded block against its source, K T bytes in the block's layout. *field
+ * names the first thing that does not fit.
+ *
+ * errors  PROOF_MISMATCH, NO_MEMORY
+ */
+ASX_NODISCARD asx_err asx_rq_proof_check(const asx_rq_proof *proof, const void *source,
+                                         asx_rq_cache *cache, asx_rq_digest_fn *digest,
+                                         const char **field);
+
+ASX_END_DECLS
+
+#endif

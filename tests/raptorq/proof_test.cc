@@ -1,0 +1,121 @@
+/* A proof that accepts a changed record or a changed source is worth less than none. */
+#include <asx/raptorq/proof.h>
+
+#include "codec.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace
+{
+
+void digest(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])
+{
+    unsigned size = 0;
+    if (EVP_Digest(bytes, len, out, &size, EVP_sha256(), nullptr) != 1) {
+        std::abort();
+    }
+}
+
+struct record {
+    asx_rq_proof proof;
+    rq::bytes source;
+};
+
+record prove(uint32_t k, uint32_t t, uint32_t lost, bool backwards)
+{
+    rq::encoder e(k, t, 1, 1, rq::object((size_t)k * t, k));
+    rq::decoder d(e.block);
+    std::vector<uint32_t> esis;
+    for (uint32_t esi = lost; esi < k + lost + 2; esi++) {
+        esis.push_back(esi < k ? esi : esi * 3);
+    }
+    if (backwards) {
+        std::reverse(esis.begin(), esis.end());
+    }
+    for (uint32_t esi : esis) {
+        REQUIRE(d.feed(esi, e.symbol(esi)) == ASX_OK);
+    }
+    REQUIRE(d.attempt() == ASX_OK);
+    record r;
+    rq::bytes scratch(t + 8);
+    const uint8_t id[16] = { 1, 2, 3 };
+    asx_rq_proof_make(&r.proof, d.self, id, 7, digest, scratch.data());
+    r.source = e.source;
+    return r;
+}
+
+asx_err check(const asx_rq_proof &proof, const rq::bytes &source)
+{
+    const char *field = nullptr;
+    const asx_err err = asx_rq_proof_check(&proof, source.data(), nullptr, digest, &field);
+    CHECK((err == ASX_OK) == (field == nullptr));
+    return err;
+}
+
+} // namespace
+
+TEST_CASE("proof: holds for what was decoded, whatever the order of arrival", "[raptorq]")
+{
+    for (uint32_t lost : { 0u, 3u, 200u }) {
+        record a = prove(200, 33, lost, false), b = prove(200, 33, lost, true);
+        CHECK(check(a.proof, a.source) == ASX_OK);
+        uint8_t x[ASX_RQ_PROOF_SIZE_MAX], y[ASX_RQ_PROOF_SIZE_MAX];
+        const size_t size = asx_rq_proof_save(&a.proof, x);
+        CHECK(size <= ASX_RQ_PROOF_SIZE_MAX);
+        CHECK(asx_rq_proof_save(&b.proof, y) == size);
+        CHECK(a.proof.listed == 202);
+        CHECK(std::memcmp(a.proof.received, b.proof.received, 32) == 0);
+        CHECK(std::memcmp(a.proof.esi, b.proof.esi, sizeof(a.proof.esi)) == 0);
+        asx_rq_proof back;
+        REQUIRE(asx_rq_proof_load(&back, x, size) == ASX_OK);
+        CHECK(std::memcmp(&back, &a.proof, sizeof(back)) == 0);
+        CHECK(asx_rq_proof_load(&back, x, size - 1) == ASX_RQ_E(PROOF_MISMATCH));
+        x[0] ^= 1;
+        CHECK(asx_rq_proof_load(&back, x, size) == ASX_RQ_E(PROOF_MISMATCH));
+    }
+}
+
+TEST_CASE("proof: any changed fact about symbols or source is found", "[raptorq]")
+{
+    const record good = prove(60, 16, 9, false);
+    REQUIRE(check(good.proof, good.source) == ASX_OK);
+    auto refused = [&](auto change) {
+        record r = good;
+        change(r);
+        return check(r.proof, r.source) == ASX_RQ_E(PROOF_MISMATCH);
+    };
+    CHECK(refused([](record &r) { r.source[100] ^= 1; }));
+    CHECK(refused([](record &r) { r.proof.source[3] ^= 1; }));
+    CHECK(refused([](record &r) { r.proof.received[3] ^= 1; }));
+    CHECK(refused([](record &r) { r.proof.k--; }));
+    CHECK(refused([](record &r) { r.proof.k_prime++; }));
+    CHECK(refused([](record &r) { r.proof.s++; }));
+    CHECK(refused([](record &r) { r.proof.h++; }));
+    CHECK(refused([](record &r) { r.proof.l++; }));
+    CHECK(refused([](record &r) { r.proof.symbol_size = 0; }));
+    CHECK(refused([](record &r) { r.proof.sub_blocks = 17; }));
+    CHECK(refused([](record &r) { r.proof.sources++; }));
+    CHECK(refused([](record &r) { r.proof.repairs--; }));
+    CHECK(refused([](record &r) { r.proof.listed--; }));
+    CHECK(refused([](record &r) { r.proof.esi[5] = r.proof.esi[4]; }));
+    CHECK(refused([](record &r) { r.proof.esi[r.proof.listed - 1]++; }));
+    CHECK(refused([](record &r) { r.proof.error = ASX_RQ_E(RANK); }));
+    /* a forger who hashes his own source still fails at the symbols */
+    CHECK(refused([](record &r) {
+        r.source[0] ^= 1;
+        digest(r.source.data(), r.source.size(), r.proof.source);
+    }));
+}
+
+TEST_CASE("proof: is bounded and the same for any order at large K", "[raptorq]")
+{
+    const record a = prove(3000, 2, 2900, false), b = prove(3000, 2, 2900, true);
+    CHECK(a.proof.listed == ASX_RQ_PROOF_ESIS);
+    CHECK(std::memcmp(a.proof.esi, b.proof.esi, sizeof(a.proof.esi)) == 0);
+    CHECK(check(a.proof, a.source) == ASX_OK);
+    record forged = a;
+    forged.source[0] ^= 1;
+    digest(forged.source.data(), forged.source.size(), forged.proof.source);
+    CHECK(check(forged.proof, forged.source) == ASX_RQ_E(PROOF_MISMATCH));
+}
