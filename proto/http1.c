@@ -7,10 +7,12 @@
  *   IDLE       work is NULL or has only output left; deadline: idle_timeout
  *   READING    work holds a head in part; deadline: head_timeout from its first byte
  *   HANDLING   exchange and request are live; only the handler's fiber and callbacks touch the
- * input's front; deadline: none here, the region's DRAINING   the handler answered without reading
- * all of its body; what is left is thrown away LINGERING  `last` is set, the response is out or in
- * flight; after it our side is shut, then up to 1 s of reading lets the peer see the response
- * before a reset could take it away CLOSING    the close operation is in flight, nothing else is
+ *              input's front; deadline: none here, the region's
+ *   DRAINING   the handler answered without reading all of its body; the rest is thrown away
+ *   LINGERING  `last` is set, the response is out or in flight; when the peer may still be
+ *              sending (`lingers`) our side is shut after it, and up to 1 s of reading lets the
+ *              peer see the response before a reset could take it away
+ *   CLOSING    the close operation is in flight, nothing else is
  *
  * conn_step() is the only writer of `state` but for request_closed(), which leaves HANDLING. */
 #include <asx/shard/base/assert.h>
@@ -248,6 +250,7 @@ static void request_over(asxi_http_conn *conn, asx_http_exchange *x, asx_outcome
     latency_count(&server->stats, took_ns);
     request_log(conn, x, value, took_ns);
     conn->last |= x->close_after || x->broken;
+    conn->lingers |= conn->last && (!x->body_done || conn->work->in_len > 0);
     conn->dead |= x->broken;
     conn->state = x->body_done ? ASXI_HTTP_READING : ASXI_HTTP_DRAINING;
     conn->exchange = NULL;
@@ -272,6 +275,7 @@ static void request_ending(asx_region_waiter *waiter, asx_outcome value)
 static void refuse(asxi_http_conn *conn, unsigned status, const char *extra)
 {
     conn->last = true;
+    conn->lingers = true;
     conn->dead |= !asxi_http_put_simple(conn, status, true, extra);
     conn->state = ASXI_HTTP_LINGERING;
     conn->deadline_ns = 0;
@@ -395,6 +399,7 @@ static bool drain_body(asxi_http_conn *conn)
         }
     }
     conn->last = true;
+    conn->lingers = true;
     return true;
 }
 
@@ -405,23 +410,24 @@ static bool output_pending(const asxi_http_conn *conn)
 
 static void on_closed(asx_op *op)
 {
-    asxi_http_conn *const conn = asx_container_of(op, asxi_http_conn, recv);
+    asxi_http_conn *const conn = op->work_arg;
     conn->fd = -1;
     asx_task_notify(conn->task);
 }
 
-/* Nothing of the connection may be in flight when its descriptor goes: shutdown first, or a receive
- * that is still armed would hold the socket open and the peer would never see the end. */
+static bool shut_acquire(asxi_http_conn *conn)
+{
+    if (!conn->shut) {
+        conn->shut = asx_region_alloc(conn->server->region, sizeof(asx_op));
+    }
+    return conn->shut != NULL;
+}
+
+/* The receive that is still armed holds the socket open: it is cancelled in the batch that closes
+ * the descriptor, and the peer sees the end when both are done. True when they are. */
 static bool close_socket(asxi_http_conn *conn)
 {
-    if (conn->fd < 0) {
-        return true;
-    }
     if (conn->state != ASXI_HTTP_CLOSING) {
-        if (asx_op_in_flight(&conn->recv)) {
-            asx_op_cancel(&conn->recv);
-            return false;
-        }
         if (conn->work && conn->work->sending) {
             asx_op_cancel(&conn->work->send);
             return false;
@@ -430,10 +436,18 @@ static bool close_socket(asxi_http_conn *conn)
             asxi_http_work_release(conn);
         }
         conn->state = ASXI_HTTP_CLOSING;
-        conn->recv = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->fd };
-        asx_op_start_for(conn->task, &conn->recv, on_closed);
+        if (shut_acquire(conn)) {
+            *conn->shut = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->fd };
+            conn->shut->work_arg = conn;
+            asx_op_start_for(conn->task, conn->shut, on_closed);
+        } else {
+            asx_driver *const driver = asx_shard_driver(conn->server->shard);
+            driver->ops->close_now(driver, conn->fd);
+            conn->fd = -1;
+        }
+        asx_op_cancel(&conn->recv);
     }
-    return conn->fd < 0;
+    return conn->fd < 0 && !asx_op_in_flight(&conn->recv);
 }
 
 /* True when the peer has had its second to read what we said. */
@@ -443,7 +457,7 @@ static bool linger(asxi_http_conn *conn)
     if (output_pending(conn)) {
         return false;
     }
-    if (conn->eof) {
+    if (conn->eof || !conn->lingers) {
         return true;
     }
     if (!conn->half_closed) {
@@ -452,8 +466,11 @@ static bool linger(asxi_http_conn *conn)
         if (conn->work) {
             asxi_http_work_release(conn);
         }
-        conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->fd, .arg = SHUT_WR };
-        asx_op_start_for(conn->task, &conn->shut, NULL);
+        if (!shut_acquire(conn)) {
+            return true;
+        }
+        *conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->fd, .arg = SHUT_WR };
+        asx_op_start_for(conn->task, conn->shut, NULL);
         if (!asx_op_in_flight(&conn->recv)) {
             asxi_http_recv_arm(conn);
         }
@@ -555,6 +572,9 @@ static bool conn_finish(asxi_http_conn *conn, asx_outcome *outcome)
     asx_http_server *const server = conn->server;
     asx_list_unlink(&conn->link);
     asx_list_unlink(&conn->turn_end._link);
+    if (conn->shut) {
+        asx_region_free(server->region, conn->shut, sizeof(asx_op));
+    }
     server->stats.connections_open--;
     server->stats.connections_idle--;
     *outcome = asx_ok(0);
@@ -609,7 +629,7 @@ static bool conn_step(asx_cx *cx, void *frame, asx_outcome *outcome)
     if (!conn->request && (conn->dead || conn->state == ASXI_HTTP_CLOSING ||
                            (conn->cancelled && !output_pending(conn)) ||
                            (conn->state == ASXI_HTTP_LINGERING && linger(conn)))) {
-        if (!asx_op_in_flight(&conn->shut) && close_socket(conn)) {
+        if (!(conn->shut && asx_op_in_flight(conn->shut)) && close_socket(conn)) {
             return conn_finish(conn, outcome);
         }
         asx_task_waits_for(cx, "close");

@@ -59,8 +59,8 @@ typedef enum asxi_http_state {
 } asxi_http_state;
 
 struct asxi_http_conn {
-    asx_op recv; /* multishot; armed in every state but CLOSING and while paused */
-    asx_op shut;
+    asx_op recv;  /* multishot; armed in every state but CLOSING and while paused */
+    asx_op *shut; /* our side's end, while lingering */
     asx_http_server *server;
     asx_task *task;
     asx_region *region;   /* of the connections: requests are its children */
@@ -77,6 +77,7 @@ struct asxi_http_conn {
     uint8_t state; /* asxi_http_state */
     bool started, eof, dead, last, half_closed, paused, cancelled, counted_idle;
     bool request_cancelled;
+    bool lingers;     /* the peer may still be sending: a plain close would reset what we said */
     bool fiber_sends; /* a handler's own write is in flight: nothing else may be */
 };
 
