@@ -27,7 +27,8 @@ ASX_BEGIN_DECLS
     X(3, OBLIGATION, 'O')       \
     X(4, TIMER, 'I')            \
     X(5, HEAPREF, 'H')          \
-    X(6, CHANNEL, 'C')
+    X(6, CHANNEL, 'C')          \
+    X(7, LIMB, 'L')
 
 typedef enum asx_handle_kind {
     ASX_HANDLE_NONE = 0,

@@ -49,6 +49,46 @@ bool asx_mesh_inbox_empty(const asx_mesh *mesh, uint32_t self)
     return true;
 }
 
+void asx_mesh_attach(asx_mesh *mesh, uint32_t self, asx_mesh_bell_fn *bell, void *arg)
+{
+    asx_assert_lt(self, mesh->shard_count);
+    mesh->_sleepers[self].bell_arg = arg;
+    /* Pairs with the load in asx_mesh_ring_bell, for a bell that is not rung for a sleeper. */
+    __atomic_store_n(&mesh->_sleepers[self].bell, bell, __ATOMIC_RELEASE);
+}
+
+void asx_mesh_ring_bell(asx_mesh *mesh, uint32_t target)
+{
+    asx_mesh_bell_fn *const bell = __atomic_load_n(&mesh->_sleepers[target].bell, __ATOMIC_ACQUIRE);
+    if (bell) {
+        bell(mesh->_sleepers[target].bell_arg);
+    }
+}
+
+void asx_mesh_closed_add(asx_mesh *mesh)
+{
+    /* Acquires and releases: what each did before is visible to whoever sees the full count. */
+    const uint32_t count = __atomic_add_fetch(&mesh->_closed_count, 1, __ATOMIC_ACQ_REL);
+    asx_assert_le(count, mesh->shard_count);
+    if (count == mesh->shard_count) {
+        for (uint32_t to = 0; to < mesh->shard_count; to++) {
+            asx_mesh_ring_bell(mesh, to);
+        }
+        /* Pairs with the load in asx_mesh_all_closed: no bell is rung after it. */
+        __atomic_store_n(&mesh->_all_closed, 1u, __ATOMIC_RELEASE);
+    }
+}
+
+bool asx_mesh_all_closing(const asx_mesh *mesh)
+{
+    return __atomic_load_n(&mesh->_closed_count, __ATOMIC_ACQUIRE) == mesh->shard_count;
+}
+
+bool asx_mesh_all_closed(const asx_mesh *mesh)
+{
+    return __atomic_load_n(&mesh->_all_closed, __ATOMIC_ACQUIRE) != 0;
+}
+
 void asx_mesh_destroy(asx_mesh *mesh)
 {
     if (munmap(mesh->_memory, mesh->_memory_len) != 0) {

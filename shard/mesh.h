@@ -23,9 +23,14 @@ ASX_BEGIN_DECLS
 
 enum { ASX_MESH_SHARDS_MAX = 1024 };
 
+/* Ends a present or the next wait of one shard's driver; callable from any thread. */
+typedef void asx_mesh_bell_fn(void *arg);
+
 typedef struct asx_mesh_sleeper {
-    uint32_t sleeping; /* 1 from sleep_begin until a sender claims it or sleep_end */
-    char _pad[ASX_CACHE_PAIR - 4];
+    uint32_t sleeping;      /* 1 from sleep_begin until a sender claims it or sleep_end */
+    asx_mesh_bell_fn *bell; /* set before the first sleep, which publishes it */
+    void *bell_arg;
+    char _pad[ASX_CACHE_PAIR - 24];
 } __attribute__((aligned(ASX_CACHE_PAIR))) asx_mesh_sleeper;
 
 typedef struct asx_mesh {
@@ -35,6 +40,8 @@ typedef struct asx_mesh {
     size_t _memory_len;
     uint32_t shard_count;
     uint32_t capacity;
+    uint32_t _closed_count; /* shards whose root is CLOSED; any thread adds */
+    uint32_t _all_closed;   /* set by the last of them */
 } asx_mesh;
 
 /* NULL when memory is exhausted.
@@ -43,6 +50,20 @@ typedef struct asx_mesh {
  * capacity     messages a ring, a power of two >= 8; an eighth is reserved for control
  * owns         the caller, until asx_mesh_destroy */
 ASX_NODISCARD asx_mesh *asx_mesh_create(uint32_t shard_count, uint32_t capacity);
+
+/* Shard `self`, on its thread, before it first sleeps: how to wake it. */
+void asx_mesh_attach(asx_mesh *mesh, uint32_t self, asx_mesh_bell_fn *bell, void *arg);
+
+/* Rings the doorbell of a shard; no effect on one that is not attached. */
+void asx_mesh_ring_bell(asx_mesh *mesh, uint32_t target);
+
+/* One more shard has nothing left to do for itself. The last one wakes all the others; they may go,
+ * and their doorbells with them, once asx_mesh_all_closed. */
+void asx_mesh_closed_add(asx_mesh *mesh);
+/* All have: true from just before the last one rings on, so that nobody goes to sleep again. */
+bool asx_mesh_all_closing(const asx_mesh *mesh);
+/* No message that needs an answer can come any more, and no bell is rung. */
+bool asx_mesh_all_closed(const asx_mesh *mesh);
 
 /* Target: no message is waiting from anybody. */
 bool asx_mesh_inbox_empty(const asx_mesh *mesh, uint32_t self);

@@ -7,8 +7,7 @@
  *               child has one at least as severe. Passed through at once
  *   DRAINING    live_tasks + live_children + credits > 0, or about to advance
  *   FINALIZING  no member lives; finalizers run one at a time, innermost first
- *   CLOSED      outcome fixed, heap reset, waiters told, record freed: nobody sees this state but a
- * trace
+ *   CLOSED      outcome fixed, heap reset, waiters told, record freed: seen by traces only
  *
  * OPEN -> CLOSING        cancel walk, or asxi_region_advance once a sealed region is empty
  * all later arrows       asxi_region_advance, the only writer of `state` but for the cancel walk */
@@ -230,6 +229,9 @@ void asxi_region_task_done(asx_region *region, asx_task *task)
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_fold(region, task->outcome, task->spawn_seq);
         asxi_region_child_failed(region, task->outcome, asx_handle_of(task));
+    } else if (asx_unlikely(region->is_limb) && task->spawn_seq == 0 &&
+               region->outcome.severity == ASX_SEVERITY_OK) {
+        region->outcome.value = task->outcome.value; /* what the joiner at home gets */
     }
     region->live_tasks--;
     if (task->joiners) {
@@ -243,13 +245,26 @@ void asxi_region_task_done(asx_region *region, asx_task *task)
     }
 }
 
+/* A child that was itself waiting for a scope, or a limb, ends with what that made of the request:
+ * the request is among its causes. */
+static bool stems_from_own_failure(const asx_region *region, const asx_reason *reason)
+{
+    const asx_handle own = asx_handle_of(region);
+    for (; reason; reason = reason->cause) {
+        if (reason->kind == ASX_CANCEL_FAIL_FAST && asx_handle_eq(reason->region, own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* POL-4: the failure that made this very region cancel itself outranks the cancellations it caused.
  */
 static asx_outcome scope_value(const asx_region *region)
 {
     if (region->outcome.severity == ASX_SEVERITY_CANCELLED && region->raised_fail_fast &&
-        region->first_failure.severity != ASX_SEVERITY_OK && region->outcome.reason &&
-        region->outcome.reason->kind == ASX_CANCEL_FAIL_FAST) {
+        region->first_failure.severity != ASX_SEVERITY_OK &&
+        stems_from_own_failure(region, region->outcome.reason)) {
         return region->first_failure;
     }
     if (region->outcome.severity == ASX_SEVERITY_OK && region->reason) {
@@ -369,7 +384,6 @@ void asx_region_close_begin(asx_region *region, asx_close_mode mode, const asx_r
     }
     if (!region->sealed) {
         region->sealed = true;
-        asxi_limb_close_all(region, ASX_CLOSE_JOIN);
         asxi_region_advance(region);
     }
 }
@@ -493,6 +507,9 @@ static asx_region *region_closed(asx_region *region)
     region->state = ASX_REGION_CLOSED;
     while (!asx_list_empty(&region->tasks)) {
         asxi_task_reap(asx_container_of(region->tasks._next, asx_task, sibling));
+    }
+    if (asx_unlikely(region->limbs != NULL)) {
+        asxi_limb_reap_all(region);
     }
     const asx_outcome value = asx_outcome_retain(scope_value(region));
     asx_list_each_safe(node, &region->waiters) {

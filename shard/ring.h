@@ -88,6 +88,16 @@ ASX_INLINE asx_msg *asx_ring_reserve(asx_ring *ring, bool control)
     return &ring->_producer.slots[tail & ring->_producer.mask];
 }
 
+/* Producer: whether asx_ring_reserve would succeed. */
+ASX_INLINE bool asx_ring_has_room(asx_ring *ring, bool control)
+{
+    const uint64_t room =
+        ring->_producer.mask + (control ? 1 : 1 - ring->_producer.control_reserved);
+    /* Pairs with the store in asx_ring_consume_done, as in asx_ring_reserve. */
+    ring->_producer.head_seen = asx_load_acquire(&ring->_consumed.head);
+    return ring->_producer.tail - ring->_producer.head_seen < room;
+}
+
 /* Producer: makes every reserved message visible, with one store; false when there was none.
  *
  * The store is sequentially consistent, not just a release: the sleep protocol (mesh.h) needs it

@@ -39,6 +39,12 @@ static asx_err root_open(asx_shard *shard, uint64_t seed)
     return ASX_OK;
 }
 
+static void bell_rung(void *arg)
+{
+    asx_driver *const driver = arg;
+    driver->ops->wake(driver);
+}
+
 asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
 {
     asx_shard *const shard =
@@ -77,7 +83,14 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     asxi_panic_install();
     asxi_panic_thread_enter(shard);
     asx_fiber_init_thread(&shard->thread_fiber);
-    const asx_err err = root_open(shard, config->seed);
+    asx_err err = root_open(shard, config->seed);
+    if (!err && shard->mesh) {
+        asx_mesh_attach(shard->mesh, shard->index, bell_rung, shard->driver);
+        err = asxi_limbs_create(shard);
+        if (err) {
+            asx_region_close_begin(shard->root, ASX_CLOSE_CANCEL, NULL);
+        }
+    }
     if (err) {
         shard->root_closed = true;
         asx_shard_destroy(shard);
@@ -206,11 +219,17 @@ static asx_outcome main_body(asx_cx *cx, void *arg)
     return outcome;
 }
 
+/* Requests from other shards are answered, if only with a refusal, until they are over too. */
+static bool all_over(const asx_shard *shard)
+{
+    return shard->root_closed && (!shard->mesh || asx_mesh_all_closed(shard->mesh));
+}
+
 void asx_shard_serve(asx_shard *shard)
 {
-    while (!shard->root_closed) {
+    while (!all_over(shard)) {
         (void)asx_shard_turn(shard);
-        if (!shard->root_closed) {
+        if (!shard->root_closed || !shard->mesh || !asx_mesh_all_closing(shard->mesh)) {
             asx_shard_park(shard);
         }
     }
@@ -312,6 +331,7 @@ void asx_shard_destroy(asx_shard *shard)
     asx_assert(shard->tasks.live == 0 && shard->regions.live == 0 && shard->obligations.live == 0);
     asx_assert_eq(shard->op_in_flight, 0);
     asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
+    asxi_limbs_destroy(shard);
     asx_outcome_release(shard->root_value);
     if (shard->sched.timed) {
         asx_chunk_release(&shard->chunks, shard->sched.timed,

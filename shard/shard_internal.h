@@ -95,8 +95,10 @@ void asxi_obligation_table_init(asx_shard *shard);
 void asxi_op_cancel_all(asx_task *task);
 
 /* limb.c */
+asx_err asxi_limbs_create(asx_shard *shard);
+void asxi_limbs_destroy(asx_shard *shard);
 void asxi_limb_cancel_all(asx_region *region);
-void asxi_limb_close_all(asx_region *region, asx_close_mode mode);
+void asxi_limb_reap_all(asx_region *region);
 void asxi_limb_home_closed(asx_region *region, asx_outcome value);
 unsigned asxi_mesh_drain(asx_shard *shard, unsigned limit);
 void asxi_mesh_publish(asx_shard *shard);
