@@ -229,7 +229,7 @@ void asx_shard_serve(asx_shard *shard)
 {
     while (!all_over(shard)) {
         (void)asx_shard_turn(shard);
-        if (!shard->root_closed || !shard->mesh || !asx_mesh_all_closing(shard->mesh)) {
+        if (!all_over(shard) && !(shard->mesh && asx_mesh_all_closing(shard->mesh))) {
             asx_shard_park(shard);
         }
     }
