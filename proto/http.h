@@ -1,12 +1,13 @@
 /* What a handler sees: one exchange, a request and the response to it, whatever the HTTP version.
  *
  * Model.  A handler is a fiber in a region of its own. It reads the body piece by piece, and
- * answers either with one call (asx_http_reply) or with begin, write..., end. Its outcome decides
- * what is sent when it answered nothing: Err and Cancelled by asx_outcome_http_status, Panicked 500
- * without detail, Ok 200 with no body. Owner.  The connection. All views of the request live until
- * the handler returns; body views until the next read. Memory for the response: asx_alloc(cx, n),
- * reclaimed whole when the request's region closes. Cancel. The peer leaving, the request's
- * deadline and shutdown cancel the request's region. */
+ *         answers either with one call (asx_http_reply) or with begin, write..., end. Its outcome
+ *         decides what is sent when it answered nothing: Err and Cancelled by
+ *         asx_outcome_http_status, Panicked 500 without detail, Ok 200 with no body.
+ * Owner.  The connection. All views of the request live until the handler returns; body views until
+ *         the next read. Memory for the response: asx_alloc(cx, n), reclaimed whole when the
+ *         request's region closes.
+ * Cancel. The peer leaving, the request's deadline and shutdown cancel the request's region. */
 #ifndef ASX_PROTO_HTTP_H
 #define ASX_PROTO_HTTP_H
 

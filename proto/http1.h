@@ -2,10 +2,11 @@
  * request.
  *
  * Model.  idle -> reading -> handling -> (idle | lingering -> closed). An idle connection holds one
- * armed receive and nothing else: buffers, parser and fiber are borrowed while a request is read or
- * handled. Responses to pipelined requests are gathered into one write per turn. Owner.  The region
- * it was spawned into. Closing that region with a reason cancels the request and ends the
- * connection; asx_http1_drain lets what is in flight finish first. Source. RFC 9112. */
+ *         armed receive and nothing else: buffers, parser and fiber are borrowed while a request is
+ *         read or handled. Responses to pipelined requests are gathered into one write per turn.
+ * Owner.  The region it was spawned into. Closing that region with a reason cancels the request and
+ *         ends the connection; asx_http_server_drain lets what is in flight finish first.
+ * Source. RFC 9112. */
 #ifndef ASX_PROTO_HTTP1_H
 #define ASX_PROTO_HTTP1_H
 

@@ -1,10 +1,11 @@
 /* Cancel kinds and reasons: who asked, why, because of what (CXL-*).
  *
- * Model.  A reason is immutable once made and counted by reference; a cause chain is a list of
- * reasons. All comparisons use severity; strengthen() picks the greater of two by a total order,
- * whole. Owner.  Records are made by asx_reason_create with one reference; tasks and regions hold
- * theirs. References are counted without atomics: a reason stays on its shard, messages carry
- * copies. Bounds. A chain holds at most 16 links and 4096 estimated bytes (CXL-6). */
+ * Model.  A reason is immutable once made; a cause chain is a list of reasons. All comparisons use
+ *         severity; strengthen() picks the greater of two by a total order, whole.
+ * Owner.  Records are made by asx_reason_create with one reference; tasks and regions hold theirs.
+ *         References are counted without atomics: a reason stays on its shard, messages carry
+ *         copies.
+ * Bounds. A chain holds at most 16 links and 4096 estimated bytes (CXL-6). */
 #ifndef ASX_SHARD_CANCEL_H
 #define ASX_SHARD_CANCEL_H
 

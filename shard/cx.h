@@ -1,10 +1,12 @@
 /* The context: the capability to cause effects, handed to every task and to nothing else (CAP-*).
  *
  * Model.  A small value that names the task, the region new work goes to, and the capabilities
- * left. Derived contexts (of a scope, of a restriction) live on the user's stack and share the
- * task's identity. Rule.   No operation adds a capability. A context is valid only inside its own
- * task: another task's is answered with WRONG_TASK. Cancel. Every call that takes a cx and may wait
- * observes cancellation on entry and while waiting. */
+ *         left. Derived contexts (of a scope, of a restriction) live on the user's stack and share
+ *         the task's identity.
+ * Rule.   No operation adds a capability. A context is valid only inside its own task: another
+ *         task's is answered with WRONG_TASK.
+ * Cancel. Every call that takes a cx and may wait observes cancellation on entry and while waiting.
+ *         */
 #ifndef ASX_SHARD_CX_H
 #define ASX_SHARD_CX_H
 

@@ -3,33 +3,39 @@
  *
  * Model.  Everything that could differ between two runs enters here: the clock, completions,
  *         wake-ups, entropy, the choice among equals. Work goes out as operations (asx_op) and
- * comes back as completions; nothing above this line calls the operating system on a shard's
- * thread. Owner.  One shard. Every call is on the shard's thread, except wake(), which any thread
- * may call. Rule.   An operation is the kernel's obligation until its terminal completion: the
- * driver calls done(op) exactly once with op->more == false, whatever happens, also after cancel().
+ *         comes back as completions; nothing above this line calls the operating system on a
+ *         shard's thread.
+ * Owner.  One shard. Every call is on its thread, except wake(), which any thread may call.
+ * Rule.   An operation is the kernel's obligation until its terminal completion: the driver calls
+ *         done(op) exactly once with op->more == false, whatever happens, also after cancel().
  *         Until then the op and the memory it names stay where they are. So user_data may be the
- *         op's address: no stale completion can exist.
+ *         op's address: no stale completion can exist. done() is only called inside reap().
  *
- *  operation    io_uring                 epoll                       lab                dpdk
- *  ACCEPT       multishot accept         level-triggered + accept4   virtual listener   SYN queue
- *  CONNECT      connect                  non-blocking + EPOLLOUT     virtual SYN        active open
- *  RECV         multishot recv out of    EPOLLIN + read into the     bytes due now,     lends mbuf
- * data a provided-buffer ring   same pool of buffers        cut by a choice SEND, SENDV
- * send/sendmsg WAITALL     send now, EPOLLOUT rest     short by a choice  reference slices RECVFROM
- * recvmsg                  EPOLLIN + recvmsg           datagram queue     UDP ring SENDTO sendmsg
- * sendmsg, EPOLLOUT           loss, delay        UDP ring SHUTDOWN     shutdown shutdown at submit
- * FIN                FIN CLOSE        close                    close at submit             close
- * close OPEN, STAT, READ, WRITE, FSYNC        blocking pool               virtual disk blocking
- * pool the opcode of that name SENDFILE     splice through a pipe    sendfile, EPOLLOUT copies
- * copies POLL         poll_add                 EPOLLIN/EPOLLOUT once       virtual readiness  as
- * epoll TASK         blocking pool + wake     blocking pool + eventfd     runs at a choice blocking
- * pool cancel       async_cancel by          removed from the set,       completion chosen removed,
- * or its user_data                completes ECANCELED                            real result now
- * CLOCK_MONOTONIC          CLOCK_MONOTONIC             virtual            TSC park         one
- * enter that submits   epoll_wait                  next choice        poll, then back off and waits
- *  wake         eventfd armed as a read  eventfd                     a choice           a word it
- * polls choose       always 0                 always 0                    recorded choice    always
- * 0
+ *  operation  io_uring                 epoll                      lab               dpdk
+ *  ACCEPT     multishot accept         EPOLLIN + accept4          virtual listener  SYN queue
+ *  CONNECT    connect                  non-blocking + EPOLLOUT    virtual SYN       active open
+ *  RECV       multishot recv out of    EPOLLIN + read into the    bytes due now,    lends mbuf data
+ *             a provided-buffer ring   same pool of buffers       cut by a choice
+ *  SEND(V)    send, sendmsg WAITALL    send at submit, EPOLLOUT   short by a choice reference
+ *  slices RECVFROM   recvmsg                  EPOLLIN + recvmsg          datagram queue    UDP ring
+ *  SENDTO     sendmsg                  sendmsg, EPOLLOUT          loss, delay       UDP ring
+ *  SHUTDOWN   shutdown at submit       shutdown at submit         FIN               FIN
+ *  CLOSE      close                    close at submit            close             close
+ *  OPEN STAT READ WRITE FSYNC          blocking pool              virtual disk      blocking pool
+ *             the opcode of that name
+ *  SENDFILE   read + send in pieces    sendfile, EPOLLOUT         copies            copies
+ *  POLL       poll_add                 EPOLLIN/EPOLLOUT once      virtual readiness as epoll
+ *  TASK       blocking pool + wake     blocking pool + eventfd    runs at a choice  blocking pool
+ *  cancel     async_cancel by          removed from the set,      completion is     removed, or its
+ *             user_data                completes ECANCELED        chosen            real result
+ *  now        CLOCK_MONOTONIC          CLOCK_MONOTONIC            virtual           TSC
+ *  park       one enter that submits   epoll_wait                 next choice       poll, back off
+ *             and waits
+ *  wake       eventfd, armed read      eventfd                    a choice          a word it polls
+ *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
+ *
+ * Callers wait for their sends before SHUTDOWN and CLOSE. OPEN is relative to fd when fd > 0. While
+ * an op is in flight, err and result are the driver's scratch space.
  *
  * In the lab, N shards share one thread: park() returns to the lab's loop instead of blocking,
  * which is why the turn (asx_shard_turn) is a function of its own and the shard's loop only repeats

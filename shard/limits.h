@@ -6,7 +6,7 @@
 
 #define ASX_SHARD_COUNT_MAX 64u    /* the lab's bound; rings are N x N */
 #define ASX_TURN_DISPATCH_MAX 128u /* SCH-9: then rings, completions and timers get their share */
-#define ASX_TURN_COMPLETION_MAX                                                               \
+#define ASX_TURN_COMPLETION_MAX \
     1024u                         /* a full receive burst of 256 busy connections, four times \
                                    */
 #define ASX_TURN_MESSAGE_MAX 256u /* per turn, over all inbound rings */

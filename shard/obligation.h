@@ -1,12 +1,13 @@
 /* Obligations: permits, acks, leases, resolved exactly once (OBL-*).
  *
- *   RESERVED ──commit──> COMMITTED      ──abort──> ABORTED(reason)      ──audit──> LEAKED
+ *   RESERVED ─commit─> COMMITTED   ─abort─> ABORTED(reason)   ─audit─> LEAKED
  *
  * Model.  A record in the shard's table, named by a permit that is a plain value. Only the holder
- * resolves. What a task still holds at its end is judged by the audit: aborted when it noticed a
- * cancel or panicked, a leak otherwise. Owner.  The holder task; the region counts it and cannot
- * close before it is resolved. Bounds. reserve and resolve are O(1) and allocate nothing from the
- * global heap; the audit is O(held). */
+ *         resolves. What a task still holds at its end is judged by the audit: aborted when it
+ *         noticed a cancel or panicked, a leak otherwise.
+ * Owner.  The holder task; the region counts it and cannot close before it is resolved.
+ * Bounds. reserve and resolve are O(1) and allocate nothing from the global heap; the audit is
+ *         O(held). */
 #ifndef ASX_SHARD_OBLIGATION_H
 #define ASX_SHARD_OBLIGATION_H
 

@@ -1,9 +1,10 @@
 /* Operations: what a task asks of its driver, as obligations (OBL-15, CKP-5).
  *
  * Model.  asx_op_await is the fiber's way: submit, wait, cancel on cancellation and wait for the
- * completion. asx_op_start is the poll task's: a callback a completion. Owner.  The op is memory of
- * the caller's and belongs to the driver between start and the terminal completion. A task that
- * ends with operations in flight has them cancelled, and waits for them. */
+ *         completion. asx_op_start is the poll task's: a callback a completion.
+ * Owner.  The op is memory of the caller's and belongs to the driver between start and the terminal
+ *         completion. A task that ends with operations in flight has them cancelled, and waits for
+ *         them. */
 #ifndef ASX_SHARD_OP_H
 #define ASX_SHARD_OP_H
 

@@ -1,10 +1,11 @@
 /* Outcomes: Ok < Err < Cancelled < Panicked, and the lattice over them.
  *
  * Model.  A 16-byte value. Cancelled points at a reason, Panicked at a payload; both are records
- * with a reference count, held by the tasks and regions that ended with them. Owner.  The pointer
- * in an outcome is lent to the receiving task until it receives the next one; asx_reason_retain /
- * asx_panic_info_retain keep it. Rule.   join (OUT-2): the worse wins whole, the left wins a tie,
- * two Cancelled are strengthened. */
+ *         with a reference count, held by the tasks and regions that ended with them.
+ * Owner.  The pointer in an outcome is lent to the receiving task until it receives the next one;
+ *         asx_reason_retain and asx_panic_info_retain keep it.
+ * Rule.   join (OUT-2): the worse wins whole, the left wins a tie, two Cancelled are strengthened.
+ *         */
 #ifndef ASX_SHARD_OUTCOME_H
 #define ASX_SHARD_OUTCOME_H
 
@@ -34,7 +35,7 @@ typedef enum asx_panic_cause {
     ASX_PANIC_LEAK,
 } asx_panic_cause;
 
-#define ASX_PANIC_MESSAGE_MAX                                          \
+#define ASX_PANIC_MESSAGE_MAX \
     256 /* terminator included; longer ones are cut and marked (OUT-5) \
          */
 

@@ -21,7 +21,7 @@ ASX_BEGIN_DECLS
 #define ASX_STACK_CLASSES 4 /* 16 KiB, 64 KiB, 256 KiB, 1 MiB, guard and record included */
 #define ASX_STACK_BYTES_DEFAULT ((size_t)64 << 10)
 #define ASX_STACK_BYTES_MAX ((size_t)1 << 20)
-#define ASX_STACK_SLABS_MAX                                              \
+#define ASX_STACK_SLABS_MAX \
     48 /* per class; slabs double, so the address space ends before this \
         */
 

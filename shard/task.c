@@ -9,8 +9,7 @@
  *   CANCEL_REQUESTED  reason set; cleanup_* hold what acknowledgement will install
  *   CANCELLING        budget is the cleanup budget; every unmasked observation answers CANCELLED
  *   FINALIZING        body has returned; the kernel runs cleanup entries, masked
- *   COMPLETED         outcome valid, not counted by its region, no stack, no operation, no
- * obligation
+ *   COMPLETED         outcome valid, not counted by its region; no stack, operation or obligation
  *
  * ENDING is a flag beside the state: the body is over (returned or panicked) and what TSK-9 lists
  * is being done. end_body() sets it; complete() is the only way into COMPLETED and runs on the

@@ -1,10 +1,12 @@
 /* Tasks: fibers and poll tasks, spawned into a region, joined, cancelled (TSK-*, SPN-*, JON-*).
  *
  * Model.  CREATED -> RUNNING -> [CANCEL_REQUESTED -> CANCELLING -> FINALIZING ->] COMPLETED. A
- * fiber is plain C on its own stack; a poll task is a step function with a frame in the region
- * heap. Owner.  The region, from before spawn returns until the task is reaped. Losing a handle
- * means nothing. Rule.   A cancelled task ends Cancelled whether or not it noticed; what it
- * returned is its late result. */
+ *         fiber is plain C on its own stack; a poll task is a step function with a frame in the
+ *         region heap.
+ * Owner.  The region, from before spawn returns until the task is reaped. Losing a handle means
+ *         nothing.
+ * Rule.   A cancelled task ends Cancelled whether or not it noticed; what it returned is its late
+ *         result. */
 #ifndef ASX_SHARD_TASK_H
 #define ASX_SHARD_TASK_H
 

@@ -1,8 +1,9 @@
 /* Events: one fiber waits, anything on the shard sets; a set before the wait is kept.
  *
  * Model.  Auto-reset: a wait that returns Ok has consumed the set. At most one fiber waits at a
- * time. Owner.  Memory of the caller's, zero-filled is unset; the waiter must be gone before the
- * memory is. */
+ *         time.
+ * Owner.  Memory of the caller's, zero-filled is unset; the waiter must be gone before the memory
+ *         is. */
 #ifndef ASX_SHARD_SYNC_EVENT_H
 #define ASX_SHARD_SYNC_EVENT_H
 
