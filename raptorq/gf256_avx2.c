@@ -39,6 +39,6 @@ INLINE vec vec_double(vec v)
     return _mm256_xor_si256(_mm256_add_epi8(v, v), _mm256_and_si256(carry, _mm256_set1_epi8(0x1D)));
 }
 
-#include "gf256_template.h"
+#include "gf256_template_internal.h"
 
 #endif

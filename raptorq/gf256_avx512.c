@@ -31,6 +31,6 @@ INLINE vec vec_double(vec v)
     return factor_apply(factor_load(2), v);
 }
 
-#include "gf256_template.h"
+#include "gf256_template_internal.h"
 
 #endif

@@ -33,6 +33,6 @@ static inline vec vec_double(vec v)
     return veorq_u8(vshlq_n_u8(v, 1), vandq_u8(carry, vdupq_n_u8(0x1D)));
 }
 
-#include "gf256_template.h"
+#include "gf256_template_internal.h"
 
 #endif

@@ -30,4 +30,4 @@ static inline vec vec_double(vec v)
     return ((v << 1) & UINT64_C(0xFEFEFEFEFEFEFEFE)) ^ (high * 0x1D);
 }
 
-#include "gf256_template.h"
+#include "gf256_template_internal.h"

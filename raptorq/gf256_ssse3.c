@@ -38,6 +38,6 @@ INLINE vec vec_double(vec v)
     return _mm_xor_si128(_mm_add_epi8(v, v), _mm_and_si128(carry, _mm_set1_epi8(0x1D)));
 }
 
-#include "gf256_template.h"
+#include "gf256_template_internal.h"
 
 #endif

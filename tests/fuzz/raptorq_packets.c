@@ -2,6 +2,7 @@
  * some are cut from the true stream of an object, some forged. Whatever comes, no byte is read or
  * written out of place; and if only true packets were taken, a finished object is the true one. */
 #include <asx/raptorq/object.h>
+#include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
 #include <stdbool.h>

@@ -1,0 +1,178 @@
+#include <asx/raptorq/object.h>
+#include <asx/shard/base/bits.h>
+
+#include "volume_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char temporary[] = ".tmp";
+
+typedef struct writer {
+    const asx_rq_volume_config *config;
+    const char *dir;
+    asxi_manifest manifest;
+    FILE *volumes[ASX_RQ_VOLUMES_MAX];
+    asx_rq_sender_object *sender;
+    uint8_t *scratch; /* 64 + T */
+    asx_rq_volume_report *report;
+} writer;
+
+/* Blocks of block_size, or larger ones where the format's 255 would not do. */
+static asx_err shape(asx_rq_oti *oti, uint64_t size, const asx_rq_volume_config *config)
+{
+    if (config->symbol_size == 0 || config->symbol_size > 65535) {
+        return ASX_RQ_E(SYMBOL_SIZE);
+    }
+    *oti = (asx_rq_oti){
+        .size = size, .symbol_size = config->symbol_size, .sub_blocks = 1, .alignment = 1
+    };
+    const uint64_t symbols = asx_rq_oti_symbols(oti);
+    uint64_t k = config->block_size / config->symbol_size;
+    k = k < 1 ? 1 : k > ASX_RQ_K_MAX ? ASX_RQ_K_MAX : k;
+    const uint64_t blocks = asx_div_ceil(symbols, k);
+    oti->blocks = (uint32_t)(blocks < 255 ? blocks : 255);
+    return asx_rq_oti_check(oti) == ASX_OK ? ASX_OK : ASX_RQ_E(TOO_LARGE);
+}
+
+static asx_err write_symbol(writer *w, uint32_t sbn, uint32_t esi)
+{
+    const size_t size = w->manifest.oti.symbol_size;
+    const asx_err err = asx_rq_sender_object_symbol(w->sender, sbn, esi, w->scratch + 64);
+    if (err != ASX_OK) {
+        return err;
+    }
+    uint8_t head[RECORD_HEAD];
+    asx_rq_payload_id_encode(head, sbn, esi);
+    asxi_record_tag(&w->manifest, head, w->scratch, w->config->digest,
+                    head + ASX_RQ_PAYLOAD_ID_SIZE);
+    FILE *file = w->volumes[esi % w->manifest.volumes];
+    if (fwrite(head, sizeof(head), 1, file) != 1 || fwrite(w->scratch + 64, size, 1, file) != 1) {
+        return asx_err_errno(errno);
+    }
+    w->report->symbols++;
+    return ASX_OK;
+}
+
+static asx_err write_block(writer *w, uint32_t sbn)
+{
+    const asx_rq_extent extent = asx_rq_oti_block(&w->manifest.oti, sbn);
+    const uint64_t repairs = asx_div_ceil((uint64_t)extent.k * w->config->overhead_permille, 1000);
+    asx_err err = ASX_OK;
+    for (uint32_t esi = 0; err == ASX_OK && esi < extent.k + repairs; esi++) {
+        err = write_symbol(w, sbn, esi);
+    }
+    if (err == ASX_OK && w->config->progress != NULL) {
+        w->config->progress(w->config->progress_arg, extent.offset + extent.size, w->manifest.size);
+    }
+    return err;
+}
+
+static asx_err open_volumes(writer *w)
+{
+    for (uint32_t i = 0; i < w->manifest.volumes; i++) {
+        char path[PATH_MAX];
+        asxi_volume_path(path, w->dir, i, temporary);
+        w->volumes[i] = fopen(path, "we");
+        if (w->volumes[i] == NULL) {
+            return asx_err_errno(errno);
+        }
+    }
+    return ASX_OK;
+}
+
+static asx_err write_all(writer *w, const asxi_map *source)
+{
+    asx_err err = open_volumes(w);
+    if (err != ASX_OK || w->manifest.size == 0) {
+        return err;
+    }
+    w->scratch = asx_rq_alloc_get(NULL, 64u + w->manifest.oti.symbol_size);
+    if (w->scratch == NULL) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
+    err = asx_rq_sender_object_create(&w->sender, &w->manifest.oti, source->data, NULL);
+    for (uint32_t sbn = 0; err == ASX_OK && sbn < w->manifest.oti.blocks; sbn++) {
+        err = write_block(w, sbn);
+    }
+    return err;
+}
+
+static asx_err rename_from_temporary(const char *path)
+{
+    char from[PATH_MAX + sizeof(temporary)];
+    snprintf(from, sizeof(from), "%s%s", path, temporary);
+    return rename(from, path) == 0 ? ASX_OK : asx_err_errno(errno);
+}
+
+/* Closes the volumes and, when all is well, gives everything its name, the manifest last: without it
+ * the directory is no archive. */
+static asx_err finish(writer *w, asx_err err)
+{
+    char path[PATH_MAX];
+    for (uint32_t i = 0; i < w->manifest.volumes; i++) {
+        if (w->volumes[i] != NULL && fclose(w->volumes[i]) != 0 && err == ASX_OK) {
+            err = asx_err_errno(errno);
+        }
+    }
+    if (err == ASX_OK) {
+        asxi_manifest_path(path, w->dir, temporary);
+        err = asxi_manifest_write(&w->manifest, path);
+    }
+    for (uint32_t i = 0; err == ASX_OK && i < w->manifest.volumes; i++) {
+        asxi_volume_path(path, w->dir, i, "");
+        err = rename_from_temporary(path);
+    }
+    if (err == ASX_OK) {
+        asxi_manifest_path(path, w->dir, "");
+        err = rename_from_temporary(path);
+    }
+    if (err != ASX_OK) {
+        for (uint32_t i = 0; i < w->manifest.volumes; i++) {
+            asxi_volume_path(path, w->dir, i, temporary);
+            unlink(path);
+        }
+        asxi_manifest_path(path, w->dir, temporary);
+        unlink(path);
+    }
+    return err;
+}
+
+asx_err asx_rq_volume_encode(const char *file, const char *dir, const asx_rq_volume_config *config,
+                             asx_rq_volume_report *report)
+{
+    memset(report, 0, sizeof(*report));
+    asxi_map source;
+    asx_err err = asxi_map_open(&source, file);
+    if (err != ASX_OK) {
+        snprintf(report->text, sizeof(report->text), "cannot read the file");
+        return err;
+    }
+    writer w = { .config = config,
+                 .dir = dir,
+                 .manifest = { .size = source.size, .volumes = config->volumes },
+                 .report = report };
+    config->digest(source.data != NULL ? source.data : (const uint8_t *)"", source.size,
+                   w.manifest.digest);
+    if (source.size > 0) {
+        err = shape(&w.manifest.oti, source.size, config);
+    }
+    if (err == ASX_OK && mkdir(dir, 0777) != 0 && errno != EEXIST) {
+        err = asx_err_errno(errno);
+        snprintf(report->text, sizeof(report->text), "cannot make the directory");
+    }
+    if (err == ASX_OK) {
+        err = finish(&w, write_all(&w, &source));
+    }
+    report->size = source.size;
+    report->blocks = w.manifest.oti.blocks;
+    report->volumes = config->volumes;
+    asx_rq_sender_object_destroy(w.sender);
+    asx_rq_alloc_put(NULL, w.scratch, 64u + w.manifest.oti.symbol_size);
+    asxi_map_close(&source);
+    return err;
+}
