@@ -123,9 +123,15 @@ bool asx_scope_enter(asx_scope *scope)
 
 void asx_scope_end(asx_scope *scope)
 {
-    if (scope->_owner) {
-        scope_close(scope, ASX_CLOSE_JOIN);
+    if (!scope->_owner) {
+        return;
     }
+    const asx_task *const owner = scope->_owner->_task;
+    if (owner->state == ASX_TASK_CANCELLING && !scope->_closed) {
+        /* The body was cancelled, and its children with it (REG-9). */
+        asx_region_close_begin(scope->_region, ASX_CLOSE_CANCEL, owner->reason);
+    }
+    scope_close(scope, ASX_CLOSE_JOIN);
 }
 
 void asx_scope_leave(asx_scope *scope)
