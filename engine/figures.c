@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define REFRESH_STEP (1 * ASX_NS_PER_MS)
-#define REFRESH_MAX (50 * ASX_NS_PER_MS)
+#define REFRESH_MAX (500 * ASX_NS_PER_MS)
 #define FIGURE_WORDS (sizeof(asx_figures) / sizeof(uint64_t))
 
 _Static_assert(sizeof(asx_figures) % sizeof(uint64_t) == 0, "copied word by word");

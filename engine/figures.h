@@ -22,7 +22,7 @@ typedef struct asx_figures { /* words of 64 bits only */
     uint64_t published_at_ns;
 } asx_figures;
 
-/* Asks every shard to publish, and waits until it did or 50 ms have passed: a shard that is stuck
+/* Asks every shard to publish, and waits until it did or 500 ms have passed: a shard that is stuck
  * shows what it published last.
  * cancel  as asx_sleep */
 ASX_NODISCARD asx_outcome asx_figures_refresh(asx_cx *cx, asx_engine *engine);

@@ -1,0 +1,806 @@
+#!/usr/bin/env python3
+"""Runs the program as a user would, and looks at it from the outside: curl, wrk, raw sockets.
+
+    live.py DRIVER [NAME...]
+
+DRIVER is uring or epoll; NAMEs pick cases, -NAMEs leave some out. The program
+is $ASX_PROGRAM, or asx in $ASX_BUILD_ROOT.
+At stake in each case: the answer on the wire, that nobody else notices, and that afterwards the
+server's own gauges are back where they were and it ends by itself when asked. Everything waits
+with a bound; only processes that were started here are signalled, by their id. Exit status 77
+(skipped) where the machine has no io_uring.
+"""
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PROGRAM = os.environ.get('ASX_PROGRAM') or \
+    os.path.join(os.environ.get('ASX_BUILD_ROOT', 'build'), 'asx')
+# A sanitizer makes everything several times slower, and the loads smaller.
+SLOW = os.environ.get('ASX_LIVE_SLOW') == '1'
+DRIVER = 'epoll'
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def equal(got, want, what=''):
+    check(got == want, f'{what}: {got!r}, not {want!r}')
+
+
+def until(condition, what, limit=5.0):
+    end = time.monotonic() + limit
+    while not condition():
+        check(time.monotonic() < end, f'not within {limit} s: {what}')
+        time.sleep(0.01)
+
+
+class Server:
+    """One run of the program, on a port of the kernel's choice."""
+
+    def __init__(self, *flags, shards=2, preexec=None, listen=('127.0.0.1:0',)):
+        self.log = tempfile.TemporaryFile(mode='w+')
+        listens = [word for addr in listen for word in ('--listen', addr)]
+        self.process = subprocess.Popen(
+            [PROGRAM, 'serve', *listens, '--driver', DRIVER, '--shards', str(shards), *flags],
+            stderr=self.log, stdout=subprocess.DEVNULL, preexec_fn=preexec)
+        self.addrs = []
+        until(lambda: self.started(len(listen)), 'the server listens')
+
+    def started(self, count):
+        check(self.process.poll() is None, 'the server ended: ' + self.said())
+        self.addrs = re.findall(r'^asx: listening on (\S+)$', self.said(), re.M)
+        return len(self.addrs) == count and self.alive()
+
+    def alive(self):
+        if self.addrs[0].startswith('unix:'):
+            return os.path.exists(self.addrs[0][5:])
+        try:
+            return status_of(self.get('/healthz')) == 200
+        except OSError:
+            return False
+
+    def said(self):
+        with open(f'/proc/self/fd/{self.log.fileno()}') as log:
+            return log.read()
+
+    @property
+    def address(self):
+        host, port = self.addrs[0].rsplit(':', 1)
+        return host, int(port)
+
+    def url(self, path=''):
+        return 'http://%s:%d%s' % (*self.address, path)
+
+    def connect(self, timeout=5):
+        s = socket.create_connection(self.address, timeout=timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def get(self, path, head='', method='GET'):
+        with self.connect() as s:
+            s.sendall(f'{method} {path} HTTP/1.1\r\nHost: x\r\n{head}'
+                      'Connection: close\r\n\r\n'.encode())
+            return drain(s)
+
+    def gauge(self, name):
+        """The sum over the shards."""
+        text = body_of(self.get('/metrics')).decode()
+        found = re.findall(rf'^asx_{name}{{[^}}]*}} (\S+)$', text, re.M)
+        check(found, f'no metric {name}')
+        return sum(map(float, found))
+
+    def settled(self, tasks):
+        """Back to `tasks` tasks, with one connection, request and region: the one that asks."""
+        def at_rest():
+            try:
+                return (self.gauge('tasks'), self.gauge('http_connections'),
+                        self.gauge('http_requests_in_flight'),
+                        self.gauge('obligations')) == (tasks, 1, 1, 0)
+            except (Failed, OSError):
+                return False  # still at its limit: the question was refused
+        try:
+            until(at_rest, 'gauges back at rest', 10)
+        except Failed as failed:
+            raise Failed(f'{failed}: {tasks} tasks, not {self.gauge("tasks")}; '
+                         f'{self.gauge("http_connections")} connections') from None
+
+    def stop(self, limit=15):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed('SIGTERM did not end it: ' + self.said()) from None
+        equal(status, 0, 'exit status; it said ' + self.said())
+        check('stopped in' in self.said(), 'no report at the end: ' + self.said())
+        return self.said()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None and self.process.returncode is None:
+                self.stop()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.log.close()
+
+
+def drain(s):
+    """Everything until the end; what a reset cut off is not there."""
+    data = b''
+    try:
+        while piece := s.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def status_of(response):
+    found = re.match(rb'HTTP/1\.1 (\d+) ', response)
+    return int(found[1]) if found else None
+
+
+def body_of(response):
+    head, _, body = response.partition(b'\r\n\r\n')
+    if re.search(rb'(?i)^transfer-encoding: chunked\r?$', head, re.M):
+        return unchunk(body)
+    return body
+
+
+def unchunk(data):
+    out = b''
+    while True:
+        line, _, data = data.partition(b'\r\n')
+        size = int(line, 16)
+        if size == 0:
+            return out
+        out, data = out + data[:size], data[size + 2:]
+
+
+class Reader:
+    """Responses one by one from a kept connection."""
+
+    def __init__(self, s):
+        self.socket, self.data = s, b''
+
+    def until(self, mark):
+        while mark not in self.data:
+            piece = self.socket.recv(65536)
+            if not piece:
+                raise EOFError
+            self.data += piece
+        part, _, self.data = self.data.partition(mark)
+        return part
+
+    def exactly(self, size):
+        while len(self.data) < size:
+            piece = self.socket.recv(65536)
+            if not piece:
+                raise EOFError
+            self.data += piece
+        part, self.data = self.data[:size], self.data[size:]
+        return part
+
+    def response(self, bodiless=False):
+        head = self.until(b'\r\n\r\n') + b'\r\n'
+        status = status_of(head)
+        if bodiless or status in (100, 204, 304):
+            return status, head, b''
+        length = re.search(rb'(?i)content-length: (\d+)', head)
+        if length:
+            return status, head, self.exactly(int(length[1]))
+        body = b''
+        while size := int(self.until(b'\r\n'), 16):
+            body += self.exactly(size)
+            self.exactly(2)
+        self.exactly(2)
+        return status, head, body
+
+
+def curl(*args):
+    return subprocess.run(['curl', '-sS', '-m', '10', *args], capture_output=True, timeout=20)
+
+
+def rest(server):
+    """Tasks at rest, the asking connection's included."""
+    until(lambda: server.gauge('http_connections') == 1, 'earlier connections are gone')
+    return server.gauge('tasks')
+
+
+@case
+def routes():
+    """every route answers as the help says"""
+    with Server() as server:
+        for path, status, contains in (
+                ('/', 200, b'shard'), ('/plaintext', 200, b'Hello, World!'),
+                ('/json', 200, b'"message"'), ('/bytes/0', 200, b''), ('/bytes/5', 200, b'01234'),
+                ('/status/200', 200, b'200'), ('/status/204', 204, b''), ('/status/304', 304, b''),
+                ('/status/418', 418, b''), ('/status/199', 400, b'200 to 599'),
+                ('/status/x', 400, b''), ('/sleep/1', 200, b'slept 1 ms'), ('/panic', 500, b''),
+                ('/healthz', 200, b'ok'), ('/metrics', 200, b'asx_turns_total{shard="1"}'),
+                ('/static/x', 404, b''), ('/nothing', 404, b''), ('/%zz', 400, b''),
+                ('/plain%74ext', 200, b'Hello'), ('/a/../plaintext', 200, b'Hello')):
+            response = server.get(path)
+            equal(status_of(response), status, path)
+            check(contains in response, f'{path}: {contains} is not in {response!r}')
+        check(b'somebody' not in server.get('/panic'), 'a panic tells its detail')
+        row = b'0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_'
+        equal(body_of(server.get('/bytes/100000')), (row * 1563)[:100000])
+        response = server.get('/echo')
+        equal(status_of(response), 405)
+        check(b'Allow: POST, PUT, OPTIONS\r\n' in response, response)
+        equal(status_of(server.get('/plaintext', method='OPTIONS')), 204)
+        curled = curl('-i', server.url('/plaintext'))
+        check(curled.stdout.endswith(b'\r\n\r\nHello, World!'), curled)
+
+
+@case
+def head_and_bodiless():
+    """HEAD, 204 and 304 end with their head on a kept connection"""
+    with Server() as server, server.connect() as s:
+        reader = Reader(s)
+        for method, path, status in (('HEAD', '/plaintext', 200), ('HEAD', '/bytes/100000', 200),
+                                     ('GET', '/status/204', 204), ('GET', '/status/304', 304),
+                                     ('HEAD', '/nothing', 404)):
+            s.sendall(f'{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+            got, head, _ = reader.response(bodiless=True)
+            equal(got, status, path)
+            if path == '/bytes/100000':
+                check(b'Content-Length: 100000' in head, head)
+        s.sendall(b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n')
+        equal(reader.response()[2], b'Hello, World!')
+
+
+@case
+def keep_alive_and_pipelining():
+    """responses come in the order of the requests, however those were cut"""
+    with Server() as server, server.connect() as s:
+        reader = Reader(s)
+        for _ in range(100):
+            s.sendall(b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n')
+            equal(reader.response()[2], b'Hello, World!')
+        s.sendall(b''.join(b'GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n' % n for n in range(64)))
+        for n in range(64):
+            equal(len(reader.response()[2]), n, 'pipelined')
+        for byte in (b'GET /sleep/5 HTTP/1.1\r\nHost: x\r\n\r\n'
+                     b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n'):
+            s.sendall(bytes([byte]))
+        equal(reader.response()[2], b'slept 5 ms\n')
+        equal(reader.response()[2], b'Hello, World!')
+
+
+@case
+def chunked_both_ways():
+    """a chunked body comes back as it went, in pieces and in one"""
+    with Server() as server, server.connect() as s:
+        reader = Reader(s)
+        body = os.urandom(200000)
+        s.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n')
+        got = []
+        thread = threading.Thread(target=lambda: got.append(reader.response()))
+        thread.start()
+        for at in range(0, len(body), 7777):
+            piece = body[at:at + 7777]
+            s.sendall(b'%x;ext=1\r\n%s\r\n' % (len(piece), piece))
+        s.sendall(b'0\r\nX-Trailer: 1\r\n\r\n')
+        thread.join(10)
+        check(got, 'no response')
+        equal(got[0][0], 200)
+        check(got[0][2] == body, 'the body changed')
+        s.sendall(b'PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello')
+        equal(reader.response()[2], b'hello')
+    with tempfile.NamedTemporaryFile() as file, Server() as server:
+        file.write(os.urandom(3000000))
+        file.flush()
+        for extra in ((), ('-H', 'Transfer-Encoding: chunked')):
+            curled = curl('--data-binary', '@' + file.name, *extra, server.url('/echo'))
+            with open(file.name, 'rb') as f:
+                check(curled.stdout == f.read(), f'{extra}: {len(curled.stdout)} bytes {curled}')
+
+
+@case
+def expect_continue():
+    """100 comes when the body is wanted, and only then"""
+    with Server() as server, server.connect() as s:
+        reader = Reader(s)
+        rest_of_head = b' HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n'
+        s.sendall(b'POST /echo' + rest_of_head)
+        equal(reader.response()[0], 100)
+        s.sendall(b'ok')
+        equal(reader.response()[2], b'ok')
+        s.sendall(b'POST /nothing' + rest_of_head)
+        equal(reader.response()[0], 404)
+    with Server() as server:
+        equal(status_of(server.get('/plaintext', 'Expect: 200-maybe\r\n')), 417)
+
+
+@case
+def smuggling():
+    """what two parsers could read differently is refused and the connection closed"""
+    get = b'GET /plaintext HTTP/1.1\r\nHost: x\r\n'
+    post = b'POST /echo HTTP/1.1\r\nHost: x\r\n'
+    tail = b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n'
+    rows = (
+        (post + b'Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400),
+        (post + b'Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc', 400),
+        (post + b'Content-Length: 3, 3\r\n\r\nabc', 400),
+        (post + b'Content-Length: +3\r\n\r\nabc', 400),
+        (post + b'Content-Length: 9223372036854775808\r\n\r\n', 400),
+        (post + b'Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n', 501),
+        (post + b'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400),
+        (post + b'Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n', 400),
+        (post + b'Transfer-Encoding: chunked\r\n\r\n-1\r\n', 400),
+        (post + b'Transfer-Encoding: chunked\r\n\r\n11111111111111111\r\n', 400),
+        # Refused behind the first piece, when the echo has begun: nothing, or half of an answer.
+        (post + b'Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n', (None, 200, 400)),
+        (get + b'X : y\r\n\r\n', 400), (get + b'X: y\r\n folded\r\n\r\n', 400),
+        (get + b'X: a\rb\r\n\r\n', 400), (get + b'X: a\nY: b\r\n\r\n', 400),
+        (get + b'X: a\0b\r\n\r\n', 400), (get + b'Host: y\r\n\r\n', 400),
+        (b'GET /plaintext HTTP/1.1\r\n\r\n', 400),
+        (b'GET /plaintext HTTP/1.1\r\nHost: a b\r\n\r\n', 400),
+        (b'GET  /plaintext HTTP/1.1\r\nHost: x\r\n\r\n', 400),
+        (b'GET /plaintext HTTP/2.0\r\nHost: x\r\n\r\n', 505),
+        (b'GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n', 400),
+        (b'GET /' + b'a' * 9000 + b' HTTP/1.1\r\nHost: x\r\n\r\n', 414),
+        (get + b'X: ' + b'a' * 70000 + b'\r\n\r\n', 431), (get + b'X: y\r\n' * 101 + b'\r\n', 431),
+        (post + b'Content-Length: 17000000\r\n\r\n', 413),
+    )
+    with Server() as server:
+        tasks = rest(server)
+        for request, status in rows:
+            with server.connect() as s:
+                s.sendall(request + tail)
+                response = drain(s)
+                shown = request[:80]
+                if isinstance(status, tuple):
+                    check(status_of(response) in status, f'{shown}: {response!r}')
+                else:
+                    equal(status_of(response), status, shown)
+                check(response.count(b'HTTP/1.1 ') <= 1, f'{shown}: {response!r}')
+        server.settled(tasks)
+
+
+@case
+def static_files():
+    """files, conditions, ranges, variants; nothing outside the root"""
+    root = tempfile.mkdtemp(prefix='asx-live-')
+    try:
+        os.makedirs(root + '/www/dir')
+        write = lambda name, data: open(f'{root}/{name}', 'wb').write(data)
+        big = os.urandom(300000)
+        write('secret', b'secret')
+        write('www/a.txt', b'0123456789')
+        write('www/big.bin', big)
+        write('www/dir/index.html', b'<p>index')
+        write('www/.hidden', b'hidden')
+        write('www/v.css', b'plain')
+        write('www/v.css.gz', b'gzipped')
+        write('www/v.css.br', b'brotli')
+        write('www/empty', b'')
+        os.symlink('../secret', root + '/www/out')
+        os.symlink('/etc/passwd', root + '/www/abs')
+        os.symlink('a.txt', root + '/www/in')
+        os.mkfifo(root + '/www/fifo')
+        with Server('--root', root + '/www') as server:
+            static_answers(server, big)
+    finally:
+        shutil.rmtree(root)
+
+
+def static_answers(server, big):
+    response = server.get('/static/a.txt')
+    equal(body_of(response), b'0123456789')
+    check(b'Content-Type: text/plain' in response, response)
+    tag = re.search(rb'ETag: (\S+)', response)[1].decode()
+    date = re.search(rb'Last-Modified: ([^\r]+)', response)[1].decode()
+    check(body_of(server.get('/static/big.bin')) == big, 'big.bin changed')
+    equal(body_of(server.get('/static/in')), b'0123456789')
+    equal(body_of(server.get('/static/empty')), b'')
+    equal(status_of(server.get('/static/empty')), 200)
+    for path in ('/static/out', '/static/abs', '/static/.hidden', '/static/none', '/static/fifo',
+                 '/static/../secret', '/static/%2e%2e/secret', '/static/..%2fsecret',
+                 '/static/dir/..%2f..%2f..%2fsecret', '/static/%2e%2e%2fsecret', '/static/a.txt/',
+                 '/static/a.txt/x', '/static//etc/passwd', '/static/%2fetc/passwd'):
+        equal(status_of(server.get(path)), 404, path)
+    equal(status_of(server.get('/static/a%00.txt')), 400)
+    equal(status_of(server.get('/static/dir')), 301)
+    check(b'Location: /static/dir/\r\n' in server.get('/static/dir'), 'no Location')
+    equal(body_of(server.get('/static/dir/')), b'<p>index')
+    for head, status in ((f'If-None-Match: {tag}', 304), ('If-None-Match: "x"', 200),
+                         (f'If-Modified-Since: {date}', 304), ('If-Match: "x"', 412),
+                         ('If-Modified-Since: Thu, 01 Jan 1970 00:00:01 GMT', 200),
+                         ('If-Unmodified-Since: Thu, 01 Jan 1970 00:00:01 GMT', 412),
+                         (f'If-Match: {tag}', 200), ('Range: bytes=20-', 416)):
+        equal(status_of(server.get('/static/a.txt', head + '\r\n')), status, head)
+    for head, status, body in (('Range: bytes=2-4', 206, b'234'), ('Range: bytes=-3', 206, b'789'),
+                               ('Range: bytes=7-', 206, b'789'),
+                               ('Range: bytes=1-2,4-5', 200, b'0123456789'),
+                               (f'Range: bytes=2-4\r\nIf-Range: {tag}', 206, b'234'),
+                               ('Range: bytes=2-4\r\nIf-Range: "x"', 200, b'0123456789')):
+        response = server.get('/static/a.txt', head + '\r\n')
+        equal((status_of(response), body_of(response)), (status, body), head)
+    response = server.get('/static/a.txt', 'Range: bytes=2-4\r\n')
+    check(b'Content-Range: bytes 2-4/10\r\n' in response, response)
+    for accept, body in (('br, gzip', b'brotli'), ('gzip', b'gzipped'),
+                         ('br;q=0', b'plain'), ('x', b'plain')):
+        response = server.get('/static/v.css', f'Accept-Encoding: {accept}\r\n')
+        equal(body_of(response), body, accept)
+        check(b'Vary: Accept-Encoding\r\n' in response, response)
+    response = server.get('/static/big.bin', method='HEAD')
+    check(b'Content-Length: 300000\r\n' in response and not body_of(response), response)
+    equal(status_of(server.get('/static/a.txt', method='POST')), 405)
+
+
+def refuses(says, *args, limit=10):
+    done = subprocess.run([PROGRAM, *args], capture_output=True, timeout=limit, text=True)
+    equal(done.returncode, 2, f'{args} exit status, saying {done.stderr!r}')
+    equal(len(done.stderr.splitlines()), 1, f'{args} lines, saying {done.stderr!r}')
+    check(re.search(says, done.stderr), f'{args} says {done.stderr!r}')
+
+
+@case
+def refusals():
+    """what cannot be had is one clear line and exit status 2"""
+    refuses(r'unknown flag .--port.', 'serve', '--port', '1')
+    refuses(r'--shards: .x. is not a whole number', 'serve', '--shards', 'x')
+    refuses(r'there is no core 1023 here', 'serve', '--listen', '127.0.0.1:0', '--cores', '1023')
+    refuses(r'--root /nowhere: No such file', 'serve', '--listen', '127.0.0.1:0',
+            '--root', '/nowhere')
+    refuses(r'--admin: 0.0.0.0:1 is not loopback', 'serve', '--admin', '0.0.0.0:1')
+    refuses(r'--access-log /nowhere/x: No such file', 'serve', '--listen', '127.0.0.1:0',
+            '--access-log', '/nowhere/x')
+    refuses(r'cannot listen on 192.0.2.1:80', 'serve', '--listen', '192.0.2.1:80')
+    refuses(r'unknown command .sevre.', 'sevre')
+    for shards in ('1', '2'):
+        with Server() as server:
+            refuses('cannot listen on .*Address already in use', 'serve', '--shards', shards,
+                    '--listen', '%s:%d' % server.address)
+    for args in (('--help',), ('serve', '--help'), ('--version',)):
+        done = subprocess.run([PROGRAM, *args], capture_output=True, timeout=10)
+        equal((done.returncode, done.stderr), (0, b''), args)
+
+
+@case
+def unix_socket():
+    """a Unix socket serves, on all shards, and its path goes with the server"""
+    path = tempfile.mktemp(prefix='asx-live-', suffix='.sock')
+    with Server(listen=('unix:' + path,)) as server:
+        for _ in range(20):
+            curled = curl('--unix-socket', path, 'http://x/plaintext')
+            equal(curled.stdout, b'Hello, World!', curled.stderr)
+        server.stop()
+    check(not os.path.exists(path), 'the path is still there')
+
+
+@case
+def access_log():
+    """each request is one JSON line; SIGHUP opens the file again"""
+    folder = tempfile.mkdtemp(prefix='asx-live-')
+    try:
+        name = folder + '/log'
+        with Server('--access-log', name) as server:
+            server.get('/plaintext?a="b')
+            server.get('/nothing', 'User-Agent: me "quoted"\r\n')
+            until(lambda: '/nothing' in open(name).read(), 'the log holds both')
+            os.rename(name, folder + '/old')
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: os.path.exists(name), 'SIGHUP opened the log again')
+            server.get('/json')
+            until(lambda: '/json' in open(name).read(), 'the new log is used')
+        lines = [json.loads(line) for line in open(folder + '/old')]
+        row = next(line for line in lines if line['target'] == '/nothing')
+        equal((row['status'], row['method'], row['agent']), (404, 'GET', 'me "quoted"'))
+    finally:
+        shutil.rmtree(folder)
+
+
+@case
+def admin():
+    """/debug/regions shows who waits for what, on every shard, under load too"""
+    path = tempfile.mktemp(prefix='asx-live-', suffix='.sock')
+    with Server('--admin', 'unix:' + path) as server:
+        with server.connect() as s:
+            s.sendall(b'GET /sleep/1500 HTTP/1.1\r\nHost: x\r\n\r\n')
+            time.sleep(0.2)
+            text = curl('--unix-socket', path, 'http://x/debug/regions').stdout.decode()
+            check(re.search(r'task \S+ request \S+ fiber age .* waits for sleep since', text), text)
+            check('shard 1' in text, text)
+        load = wrk(server, 2, 32)
+        for _ in range(10):
+            answer = curl('--unix-socket', path, 'http://x/debug/regions?format=json')
+            shards = json.loads(answer.stdout)
+            equal(len(shards), 2)
+            check(all(shard['answered'] and shard['nodes'] for shard in shards), shards)
+        wrk_end(load)
+        short = curl('--unix-socket', path, 'http://x/debug/regions?limit=2&shard=0').stdout
+        check(b'more; ?limit=N' in short, short)
+
+
+def wrk(server, seconds, connections, path='/plaintext'):
+    return subprocess.Popen(['wrk', '-t1', f'-c{connections}', f'-d{seconds}', server.url(path)],
+                            stdout=subprocess.PIPE, text=True)
+
+
+def wrk_end(load, clean=True):
+    out, _ = load.communicate(timeout=30)
+    requests = int(re.search(r'(\d+) requests in', out)[1])
+    check(requests > 0, out)
+    if clean:
+        check('Socket errors' not in out and 'Non-2xx' not in out, out)
+    return requests
+
+
+@case
+def load_and_panics():
+    """/panic under load harms nobody else"""
+    with Server() as server:
+        tasks = rest(server)
+        load = wrk(server, 2, 64)
+        panics = 0
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            equal(status_of(server.get('/panic')), 500)
+            panics += 1
+        wrk_end(load)
+        server.settled(tasks)
+        equal(server.gauge('http_panics_total'), panics)
+
+
+class Client(threading.Thread):
+    """Requests on kept connections until the server says close; counts those left unanswered."""
+
+    def __init__(self, server, path):
+        super().__init__()
+        self.server, self.path = server, path
+        self.answered = self.failed = 0
+        self.why = None
+        self.start()
+
+    def run(self):
+        try:
+            s = self.server.connect()
+        except OSError:
+            return
+        with s:
+            reader = Reader(s)
+            while True:
+                try:
+                    s.sendall(f'GET {self.path} HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+                    status, head, _ = reader.response()
+                except (OSError, EOFError) as error:
+                    self.failed += 1
+                    self.why = repr(error)
+                    return
+                self.answered += 1
+                if status != 200:
+                    self.failed += 1
+                    self.why = head
+                if b'connection: close' in head.lower() or status != 200:
+                    return
+
+
+@case
+def drain_under_load():
+    """SIGTERM under load: every request that was sent is answered, with Connection: close last"""
+    with Server() as server:
+        clients = [Client(server, path) for path in ['/plaintext'] * 8 + ['/sleep/300'] * 8]
+        time.sleep(1)
+        said = server.stop()
+        for client in clients:
+            client.join(10)
+        answered = sum(client.answered for client in clients)
+        check(answered > 100, f'{answered} answered')
+        equal([client.why for client in clients if client.failed], [], 'unanswered')
+        check('0 were cancelled' in said, said)
+
+
+@case
+def drain_that_takes_too_long():
+    """the budget spent, or a second signal, cancels with 503"""
+    for second in (False, True):
+        budget = '60s' if second else '300ms'
+        with Server('--drain-timeout', budget) as server, server.connect() as s:
+            s.sendall(b'GET /sleep/60000 HTTP/1.1\r\nHost: x\r\n\r\n')
+            time.sleep(0.2)
+            server.process.send_signal(signal.SIGTERM)
+            if second:
+                time.sleep(0.2)
+                server.process.send_signal(signal.SIGINT)
+            equal(status_of(drain(s)), 503)
+            equal(server.process.wait(10), 0)
+            check('1 were cancelled' in server.said(), server.said())
+
+
+@case
+def half_close():
+    """a client that has sent its last byte still gets its answer"""
+    with Server() as server:
+        tasks = rest(server)
+        for path, body in ((b'/plaintext', b'Hello, World!'), (b'/sleep/50', b'slept 50 ms\n')):
+            with server.connect() as s:
+                s.sendall(b'GET ' + path + b' HTTP/1.1\r\nHost: x\r\n\r\n')
+                s.shutdown(socket.SHUT_WR)
+                response = drain(s)
+                equal(body_of(response), body)
+        server.settled(tasks)
+
+
+@case
+def disconnects():
+    """clients that leave at every stage leave nothing behind"""
+    with Server() as server:
+        tasks = rest(server)
+        stages = (b'', b'GET /pl', b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n',
+                  b'GET /sleep/2000 HTTP/1.1\r\nHost: x\r\n\r\n',
+                  b'GET /bytes/50000000 HTTP/1.1\r\nHost: x\r\n\r\n',
+                  b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc',
+                  b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n' * 50)
+        for round_ in range(20):
+            for stage in stages:
+                for reset in (False, True):
+                    s = server.connect()
+                    s.sendall(stage)
+                    if round_ % 4 == 0:
+                        time.sleep(0.005)
+                    if reset:
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+                    s.close()
+        server.settled(tasks)
+
+
+@case
+def slow_clients():
+    """slow heads, slow bodies and silent connections end by themselves, each in its time"""
+    with Server('--head-timeout', '300ms', '--idle-timeout', '600ms',
+                '--request-timeout', '1s') as server:
+        tasks = rest(server)
+        began = time.monotonic()
+        slow_head, slow_body, silent = server.connect(), server.connect(), server.connect()
+        slow_body.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n')
+        slow_head.sendall(b'GET /plaintext HTTP/1.1\r\n')
+        for _ in range(10):
+            for s, piece in ((slow_head, b'X: y\r\n'), (slow_body, b'a')):
+                try:
+                    s.sendall(piece)
+                except OSError:
+                    pass
+            time.sleep(0.05)
+        equal(status_of(drain(slow_head)), 408, 'slow head')
+        check(status_of(drain(slow_body)) in (None, 200, 504), 'slow body')
+        equal(drain(silent), b'', 'silent')
+        took = time.monotonic() - began
+        check(took < 4, f'took {took:.1f} s')
+        server.settled(tasks)
+
+
+@case
+def idle_connections():
+    """thousands of idle connections cost little, and do not stand in the way"""
+    count = 1000 if SLOW else 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(count, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
+    raise_limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with Server(preexec=raise_limit) as server:
+        tasks = rest(server)
+        status = f'/proc/{server.process.pid}/status'
+        memory = lambda: int(re.search(r'VmRSS:\s+(\d+)', open(status).read())[1])
+        before = memory()
+        idle = [server.connect() for _ in range(count)]
+        until(lambda: server.gauge('http_connections') == count + 1, 'all are accepted', 20)
+        per = (memory() - before) * 1024 / count
+        equal(status_of(server.get('/plaintext')), 200)
+        for s in idle[::100]:
+            s.sendall(b'GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n')
+            equal(Reader(s).response()[2], b'Hello, World!')
+        print(f'      {count} idle connections, {per:.0f} bytes of resident memory each')
+        if not SLOW:
+            check(per < 4096, f'{per:.0f} bytes each')
+        for s in idle:
+            s.close()
+        server.settled(tasks)
+
+
+@case
+def descriptor_exhaustion():
+    """out of descriptors, the server turns clients away, and serves again when some are free"""
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))
+    with Server(preexec=few) as server:
+        tasks = rest(server)
+        held = []
+        for _ in range(150):
+            try:
+                held.append(server.connect(timeout=1))
+            except OSError:
+                break
+        time.sleep(0.3)
+        for s in held:
+            s.close()
+        until(lambda: status_of(server.get('/plaintext')) == 200, 'it serves again')
+        server.settled(tasks)
+        check(server.gauge('accept_failures_total') > 0, 'no accept failed: nothing was tried')
+
+
+@case
+def limits():
+    """above its limits the server says 503 and goes on"""
+    with Server('--max-in-flight', '4', '--max-connections', '20', shards=1) as server:
+        tasks = rest(server)
+        busy = [server.connect() for _ in range(4)]
+        for s in busy:
+            s.sendall(b'GET /sleep/1000 HTTP/1.1\r\nHost: x\r\n\r\n')
+        time.sleep(0.2)
+        response = server.get('/plaintext')
+        equal(status_of(response), 503)
+        check(b'Retry-After:' in response, response)
+        for s in busy:
+            equal(Reader(s).response()[0], 200)
+            s.close()
+        server.settled(tasks)
+        crowd = [server.connect() for _ in range(20)]
+        time.sleep(0.2)
+        check(status_of(drain(server.connect())) in (503, None), 'one too many')
+        for s in crowd:
+            s.close()
+        server.settled(tasks)
+
+
+def main():
+    global DRIVER
+    DRIVER, names = sys.argv[1], sys.argv[2:]
+    if DRIVER == 'uring':
+        probe = subprocess.run([PROGRAM, 'serve', '--driver', 'uring', '--cores', '1023'],
+                               capture_output=True, text=True, timeout=20)
+        if '--driver uring' in probe.stderr:
+            print('no io_uring here:', probe.stderr.strip())
+            return 77
+    wanted = [name for name in names if name[0] != '-']
+    passed = failed = 0
+    for run in CASES:
+        if '-' + run.__name__ in names or (wanted and run.__name__ not in wanted):
+            continue
+        began = time.monotonic()
+        try:
+            run()
+            passed += 1
+            word = 'ok  '
+        except Exception as error:  # a case that breaks is a case that failed
+            failed += 1
+            word = 'FAIL'
+            print(f'      {type(error).__name__}: {error}')
+        took = time.monotonic() - began
+        print(f'{word}  {took:5.1f} s  {run.__name__}: {run.__doc__}', flush=True)
+    print(f'{passed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
