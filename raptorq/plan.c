@@ -22,12 +22,16 @@ const char *asx_rq_policy_name(asx_rq_policy policy)
 
 void asxi_rq_hdpc_pairs(const asx_rq_param *param, uint8_t *pairs)
 {
-    for (uint32_t j = 0; j + 1 < param->k_prime + param->s; j++) {
+    const uint32_t last = param->k_prime + param->s - 1;
+    for (uint32_t j = 0; j < last; j++) {
         const uint32_t a = asx_rq_rand(j + 1, 6, param->h);
         const uint32_t b = a + asx_rq_rand(j + 1, 7, param->h - 1) + 1;
         pairs[2 * j] = (uint8_t)a;
         pairs[2 * j + 1] = (uint8_t)(b >= param->h ? b - param->h : b);
     }
+    /* never read, but a saved plan has no undefined bytes */
+    pairs[2 * last] = 0;
+    pairs[2 * last + 1] = 0;
 }
 
 /* Places the arrays behind the struct and returns the size of the whole. */

@@ -81,6 +81,17 @@ void asx_rq_plan_unref(asx_rq_plan *plan);
 size_t asx_rq_plan_size(const asx_rq_plan *plan);
 const asx_rq_solve_stats *asx_rq_plan_stats(const asx_rq_plan *plan);
 
+/* Serialised form: equal bytes on every host. `save` writes asx_rq_plan_save_size() bytes; `load`
+ * checks structure and checksum, so that running a loaded plan stays inside its slab: what it computes
+ * is only as true as who saved it.
+ *
+ * errors  BAD_PLAN, NO_MEMORY
+ */
+size_t asx_rq_plan_save_size(const asx_rq_plan *plan);
+void asx_rq_plan_save(const asx_rq_plan *plan, uint8_t *out);
+ASX_NODISCARD asx_err asx_rq_plan_load(asx_rq_plan **plan, const uint8_t *bytes, size_t len,
+                                       const asx_rq_alloc *alloc);
+
 ASX_END_DECLS
 
 #endif
