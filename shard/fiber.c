@@ -72,6 +72,40 @@ static void announced_boot(void *arg)
     asx_unreachable();
 }
 
+#if ASX_TSAN
+/* Making a fiber known to ThreadSanitizer clears 128 KiB, so they are used again. Each use leaves the frames
+ * of a function that never returned on its shadow stack, hence the bound. */
+#define TSAN_FIBER_USES_MAX 200u
+static __thread struct {
+    void *fiber;
+    unsigned uses;
+} tsan_idle[256];
+static __thread unsigned tsan_idle_count;
+
+static void tsan_fiber_take(asx_fiber *fiber)
+{
+    if (tsan_idle_count > 0) {
+        tsan_idle_count--;
+        fiber->_tsan = tsan_idle[tsan_idle_count].fiber;
+        fiber->_tsan_uses = tsan_idle[tsan_idle_count].uses + 1;
+    } else {
+        fiber->_tsan = __tsan_create_fiber(0);
+        fiber->_tsan_uses = 1;
+    }
+}
+
+static void tsan_fiber_give(const asx_fiber *fiber)
+{
+    if (fiber->_tsan_uses >= TSAN_FIBER_USES_MAX || tsan_idle_count == asx_array_count(tsan_idle)) {
+        __tsan_destroy_fiber(fiber->_tsan);
+        return;
+    }
+    tsan_idle[tsan_idle_count].fiber = fiber->_tsan;
+    tsan_idle[tsan_idle_count].uses = fiber->_tsan_uses;
+    tsan_idle_count++;
+}
+#endif
+
 void asx_fiber_init(asx_fiber *fiber, asx_stack *stack, asx_fiber_fn *fn, void *arg)
 {
     asx_assert(fn);
@@ -84,7 +118,7 @@ void asx_fiber_init(asx_fiber *fiber, asx_stack *stack, asx_fiber_fn *fn, void *
     fiber->_bytes = (size_t)(stack->top - stack->base);
 #endif
 #if ASX_TSAN
-    fiber->_tsan = __tsan_create_fiber(0);
+    tsan_fiber_take(fiber);
 #endif
 }
 
@@ -138,7 +172,7 @@ void asx_fiber_deinit(asx_fiber *fiber)
 {
 #if ASX_TSAN
     if (fiber->stack) {
-        __tsan_destroy_fiber(fiber->_tsan);
+        tsan_fiber_give(fiber);
     }
 #endif
     *fiber = (asx_fiber){ .sp = NULL };

@@ -29,6 +29,7 @@ typedef struct asx_fiber {
 #endif
 #if ASX_TSAN
     void *_tsan;
+    unsigned _tsan_uses;
 #endif
 } asx_fiber;
 
