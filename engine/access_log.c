@@ -2,9 +2,9 @@
 
 #include <asx/proto/url.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/event.h>
 #include <asx/shard/op.h>
 #include <asx/shard/shard.h>
-#include <asx/shard/sync/event.h>
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,10 +6,10 @@
 #include <asx/engine/figures.h>
 #include <asx/reactor/blocking.h>
 #include <asx/shard/base/atomic.h>
+#include <asx/shard/event.h>
 #include <asx/shard/limits.h>
 #include <asx/shard/mesh.h>
 #include <asx/shard/shard.h>
-#include <asx/shard/sync/event.h>
 
 #include <pthread.h>
 

@@ -194,11 +194,14 @@ static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
 {
     asx_listener *const listener = frame;
     listener->task = asx_task_of(cx);
+    if (asx_is_cancelled(cx)) { /* then the connections' region may be gone */
+        return end_step(cx, listener, outcome);
+    }
     if (listener->queued > 0) {
         serve_queue(cx, listener);
         listener->rest_ns = 0;
     }
-    if (listener->stopping || asx_is_cancelled(cx)) {
+    if (listener->stopping) {
         return end_step(cx, listener, outcome);
     }
     if (asx_op_in_flight(&listener->op)) {

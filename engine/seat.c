@@ -141,7 +141,10 @@ static asx_outcome app_run(asx_cx *cx, asxi_seat *seat)
     seat->app = asx_region_handle(region);
     err = asx_spawn(cx, region, seat->engine->app, seat->engine, 0, &spawn, &task);
     const asx_outcome outcome = err ? asx_fail(err) : asx_outcome_retain(asx_join(cx, task));
-    asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
+    /* A cancelled region closes by itself when its last task ends: the pointer may be stale. */
+    if (asx_region_lookup(seat->shard, seat->app, &region) == ASX_OK) {
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
+    }
     const asx_outcome closed = asx_region_close_wait(cx, seat->app);
     asx_maybe(asx_is_ok(closed)); /* what a descendant ended with, and answered for then */
     return outcome;

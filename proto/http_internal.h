@@ -4,9 +4,9 @@
 #define ASX_PROTO_HTTP_INTERNAL_H
 
 #include <asx/proto/http1.h>
+#include <asx/shard/event.h>
 #include <asx/shard/op.h>
 #include <asx/shard/shard.h>
-#include <asx/shard/sync/event.h>
 
 #define ASXI_HTTP_OUT_BYTES 16384u      /* one gathered write; larger bodies go by reference */
 #define ASXI_HTTP_IN_BYTES 16384u       /* first size of the input copy; doubles */

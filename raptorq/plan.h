@@ -82,8 +82,8 @@ size_t asx_rq_plan_size(const asx_rq_plan *plan);
 const asx_rq_solve_stats *asx_rq_plan_stats(const asx_rq_plan *plan);
 
 /* Serialised form: equal bytes on every host. `save` writes asx_rq_plan_save_size() bytes; `load`
- * checks structure and checksum, so that running a loaded plan stays inside its slab: what it computes
- * is only as true as who saved it.
+ * checks structure and checksum, so that running a loaded plan stays inside its slab: what it
+ * computes is only as true as who saved it.
  *
  * errors  BAD_PLAN, NO_MEMORY
  */

@@ -1,4 +1,5 @@
-/* The serialised form of a plan: a fixed head, the arrays in the order of the struct, a checksum. */
+/* The serialised form of a plan: a fixed head, the arrays in the order of the struct, a checksum.
+ * */
 #include <asx/raptorq/plan.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>

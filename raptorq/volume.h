@@ -1,11 +1,12 @@
-/* A file as a directory of volumes: symbols spread over some files, so that losing or damaging a part
+/* A file as a directory of volumes: symbols spread over some files, so that losing or damaging a
+ * part
  * of them loses nothing.
  *
- * Model.   Symbol e of each block is in volume e modulo the number of volumes, as a record of payload
- *          id, 16 bytes of a digest over object and symbol, and the T bytes. A record that is
- *          damaged, cut off or of another object is skipped and counted. `manifest` holds size,
- *          digest and transfer information. Blocks are decoded one after the other into a mapping of
- *          the output, which takes its name only when the whole object's digest is right.
+ * Model.   Symbol e of each block is in volume e modulo the number of volumes, as a record of
+ *          payload id, 16 bytes of a digest over object and symbol, and the T bytes. A record that
+ *          is damaged, cut off or of another object is skipped and counted. `manifest` holds size,
+ *          digest and transfer information. Blocks are decoded one after the other into a mapping
+ *          of the output, which takes its name only when the whole object's digest is right.
  * Bounds.  Memory: one block's repair symbols and slab; the files are mapped.
  */
 #ifndef ASX_RAPTORQ_VOLUME_H

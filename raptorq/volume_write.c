@@ -109,7 +109,8 @@ static asx_err rename_from_temporary(const char *path)
     return rename(from, path) == 0 ? ASX_OK : asx_err_errno(errno);
 }
 
-/* Closes the volumes and, when all is well, gives everything its name, the manifest last: without it
+/* Closes the volumes and, when all is well, gives everything its name, the manifest last: without
+ * it
  * the directory is no archive. */
 static asx_err finish(writer *w, asx_err err)
 {

@@ -1,9 +1,9 @@
 #include <asx/shard/base/assert.h>
+#include <asx/shard/event.h>
 #include <asx/shard/op.h>
 #include <asx/shard/region.h>
 #include <asx/shard/shard.h>
 #include <asx/shard/socket_stream.h>
-#include <asx/shard/sync/event.h>
 
 #include <errno.h>
 #include <string.h>

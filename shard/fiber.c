@@ -73,7 +73,8 @@ static void announced_boot(void *arg)
 }
 
 #if ASX_TSAN
-/* Making a fiber known to ThreadSanitizer clears 128 KiB, so they are used again. Each use leaves the frames
+/* Making a fiber known to ThreadSanitizer clears 128 KiB, so they are used again. Each use leaves
+ * the frames
  * of a function that never returned on its shadow stack, hence the bound. */
 #define TSAN_FIBER_USES_MAX 200u
 static __thread struct {

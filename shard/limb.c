@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_NS                                                                                 \
+#define RETRY_NS \
     ASX_NS_PER_MS             /* a full ring is looked at again after this, if nothing else runs \
                                */
 #define SENDERS_WOKEN_MAX 64u /* of those that wait for one ring, each turn */

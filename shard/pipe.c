@@ -6,10 +6,10 @@
  * The lent view is the part [head, head + lent) of the ring: the writer may not touch it, which is
  * why it counts as used until the next read. */
 #include <asx/shard/base/assert.h>
+#include <asx/shard/event.h>
 #include <asx/shard/pipe.h>
 #include <asx/shard/region.h>
 #include <asx/shard/shard.h>
-#include <asx/shard/sync/event.h>
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* Timers: one hierarchical wheel per shard.
  *
- * Model.   1 tick = 1 ms; 6 levels of 256 slots cover every 64-bit instant, so that what others keep
- *          in an overflow heap is two more levels. A timer sits in the level of the highest tick
- *          digit in which it differs from now, and falls when that digit is reached. The tick in
- *          progress is kept as sorted runs, so that firing is exact to the nanosecond.
+ * Model.   1 tick = 1 ms; 6 levels of 256 slots cover every 64-bit instant, so that what others
+ *          keep in an overflow heap is two more levels. A timer sits in the level of the highest
+ *          tick digit in which it differs from now, and falls when that digit is reached. The tick
+ *          in progress is kept as sorted runs, so that firing is exact to the nanosecond.
  * Owner.   The shard. Only its thread calls in. The node is memory of the caller's.
  * Bounds.  arm and disarm O(1); advance O(log) a timer that expires and O(1) a level that one
  *          falls, never a function of the ticks that went by.

@@ -1,7 +1,6 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/combine/branch.h>
-
-#include "../shard_internal.h"
+#include <asx/shard/shard_internal.h>
 
 /* A running set of branches inside its scope. */
 typedef struct branch_set {

@@ -1,7 +1,7 @@
 /* Combinators over branches: join_all, race, timeout, bracket (CMB-*).
  *
- * Model.  Each call opens a private scope, spawns its branches as fibers, and returns only when that
- *         scope is CLOSED: none of its branches, timers or waits exists afterwards.
+ * Model.  Each call opens a private scope, spawns its branches as fibers, and returns only when
+ *         that scope is CLOSED: none of its branches, timers or waits exists afterwards.
  * Cancel. The request goes to every branch, all are drained, and the combinator returns Cancelled
  *         with the caller's reason.
  * Losers. Cancelled with RACE_LOST and drained; a loser's panic is never hidden. */

@@ -1,4 +1,5 @@
-/* Plans are computed once and kept, perhaps on a disk: a saved plan must encode the same symbols, and a
+/* Plans are computed once and kept, perhaps on a disk: a saved plan must encode the same symbols,
+ * and a
  * damaged one must be refused before it can touch memory that is not its own. */
 #include "codec.h"
 

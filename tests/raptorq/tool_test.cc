@@ -1,4 +1,5 @@
-/* The command as a user meets it: files come back whole from damaged directories, or nothing is left
+/* The command as a user meets it: files come back whole from damaged directories, or nothing is
+ * left
  * behind and the message says what was missing. */
 #include <asx/raptorq/tool.h>
 #include <asx/raptorq/volume.h>

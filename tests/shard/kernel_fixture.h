@@ -4,6 +4,7 @@
 
 #include <asx/lab/vdriver.h>
 #include <asx/shard/combine/branch.h>
+#include <asx/shard/event.h>
 #include <asx/shard/obligation.h>
 #include <asx/shard/op.h>
 #include <asx/shard/scope.h>

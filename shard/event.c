@@ -1,7 +1,7 @@
 #include <asx/shard/base/assert.h>
-#include <asx/shard/sync/event.h>
+#include <asx/shard/event.h>
 
-#include "../shard_internal.h"
+#include "shard_internal.h"
 
 typedef struct event_wait {
     asxi_wait wait;

@@ -4,8 +4,8 @@
  *         time.
  * Owner.  Memory of the caller's, zero-filled is unset; the waiter must be gone before the memory
  *         is. */
-#ifndef ASX_SHARD_SYNC_EVENT_H
-#define ASX_SHARD_SYNC_EVENT_H
+#ifndef ASX_SHARD_EVENT_H
+#define ASX_SHARD_EVENT_H
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/cx.h>
