@@ -2,10 +2,11 @@
  * says so.
  *
  * Model.  park() moves the clock to the next instant at which something is due, instead of waiting
- * for it; a run of several shards moves one shared clock itself. A shard that parks when nothing
- * can ever happen to it is deadlocked, and ends the process. Equals are picked from the seed, so
- * one seed is one run. TASK operations run their work when due, `arg` ns after submit; POLL
- * operations stay in flight until cancelled; a cancelled operation completes after cancel_delay_ns.
+ *         for it; a run of several shards moves one shared clock itself. A shard that parks when
+ *         nothing can ever happen to it is deadlocked, and ends the process. Equals are picked from
+ *         the seed, so one seed is one run. TASK operations run their work when due, `arg` ns after
+ *         submit; POLL operations stay in flight until cancelled; a cancelled operation completes
+ *         after cancel_delay_ns.
  * Owner.  The shard it was given to. One thread. */
 #ifndef ASX_LAB_VDRIVER_H
 #define ASX_LAB_VDRIVER_H

@@ -1,10 +1,11 @@
 /* Regions: the owner of tasks, child regions, obligations, finalizers and a heap.
  *
  * Model.  OPEN -> CLOSING -> DRAINING -> FINALIZING -> CLOSED, never backwards, never skipped
- * (REG-2). Closing in mode JOIN first seals the region: members go on, outsiders are refused, until
- * nothing lives. Owner.  The home shard. A pointer is valid until the region is CLOSED; a handle
- * for ever (it goes STALE). Rule.   CLOSED means: no live task, child, obligation, operation or
- * byte in the whole subtree. */
+ *         (REG-2). Closing in mode JOIN first seals the region: members go on, outsiders are
+ *         refused, until nothing lives.
+ * Owner.  The home shard. A pointer is valid until the region is CLOSED; a handle for ever (it goes
+ *         STALE).
+ * Rule.   CLOSED means: no live task, child, obligation, operation or byte in the whole subtree. */
 #ifndef ASX_SHARD_REGION_H
 #define ASX_SHARD_REGION_H
 

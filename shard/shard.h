@@ -1,8 +1,9 @@
 /* A shard: one pinned thread with its scheduler, timer wheel, heap, driver and ends of the mesh.
  *
  * Model.  The turn (asx_shard_turn): rings, completions, timers, tasks by lane, submit. The loop
- * repeats turns and parks when nothing is runnable. In the lab the turn is called by the lab's loop
- * instead. Owner.  The thread that runs it; only asx_shard_wake may be called from elsewhere. */
+ *         repeats turns and parks when nothing is runnable. In the lab the turn is called by the
+ *         lab's loop instead.
+ * Owner.  The thread that runs it. */
 #ifndef ASX_SHARD_SHARD_H
 #define ASX_SHARD_SHARD_H
 
