@@ -7,6 +7,7 @@
 
 typedef struct vdriver {
     asx_driver driver;
+    asx_driver_ops table;
     asx_vdriver_config config;
     asx_instant own_ns;
     asx_instant *now_ns; /* &own_ns, or the run's */
@@ -202,7 +203,7 @@ static uint32_t v_choose(asx_driver *driver, uint32_t site, uint32_t n, uint64_t
     vdriver *const self = self_of(driver);
     (void)site;
     (void)object;
-    return self->config.shuffle ? (uint32_t)asx_prng_below(&self->prng, n) : 0;
+    return (uint32_t)asx_prng_below(&self->prng, n);
 }
 
 static void v_stats(asx_driver *driver, asx_driver_stats *stats)
@@ -246,7 +247,11 @@ asx_err asx_vdriver_create(const asx_vdriver_config *config, asx_driver **driver
     if (!self) {
         return ASX_E(NO_MEMORY);
     }
-    self->driver.ops = &ops;
+    self->table = ops;
+    if (!config->shuffle) {
+        self->table.choose = NULL; /* the scheduler need not even count the equals */
+    }
+    self->driver.ops = &self->table;
     self->config = *config;
     self->own_ns = ASX_NS_PER_S; /* an instant before the first one can be named */
     self->now_ns = config->clock_ns ? config->clock_ns : &self->own_ns;
