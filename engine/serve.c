@@ -98,7 +98,7 @@ static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *sel
 }
 
 /* Stops accepting, then lets every connection finish what it has begun. */
-static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_region *connections)
+static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_handle connections)
 {
     const asx_duration delay_ns = self->seat->engine->config->drain_delay_ns;
     if (delay_ns > 0) {
@@ -114,10 +114,12 @@ static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_region *connections
         }
     }
     asx_http_server_drain(self->server);
-    const asx_handle handle_of_connections = asx_region_handle(connections);
-    asx_region_close_begin(connections, ASX_CLOSE_JOIN, NULL);
+    asx_region *region; /* gone already when the drain was cut short meanwhile */
+    if (asx_region_lookup(asx_shard_of(cx), connections, &region) == ASX_OK) {
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
+    }
     /* The region's value is that of its worst connection: it was answered for then. */
-    const asx_outcome closed = asx_region_close_wait(cx, handle_of_connections);
+    const asx_outcome closed = asx_region_close_wait(cx, connections);
     asx_maybe(asx_is_ok(closed));
     return asx_is_cancelled(cx) ? asx_cancelled(asx_cancel_reason(cx)) : asx_ok(0);
 }
@@ -141,6 +143,7 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
         }
         return asx_fail(err);
     }
+    const asx_handle handle_of_connections = asx_region_handle(connections);
     err = listeners_start(cx, region, self, connections, fds, fd_count);
     if (err) {
         return asx_fail(err);
@@ -152,7 +155,7 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
     if (asx_engine_phase_of(self->seat->engine) == ASX_ENGINE_RUNNING) {
         outcome = asx_event_wait(cx, &self->drain, "the drain", ASX_TIME_NEVER);
     }
-    return asx_is_ok(outcome) ? drain(cx, self, connections) : outcome;
+    return asx_is_ok(outcome) ? drain(cx, self, handle_of_connections) : outcome;
 }
 
 static void unlink_service(ASX_UNUSED asx_cx *cx, asx_defer *defer);
