@@ -1,5 +1,9 @@
 /* Slabs, cells and records.
  *
+ * The guard is an odd number of pages and the rest of a cell an even one, so the tops of stacks are
+ * an odd number of pages apart: at a power of two all of them fall into a few sets of the TLB (a
+ * ring of 1,000 fibers, 64 KiB apart, took 6.5 ns a switch on Zen 5; at 68 KiB 3.0).
+ *
  * A cell, upwards: guard, usable bytes, the record, then the colour's unused lines. Cells are
  * carved in batches, so that the price of their guards is spread, and become stacks one at a time
  * when the pool has none left: a record is written, and thereby its page touched, at the first
@@ -23,7 +27,7 @@
 /* Linux 6.13; Debian 12's headers are older. */
 #define MADV_GUARD_INSTALL_ 102
 
-#define CELL_BYTES_MIN ((size_t)16 << 10)
+#define STACK_BYTES_MIN ((size_t)16 << 10)
 #define SLAB_BYTES_MIN ((size_t)16 << 20)
 #define SLAB_BYTES_MAX ((size_t)16 << 30)
 #define CARVE_COUNT 32
@@ -100,16 +104,17 @@ void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config)
     }
     asx_stack_config *const own = &pool->_config;
     own->default_bytes = own->default_bytes ? own->default_bytes : ASX_STACK_BYTES_DEFAULT;
-    own->guard_bytes = asx_align_up(own->guard_bytes ? own->guard_bytes : 1, page_bytes);
+    const size_t guard_pages = asx_div_ceil(own->guard_bytes ? own->guard_bytes : 1, page_bytes);
+    own->guard_bytes = (guard_pages | 1) * page_bytes;
     asx_assert_le(own->default_bytes, ASX_STACK_BYTES_MAX);
     pool->_guard = guard_probe(own->guard, page_bytes);
-    size_t cell_bytes = CELL_BYTES_MIN;
-    for (unsigned i = 0; i < ASX_STACK_CLASSES; i++, cell_bytes *= 4) {
-        /* Where pages are large the small classes grow, so that a guard still leaves a stack. */
-        const size_t least = 4 * page_bytes;
-        pool->_classes[i]._cell_bytes = cell_bytes < least ? least : cell_bytes;
+    size_t stack_bytes = STACK_BYTES_MIN;
+    for (unsigned i = 0; i < ASX_STACK_CLASSES; i++, stack_bytes *= 4) {
+        asx_stack_class *const class = &pool->_classes[i];
+        /* Where pages are large the small classes grow: a record and frames want two at least. */
+        class->_stack_bytes = stack_bytes < 2 * page_bytes ? 2 * page_bytes : stack_bytes;
+        class->_cell_bytes = own->guard_bytes + class->_stack_bytes;
     }
-    asx_assert_le(own->guard_bytes, pool->_classes[0]._cell_bytes / 4);
 }
 
 static char *slab_cell(const asx_stack_class *class, const asx_stack_slab *slab, size_t index)
@@ -217,7 +222,7 @@ asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
 {
     bytes = bytes ? bytes : pool->_config.default_bytes;
     unsigned cls = 0;
-    while (cls < ASX_STACK_CLASSES && pool->_classes[cls]._cell_bytes < bytes) {
+    while (cls < ASX_STACK_CLASSES && pool->_classes[cls]._stack_bytes < bytes) {
         cls++;
     }
     if (cls == ASX_STACK_CLASSES ||

@@ -18,7 +18,7 @@
 
 ASX_BEGIN_DECLS
 
-#define ASX_STACK_CLASSES 4 /* 16 KiB, 64 KiB, 256 KiB, 1 MiB, guard and record included */
+#define ASX_STACK_CLASSES 4 /* 16 KiB, 64 KiB, 256 KiB, 1 MiB, record included */
 #define ASX_STACK_BYTES_DEFAULT ((size_t)64 << 10)
 #define ASX_STACK_BYTES_MAX ((size_t)1 << 20)
 #define ASX_STACK_SLABS_MAX \
@@ -58,8 +58,9 @@ struct asx_stack_slab {
 };
 
 typedef struct asx_stack_class {
-    size_t _cell_bytes;
-    asx_stack *_pooled; /* newest first; cold ones all stand after the others */
+    size_t _stack_bytes; /* of the class, record included */
+    size_t _cell_bytes;  /* with the guard */
+    asx_stack *_pooled;  /* newest first; cold ones all stand after the others */
     size_t _pooled_count;
     size_t _live_count;
     size_t _high_water;
@@ -71,7 +72,7 @@ typedef struct asx_stack_class {
 typedef struct asx_stack_config {
     size_t default_bytes; /* for acquire(pool, 0); 0: ASX_STACK_BYTES_DEFAULT */
     size_t count_max;     /* 0: no limit */
-    size_t guard_bytes;   /* rounded up to pages, at most a quarter of a cell; 0: one page */
+    size_t guard_bytes;   /* rounded up to an odd number of pages; 0: one */
     asx_stack_guard_kind guard;
 } asx_stack_config;
 
@@ -98,7 +99,7 @@ void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config);
 void asx_stack_pool_deinit(asx_stack_pool *pool);
 
 /* The most recently released stack of the smallest class that holds `bytes`, or a new one. The
- * class sizes include guard and record, so a little less than `bytes` is usable.
+ * class sizes include the record, so up to 2 KiB less than the class is usable.
  *
  * bytes    0 for the pool's default
  * errors   NULL: more than ASX_STACK_BYTES_MAX, count_max reached, or no memory or mappings left

@@ -90,6 +90,9 @@ static void chain_give(asx_list *head, asx_list *chain)
 /* Sorts a list by (at, seq), bottom up, and returns how long it is. */
 static size_t list_sort(asx_list *list)
 {
+    if (list->_next == list->_prev) { /* none or one */
+        return !asx_list_empty(list);
+    }
     asx_list *bins[ASX_TIMER_RUNS] = { NULL };
     unsigned bin_count = 0;
     size_t count = 0;
@@ -287,13 +290,14 @@ static void tick_move(asx_timer_wheel *wheel, uint64_t tick)
     asx_debug_assert(tick > wheel->_tick);
     const unsigned top = asx_log2_floor(tick ^ wheel->_tick) / DIGIT_BITS;
     const unsigned digit = digit_of(tick, top);
+    const uint64_t from = wheel->_tick;
     asx_list batch, piece;
     asx_list_init(&batch);
     asx_list_init(&piece);
     size_t count = 0;
     for (unsigned level = 0; level <= top; level++) {
         const unsigned end = level == top ? digit : ASX_TIMER_SLOTS;
-        for (unsigned slot = slot_next(wheel, level, 0); slot < end;
+        for (unsigned slot = slot_next(wheel, level, digit_of(from, level)); slot < end;
              slot = slot_next(wheel, level, slot + 1)) {
             slot_take(wheel, level, slot, &piece);
             count += list_sort(&piece);
@@ -301,12 +305,14 @@ static void tick_move(asx_timer_wheel *wheel, uint64_t tick)
         }
     }
     wheel->_tick = tick;
-    asx_list falling;
-    asx_list_init(&falling);
-    slot_take(wheel, top, digit, &falling);
-    slot_fall(wheel, &falling, &piece);
-    count += list_sort(&piece);
-    asx_list_splice_back(&batch, &piece);
+    if (wheel->_slot_mask[top][digit / 64] >> (digit % 64) & 1) {
+        asx_list falling;
+        asx_list_init(&falling);
+        slot_take(wheel, top, digit, &falling);
+        slot_fall(wheel, &falling, &piece);
+        count += list_sort(&piece);
+        asx_list_splice_back(&batch, &piece);
+    }
     runs_add(wheel, &batch, count);
 }
 

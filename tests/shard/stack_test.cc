@@ -123,7 +123,7 @@ TEST_CASE("stack: a class gives nearly its size, and the default is 64 KiB", "[s
         asx_stack *const stack = pool.acquire(sizes[i]);
         REQUIRE(stack);
         CHECK(stack->size < classes[i]);
-        CHECK(stack->size > classes[i] - 2 * page_bytes() - 2048);
+        CHECK(stack->size > classes[i] - 2048);
         CHECK(reinterpret_cast<uintptr_t>(stack->top) % 16 == 0);
         memset(stack->base, 0x5a, static_cast<size_t>(stack->top - stack->base));
         stacks.push_back(stack);
