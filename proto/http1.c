@@ -518,7 +518,7 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
         asxi_http_recv_resume(conn);
         return;
     }
-    if (conn->eof || conn->server->draining) {
+    if (conn->eof) {
         conn->last = true;
         conn->state = ASXI_HTTP_LINGERING;
         return;
@@ -532,6 +532,9 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
         conn->state = ASXI_HTTP_IDLE;
         conn->deadline_ns =
             asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
+    }
+    if (conn->server->draining && conn->deadline_ns > conn->server->drain_close_ns) {
+        conn->deadline_ns = conn->server->drain_close_ns;
     }
 }
 

@@ -94,6 +94,8 @@ struct asx_http_exchange {
     bool lent; /* a body view is with the handler */
 };
 
+#define ASXI_HTTP_DRAIN_QUIET_NS (200 * ASX_NS_PER_MS)
+
 struct asx_http_server {
     asx_http_server_config config;
     asx_http_limits limits;
@@ -104,6 +106,7 @@ struct asx_http_server {
     asxi_http_work *free_work;
     uint32_t free_work_count;
     bool draining;
+    asx_instant drain_close_ns; /* when connections that are idle while draining close */
     uint64_t date_s;
     uint32_t date_len;
     char date[64]; /* "Date: ...\r\n" */

@@ -162,6 +162,7 @@ bool asxi_http_put_head(asxi_http_conn *conn, asx_http_exchange *x, unsigned sta
     asxi_http_work *const work = conn->work;
     const size_t type_len = content_type ? strlen(content_type) : 0;
     uint32_t date_len;
+    x->close_after |= server->draining; /* also when the drain began behind the request */
     if (asxi_http_out_room(conn) < HEAD_BYTES_MAX + type_len + x->extra_len || !out_acquire(conn)) {
         return false;
     }

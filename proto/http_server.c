@@ -49,6 +49,9 @@ asx_err asx_http_server_create(asx_cx *cx, asx_region *region, const asx_http_se
 
 void asx_http_server_drain(asx_http_server *server)
 {
+    /* A request that is on the wire already, and whose client has read no Connection: close, is
+     * still answered: an idle connection closes only after having been quiet for this long. */
+    server->drain_close_ns = asx_time_add(asx_shard_now(server->shard), ASXI_HTTP_DRAIN_QUIET_NS);
     server->draining = true;
     asx_list_each(node, &server->conns) {
         asx_task_notify(asx_container_of(node, asxi_http_conn, link)->task);
