@@ -2,7 +2,8 @@
 # What a user of the installed library does: install, ask pkg-config, compile a program elsewhere,
 # run it. Each program in examples/ is built against the shared library and the archive, as C and
 # with the flags that pkg-config gives and no others; examples/NAME.c becomes one check each way,
-# and so do those of the tree's examples/ (run with --version, which servers answer and others ignore).
+# and so do those of the tree's examples/. All are run with --version, which servers answer and
+# others ignore.
 #
 #   install_test.sh SOURCE_ROOT BUILD_ROOT PREFIX
 set -u

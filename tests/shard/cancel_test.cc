@@ -1,4 +1,5 @@
-/* Cancel reasons and outcomes as values: strengthen is a semilattice over every pair, chains are cut
+/* Cancel reasons and outcomes as values: strengthen is a semilattice over every pair, chains are
+ * cut
  * at their limit, and the join of outcomes does not depend on who finished first. */
 #include <asx/shard/base/prng.h>
 #include <asx/shard/cancel.h>

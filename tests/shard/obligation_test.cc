@@ -1,4 +1,5 @@
-/* Obligations: resolved exactly once, by their holder, and judged by the audit when they were not. */
+/* Obligations: resolved exactly once, by their holder, and judged by the audit when they were not.
+ * */
 #include "kernel_fixture.h"
 
 static asx_permit reserve(asx_cx *cx)
