@@ -30,8 +30,8 @@ struct World {
 };
 
 /* The run queue, in words of their own: who is next must not hang on a load from the fiber's own
- * stack, so that the processor can fetch one stack while it waits for another. At 100,000 fibers that
- * is the difference between overlapped and serial cache misses. */
+ * stack, so that the processor can fetch one stack while it waits for another. At 100,000 fibers
+ * that is the difference between overlapped and serial cache misses. */
 Node *ring_first, *ring_last, *ring_now;
 uint64_t ring_budget;
 

@@ -4,12 +4,10 @@
 
 #include <asx/shard/base/time.h>
 
-#define ASX_SHARD_COUNT_MAX 64u    /* the lab's bound; rings are N x N */
-#define ASX_TURN_DISPATCH_MAX 128u /* SCH-9: then rings, completions and timers get their share */
-#define ASX_TURN_COMPLETION_MAX \
-    1024u                         /* a full receive burst of 256 busy connections, four times \
-                                   */
-#define ASX_TURN_MESSAGE_MAX 256u /* per turn, over all inbound rings */
+#define ASX_SHARD_COUNT_MAX 64u      /* the lab's bound; rings are N x N */
+#define ASX_TURN_DISPATCH_MAX 128u   /* SCH-9: then rings, completions and timers get their share */
+#define ASX_TURN_COMPLETION_MAX 256u /* bounds what one turn borrows buffers for */
+#define ASX_TURN_MESSAGE_MAX 256u    /* per turn, over all inbound rings */
 #define ASX_TURN_TIMER_MAX 1024u
 #define ASX_TURN_SLICE_NS (2 * ASX_NS_PER_MS) /* a turn hands over after this, whatever is left */
 #define ASX_PARK_MAX_NS (250 * ASX_NS_PER_MS) /* SCH-13 */
