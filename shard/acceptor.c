@@ -5,6 +5,8 @@
 #include <asx/shard/shard.h>
 #include <asx/shard/socket_stream.h>
 
+#include "task_internal.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -56,16 +58,18 @@ static void acceptor_region_ending(asx_region_waiter *waiter, asx_outcome value)
     descriptors_close(asx_container_of(waiter, asx_acceptor, region_end));
 }
 
-asx_err asx_acceptor_open(asx_cx *cx, asx_region *region, const asx_addr *addr,
-                          const asx_listen_options *options, asx_acceptor **acceptor)
+asx_err asx_acceptor_open(asx_cx *cx, const asx_addr *addr, const asx_listen_options *options,
+                          asx_acceptor **acceptor)
 {
     static const asx_listen_options plain = { .nodelay = true };
-    asx_region *const home = region ? region : cx->_region;
+    /* The task's own, also from a scope: an accept in flight lives until the task that armed it
+     * ends, and must not outlive this memory. */
+    asx_region *const home = cx->_task->cx._region;
     asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
     int32_t fd;
     asx_err err = asx_cx_require(cx, ASX_CAP_NET);
-    if (err || !home) {
-        return err ? err : ASX_E(REGION_CLOSED);
+    if (err) {
+        return err;
     }
     err = driver->ops->listen(driver, addr, options ? options : &plain, &fd);
     if (err) {

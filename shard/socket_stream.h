@@ -38,12 +38,14 @@ int32_t asx_socket_stream_fd(asx_stream *stream);
 /* A listening socket for one fiber that accepts.
  *
  * Model.  A multishot accept is armed by the first asx_acceptor_next and belongs to the task that
- *         called it; it rests while 32 connections wait to be taken. */
+ *         called it; it rests while 32 connections wait to be taken.
+ * Owner.  The region of the task that opened it, even from within a scope; it closes with that
+ *         region. asx_acceptor_next is for tasks of that region and below it. */
 typedef struct asx_acceptor asx_acceptor;
 
 /* options  NULL: defaults
- * errors   the errno of socket, bind, listen; NO_MEMORY, REGION_CLOSED, NO_CAPABILITY */
-ASX_NODISCARD asx_err asx_acceptor_open(asx_cx *cx, asx_region *region, const asx_addr *addr,
+ * errors   the errno of socket, bind, listen; NO_MEMORY, NO_CAPABILITY */
+ASX_NODISCARD asx_err asx_acceptor_open(asx_cx *cx, const asx_addr *addr,
                                         const asx_listen_options *options, asx_acceptor **acceptor);
 
 /* The address that it listens on: tells the port when 0 was asked for. */

@@ -92,7 +92,7 @@ static void with_server(asx_driver_choice choice, client_case *fn,
             served *const shared = &s;
             asx_addr addr{};
             REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-            REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &s.acceptor) == ASX_OK);
+            REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &s.acceptor) == ASX_OK);
             REQUIRE(asx_acceptor_addr(s.acceptor, &addr) == ASX_OK);
             s.base = base_of(addr);
             ASX_SCOPE(cx, scope, ASX_COLLECT_ALL) {
@@ -439,7 +439,7 @@ TEST_CASE("client: each way for a response to be cut or wrong has its own error"
             }
             p.answers.push_back(interims);
             REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-            REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &p.acceptor) == ASX_OK);
+            REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &p.acceptor) == ASX_OK);
             REQUIRE(asx_acceptor_addr(p.acceptor, &addr) == ASX_OK);
             REQUIRE(asx_http_client_create(cx, nullptr, nullptr, &client) == ASX_OK);
             ASX_SCOPE(cx, scope, ASX_FAIL_FAST) {
@@ -479,7 +479,7 @@ TEST_CASE("client: a kept connection that the peer closed is not used", "[client
             const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
             p.answers = { ok, ok, ok };
             REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-            REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &p.acceptor) == ASX_OK);
+            REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &p.acceptor) == ASX_OK);
             REQUIRE(asx_acceptor_addr(p.acceptor, &addr) == ASX_OK);
             REQUIRE(asx_http_client_create(cx, nullptr, nullptr, &client) == ASX_OK);
             ASX_SCOPE(cx, scope, ASX_FAIL_FAST) {

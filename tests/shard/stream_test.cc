@@ -27,7 +27,7 @@ static void pair_make(asx_cx *cx, bool unix_domain, socket_pair *pair)
     int32_t fd = -1;
     snprintf(path, sizeof(path), "unix:/tmp/asx-stream-%d", (int)getpid());
     REQUIRE(asx_addr_parse(unix_domain ? path : "127.0.0.1:0", &addr) == ASX_OK);
-    REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &acceptor) == ASX_OK);
+    REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &acceptor) == ASX_OK);
     if (!unix_domain) {
         REQUIRE(asx_acceptor_addr(acceptor, &addr) == ASX_OK);
     }
@@ -235,7 +235,7 @@ TEST_CASE("stream: a refused connection is its errno and leaves no descriptor", 
             asx_acceptor *acceptor = nullptr;
             asx_stream *stream = nullptr;
             REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-            REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &acceptor) == ASX_OK);
+            REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &acceptor) == ASX_OK);
             REQUIRE(asx_acceptor_addr(acceptor, &addr) == ASX_OK);
             asx_acceptor_close(cx, acceptor);
             CHECK(asx_is_err(asx_socket_connect(cx, nullptr, &addr, ASX_TIME_NEVER, &stream),
@@ -258,13 +258,13 @@ TEST_CASE("stream: what a region leaves open is closed with it", "[stream]")
                 int32_t fd = -1;
                 asx_stream *streams[3];
                 REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-                REQUIRE(asx_acceptor_open(&s->cx, nullptr, &addr, nullptr, &acceptor) == ASX_OK);
+                REQUIRE(asx_acceptor_open(&s->cx, &addr, nullptr, &acceptor) == ASX_OK);
                 REQUIRE(asx_acceptor_addr(acceptor, &addr) == ASX_OK);
                 for (asx_stream *&stream : streams) {
                     REQUIRE(asx_is_ok(
                         asx_socket_connect(&s->cx, nullptr, &addr, ASX_TIME_NEVER, &stream)));
                 }
-                /* One taken and adopted, two still waiting in the acceptor, which stays open. */
+                /* One taken and adopted, two still waiting in the acceptor, which goes with the task. */
                 REQUIRE(asx_is_ok(asx_acceptor_next(&s->cx, acceptor, ASX_TIME_NEVER, &fd)));
                 REQUIRE(asx_socket_adopt(&s->cx, nullptr, fd, &streams[0]) == ASX_OK);
                 return asx_ok(0);
@@ -282,7 +282,7 @@ TEST_CASE("stream: an acceptor that rests takes up again, and gives every connec
             asx_acceptor *acceptor = nullptr;
             asx_stream *near[100], *far[100];
             REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
-            REQUIRE(asx_acceptor_open(cx, nullptr, &addr, nullptr, &acceptor) == ASX_OK);
+            REQUIRE(asx_acceptor_open(cx, &addr, nullptr, &acceptor) == ASX_OK);
             REQUIRE(asx_acceptor_addr(acceptor, &addr) == ASX_OK);
             int32_t fd = -1;
             CHECK(asx_is_err(asx_acceptor_next(cx, acceptor, asx_now(cx) + asx_ms(5), &fd),
