@@ -79,9 +79,9 @@ ASX_NODISCARD asx_err asx_http_client_create(asx_cx *cx, asx_region *region,
  * owns    *call is the caller's to end
  * cancel  CANCELLED: the request may have been seen by the peer
  * errors  INVALID_ARGUMENT (URL, method, fields), UNSUPPORTED (https, a name without resolver),
- *         TIMED_OUT, the errno of connect; DISCONNECTED: closed before the head was whole; http 502:
- *         not HTTP, *fault says what; TOO_LONG, END_OF_STREAM: the body callback gave more, or less,
- *         than `length`; what the body callback failed with */
+ *         TIMED_OUT, the errno of connect; DISCONNECTED: closed before the head was whole; http
+ *         502: not HTTP, *fault says what; TOO_LONG, END_OF_STREAM: the body callback gave more, or
+ *         less, than `length`; what the body callback failed with */
 ASX_NODISCARD asx_outcome asx_http_call_begin(asx_cx *cx, asx_http_client *client,
                                               const asx_http_request *request,
                                               asx_http_call **call);

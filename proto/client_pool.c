@@ -1,6 +1,6 @@
 /* A client's kept connections. A place in a host is held by a kept connection, by a call that has
- * one, or by a call that is about to open one; whoever gives a place up hands it to the first waiter
- * or counts it free. */
+ * one, or by a call that is about to open one; whoever gives a place up hands it to the first
+ * waiter or counts it free. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/shard.h>
 

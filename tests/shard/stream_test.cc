@@ -264,7 +264,7 @@ TEST_CASE("stream: what a region leaves open is closed with it", "[stream]")
                     REQUIRE(asx_is_ok(
                         asx_socket_connect(&s->cx, nullptr, &addr, ASX_TIME_NEVER, &stream)));
                 }
-                /* One taken and adopted, two still waiting in the acceptor, which goes with the task. */
+                /* One adopted, two waiting in the acceptor, which goes with the task. */
                 REQUIRE(asx_is_ok(asx_acceptor_next(&s->cx, acceptor, ASX_TIME_NEVER, &fd)));
                 REQUIRE(asx_socket_adopt(&s->cx, nullptr, fd, &streams[0]) == ASX_OK);
                 return asx_ok(0);
