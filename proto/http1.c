@@ -84,7 +84,7 @@ void asxi_http_recv_arm(asxi_http_conn *conn)
 void asxi_http_recv_resume(asxi_http_conn *conn)
 {
     if (conn->paused && !asx_op_in_flight(&conn->recv) && !conn->eof && !conn->dead &&
-        conn->work->in_len <= ASXI_HTTP_IN_PAUSE_BYTES / 2) {
+        (!conn->work || conn->work->in_len <= ASXI_HTTP_IN_PAUSE_BYTES / 2)) {
         conn->paused = false;
         asxi_http_recv_arm(conn);
     }
@@ -525,9 +525,8 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
     }
     if (conn->work && !output_pending(conn)) {
         asxi_http_work_release(conn);
-    } else if (conn->work) {
-        asxi_http_recv_resume(conn);
     }
+    asxi_http_recv_resume(conn);
     if (conn->state != ASXI_HTTP_IDLE || conn->deadline_ns == ASX_TIME_NEVER) {
         conn->state = ASXI_HTTP_IDLE;
         conn->deadline_ns =

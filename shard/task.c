@@ -530,6 +530,7 @@ static void finisher_main(void *arg)
     }
     task->kernel_masks++;
     task->masks = NULL;
+    wait_for_ops(task); /* an operation's buffer may lie in a scope that the entries close */
     run_defers(task);
     wait_for_ops(task);
     release_dead(task);

@@ -232,7 +232,7 @@ static asx_outcome next_piece(asx_cx *, void *arg, asx_view *data)
 TEST_CASE("client: bodies stream both ways, by length and in chunks", "[client]")
 {
     with_server(BOTH_CHOICES, [](asx_cx *cx, asx_http_client *client, served *s) {
-        const std::string text(50000, 'x');
+        const std::string text(100000, 'x');
         asx_http_request request{};
         request.method = asx_view_str("POST");
         request.body = asx_view_of(text.data(), text.size());
