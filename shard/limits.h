@@ -9,8 +9,6 @@
 #define ASX_TURN_COMPLETION_MAX 256u /* bounds what one turn borrows buffers for */
 #define ASX_TURN_MESSAGE_MAX 256u    /* per turn, over all inbound rings */
 #define ASX_TURN_TIMER_MAX 1024u
-#define ASX_TURN_SLICE_NS (2 * ASX_NS_PER_MS) /* a turn hands over after this, whatever is left */
-#define ASX_PARK_MAX_NS (250 * ASX_NS_PER_MS) /* SCH-13 */
 
 #define ASX_CANCEL_STREAK_MAX 16u   /* SCH-4; doubled while a region drains (SCH-7) */
 #define ASX_TIMED_STREAK_MAX 6u     /* SCH-5 */
@@ -28,6 +26,5 @@
 
 #define ASX_STACK_DEFAULT_BYTES (64u * 1024u)
 #define ASX_RING_CAPACITY 1024u /* slots of 64 bytes per ordered pair: 64 KiB */
-#define ASX_STALL_NS (100 * ASX_NS_PER_MS)
 
 #endif

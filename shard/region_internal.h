@@ -34,7 +34,6 @@ struct asx_region {
     bool counted_draining;
     bool raised_fail_fast; /* the cancellation is this region's own policy's */
     bool warned_finalizers;
-    bool fenced;
     uint32_t caps;
     uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
     uint32_t live_children;
