@@ -141,20 +141,24 @@ typedef struct asxi_dead_fiber {
     struct asxi_dead_fiber *older;
 } asxi_dead_fiber;
 
+/* spawn.c */
+asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                         uint32_t flags, asx_task **out);
+void asxi_task_start(asx_task *task);
+
 /* task.c */
 void asxi_task_dispatch(asx_shard *shard, asx_task *task);
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason);
 void asxi_task_op_settled(asx_task *task);
 asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome);
-asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                         uint32_t flags, asx_task **out);
-void asxi_task_start(asx_task *task);
-void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);
-asx_outcome asxi_task_late(const asx_task *task);
-void asxi_task_tell_joiners(asx_task *task);
 void asxi_task_reap(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
+
+/* join.c */
+void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);
+asx_outcome asxi_task_late(const asx_task *task);
+void asxi_task_tell_joiners(asx_task *task);
 
 /* sched.c */
 void asxi_sched_enqueue(asx_shard *shard, asx_task *task);
