@@ -151,10 +151,31 @@ struct asx_op {
     struct asx_task *_holder;
 };
 
-/* Where a choice is made; the lab records them (index 0 is what production does). */
+/* Where a choice is made; the lab records them (index 0 is what production does). Numbers are part of
+ * recorded runs: append only. */
 typedef enum asx_choice_site {
-    ASX_CHOICE_READY = 1, /* which of the equals of one lane and priority */
+    ASX_CHOICE_READY = 1, /* which of the equals of one lane and priority; object: shard */
     ASX_CHOICE_RACE,      /* which of several ready branches */
+    ASX_CHOICE_SHARD,     /* which shard takes the next turn */
+    ASX_CHOICE_RINGVIS,   /* how many of the messages in a ring are hidden; object: ring */
+    ASX_CHOICE_RINGSPACE, /* how many of the free slots are hidden from the sender; object: ring */
+    ASX_CHOICE_RINGORD,   /* rotation of the order in which rings are drained; object: shard */
+    ASX_CHOICE_CQBATCH,  /* how many of the due completions wait for the next reap; object: shard */
+    ASX_CHOICE_CQORD,    /* which unrelated due completion is first; object: shard */
+    ASX_CHOICE_TIMEIO,   /* timer or completion first at one instant; object: shard */
+    ASX_CHOICE_WAKEPICK, /* which waiter, where the contract leaves it open; object: lock, notify */
+    ASX_CHOICE_IORES,    /* full, short, would block, an error; object: op */
+    ASX_CHOICE_LATENCY,  /* bucket of the latency model; object: op */
+    ASX_CHOICE_DOORBELL, /* now, coalesced, or at the next instant; object: from << 32 | to */
+    ASX_CHOICE_SPURIOUS, /* a wake without a cause; object: task */
+    ASX_CHOICE_FAULT,    /* inject a fault; object: point */
+    ASX_CHOICE_CANCELPT, /* cancel at this await point; object: point */
+    ASX_CHOICE_ALLOC,    /* the allocation fails; object: count */
+    ASX_CHOICE_ACCEPT,   /* which shard gets a new connection; object: listener */
+    ASX_CHOICE_POOL,     /* which blocking job completes next; object: pool */
+    ASX_CHOICE_SKEW,     /* a clock jump; object: shard */
+    ASX_CHOICE_MIGRATE,  /* whether an asked shard gives tasks away; object: shard */
+    ASX_CHOICE_SITE_COUNT
 } asx_choice_site;
 
 typedef enum asx_driver_kind {
