@@ -35,6 +35,10 @@ ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, co
 {
     asx_task *const task = shard->running;
     asx_panic_info *const info = asx_panic_info_create(cause, file, line, message);
+    if (shard->contain_jump) {
+        shard->contained = info;
+        __builtin_longjmp(shard->contain_jump, 1);
+    }
     if (!(task->flags & ASXI_TASK_ENDING)) {
         task->flags |= ASXI_TASK_ENDING;
         task->outcome = asx_panicked(info);
@@ -56,6 +60,24 @@ ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, co
     abort(); /* nobody switches back to a dead stack */
 }
 
+const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg)
+{
+    void *jump[5];
+    asx_assert(!shard->contain_jump && !shard->in_step);
+    shard->contained = NULL;
+    shard->contain_jump = jump;
+    if (!__builtin_setjmp(jump)) {
+        fn(arg);
+    }
+    shard->contain_jump = NULL;
+    return shard->contained;
+}
+
+static bool panic_lands(const asx_shard *shard)
+{
+    return shard && (shard->running || shard->contain_jump);
+}
+
 void asx_panic_at(const char *file, int line, const char *fmt, ...)
 {
     char message[ASX_PANIC_MESSAGE_MAX + 1];
@@ -64,7 +86,7 @@ void asx_panic_at(const char *file, int line, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-    if (!shard || !shard->running) {
+    if (!panic_lands(shard)) {
         (void)fprintf(stderr, "asx: panic outside a task at %s:%d: %s\n", file, line, message);
         abort();
     }
@@ -77,7 +99,7 @@ static void assert_failed(const char *file, int line, const char *text)
 {
     asx_shard *const shard = asxi_shard_self;
     static const char *const kernel_rooms[] = { "shard/", "reactor/", "lab/", "dpdk/" };
-    if (!shard || !shard->running) {
+    if (!panic_lands(shard)) {
         return;
     }
     for (size_t i = 0; i < asx_array_count(kernel_rooms); i++) {
@@ -123,7 +145,7 @@ static void segv_handler(int signo, siginfo_t *info, void *context)
 {
     asx_shard *const shard = asxi_shard_self;
     asx_stack *stack;
-    if (shard && shard->running && !shard->in_step &&
+    if (shard && shard->running && !shard->in_step && !shard->contain_jump &&
         asx_stack_guard_hit(&shard->stacks, info->si_addr, &stack) && redirect(context)) {
         return;
     }

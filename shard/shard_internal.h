@@ -63,6 +63,8 @@ struct asx_shard {
     void *panic_jump[5]; /* __builtin_setjmp buffer of the dispatch loop: where a poll step's panic
                             lands */
     bool in_step;        /* a poll step runs on the thread's stack */
+    void **contain_jump; /* where a panic of the callback that runs now lands; NULL: none runs */
+    asx_panic_info *contained;
     asx_fiber handoff_dead; /* passed from a dispatch to the finisher it starts */
     bool has_handoff;
 
@@ -85,6 +87,9 @@ void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
 void asxi_panic_install(void);
 void asxi_panic_thread_enter(asx_shard *shard);
 void asxi_panic_thread_leave(asx_shard *shard);
+/* Runs a user's callback on the thread's stack, outside every task. Its panic, with one reference,
+ * or NULL. */
+const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg);
 
 /* obligation.c */
 void asxi_obligation_audit(asx_task *task, asx_outcome *outcome);

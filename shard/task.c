@@ -199,16 +199,17 @@ static void release_stacks(asx_task *task)
     }
 }
 
+/* The last of the user's code that runs for a task: a panic in it is the task's (PAN-5). */
 static void drop_argument(asx_task *task)
 {
-    if (task->drop) {
-        asx_drop_fn *const drop = task->drop;
-        task->drop = NULL;
-        drop(task->arg);
-    }
-    if (task->arg_size > 0) {
-        asx_heap_free(&task->cx._region->heap, task->arg, task->arg_size);
-        task->arg = NULL;
+    asx_drop_fn *const drop = task->drop;
+    task->drop = NULL;
+    const asx_panic_info *const panic = asxi_contain(task->cx._shard, drop, task->arg);
+    if (panic && task->outcome.severity != ASX_SEVERITY_PANICKED) {
+        asx_outcome_release(task->outcome);
+        task->outcome = asx_panicked(panic);
+    } else {
+        asx_panic_info_release(panic);
     }
 }
 
@@ -221,13 +222,19 @@ static void complete(asx_task *task)
     if (asx_unlikely(!asx_list_empty(&task->obligations))) {
         asxi_obligation_audit(task, &task->outcome);
     }
+    if (asx_unlikely(task->drop != NULL)) {
+        drop_argument(task);
+    }
     if (asx_unlikely(task->reason != NULL)) {
         finish_outcome(task);
     }
     task->state = ASX_TASK_COMPLETED;
     task->wake = ASXI_WAKE_IDLE;
     release_stacks(task);
-    drop_argument(task);
+    if (task->arg_size > 0) {
+        asx_heap_free(&region->heap, task->arg, task->arg_size);
+        task->arg = NULL;
+    }
     shard->stats.completed++;
     shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
     shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;

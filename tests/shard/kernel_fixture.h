@@ -30,20 +30,25 @@ static inline void kernel_line(void *arg, asx_shard *, const char *text)
     static_cast<kernel_run *>(arg)->lines.emplace_back(text);
 }
 
-static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64_t seed = 1,
-                                    asx_leak_response leak = ASX_LEAK_PANIC, bool shuffle = true,
-                                    asx_duration cancel_delay_ns = 0, uint32_t cancel_loses_ppm = 0)
+/* Zero-filled fields are the defaults, but for the seeds and the leak response. */
+struct kernel_setup {
+    asx_shard_config shard{};
+    asx_vdriver_config driver{};
+
+    kernel_setup()
+    {
+        shard.seed = 1;
+        driver.seed = 1;
+        shard.leak_response = ASX_LEAK_PANIC;
+    }
+};
+
+static inline kernel_run run_kernel_with(const kernel_setup &setup, asx_task_fn *fn,
+                                         void *arg = nullptr)
 {
     kernel_run run{};
-    asx_vdriver_config vconfig{};
-    vconfig.seed = seed;
-    vconfig.shuffle = shuffle;
-    vconfig.cancel_delay_ns = cancel_delay_ns;
-    vconfig.cancel_loses_ppm = cancel_loses_ppm;
-    asx_shard_config config{};
-    REQUIRE(asx_vdriver_create(&vconfig, &config.driver) == ASX_OK);
-    config.seed = seed;
-    config.leak_response = leak;
+    asx_shard_config config = setup.shard;
+    REQUIRE(asx_vdriver_create(&setup.driver, &config.driver) == ASX_OK);
     config.diagnostic = kernel_line;
     config.diagnostic_arg = &run;
     asx_shard *shard = nullptr;
@@ -74,11 +79,32 @@ static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64
     return run;
 }
 
+static inline kernel_run run_kernel(asx_task_fn *fn, void *arg = nullptr, uint64_t seed = 1,
+                                    asx_leak_response leak = ASX_LEAK_PANIC, bool shuffle = true,
+                                    asx_duration cancel_delay_ns = 0, uint32_t cancel_loses_ppm = 0)
+{
+    kernel_setup setup;
+    setup.driver.seed = seed;
+    setup.driver.shuffle = shuffle;
+    setup.driver.cancel_delay_ns = cancel_delay_ns;
+    setup.driver.cancel_loses_ppm = cancel_loses_ppm;
+    setup.shard.seed = seed;
+    setup.shard.leak_response = leak;
+    return run_kernel_with(setup, fn, arg);
+}
+
+static inline asx_shard_stats stats_of(const asx_cx *cx)
+{
+    asx_shard_stats stats;
+    asx_shard_stats_read(asx_shard_of(cx), &stats);
+    return stats;
+}
+
 /* For calls whose answer the case does not turn on. */
 template <class T> static inline void ignored(T)
 {
 }
 
-#define TASK [](asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
+#define TASK [](ASX_UNUSED asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
 
 #endif
