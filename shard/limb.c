@@ -12,33 +12,18 @@
  *   DONE       `outcome` holds a reference; not counted by the region; stays until joined or the
  *              region is CLOSED
  *
- * Data (requests, posts) waits in its task while a ring is full. Control goes around it: into the
- * reserved slots, and beyond them into a list of this shard's, which the protocol bounds by a fixed
- * number for each limb. */
+ * How messages travel, and why control is never blocked by data: mail.c. The protocol has a fixed
+ * number of control messages in flight for each limb. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/limb.h>
 
+#include "mail_internal.h"
 #include "shard_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_NS \
-    ASX_NS_PER_MS             /* a full ring is looked at again after this, if nothing else runs \
-                               */
-#define SENDERS_WOKEN_MAX 64u /* of those that wait for one ring, each turn */
 #define LIMB_COUNT_MAX (1u << 24)
-
-enum limb_msg {
-    MSG_SPAWN_REQ = 1, /* [0] request */
-    MSG_SPAWN_ACK,     /* [0,1] proxy, [2,3] region */
-    MSG_SPAWN_REFUSED, /* [0,1] proxy, [2] error */
-    MSG_CANCEL,        /* [0,1] region, [2] reason; arg32 kind, should the copy have failed */
-    MSG_CHILD_DONE,    /* [0,1] proxy, [2] payload; arg32 severity */
-    MSG_WAKE,          /* [0,1] task */
-    MSG_POST,          /* [0] function, [1] argument */
-    MSG_SHUTDOWN,      /* [0] reason, or NULL */
-};
 
 typedef enum limb_state { LIMB_REQUESTED, LIMB_OPEN, LIMB_DONE } limb_state;
 
@@ -75,125 +60,30 @@ typedef struct limb_request {
     max_align_t arg[];
 } limb_request;
 
-typedef struct parked_msg {
-    struct parked_msg *next;
-    asx_msg msg;
-} parked_msg;
-
-typedef struct limb_target {
-    parked_msg *first, **last; /* control beyond the ring, in send order */
-    asx_list senders;          /* waits of tasks with data */
-} limb_target;
-
 typedef struct asxi_limbs {
     asx_handle_table proxies;
-    asx_timer retry;
-    uint32_t next_from; /* where the next drain begins */
-    bool counted_closed;
-    limb_target targets[];
 } asxi_limbs;
-
-static void retry_fired(asx_timer *timer)
-{
-    (void)timer; /* the turn that it made happen looks at the rings */
-}
 
 asx_err asxi_limbs_create(asx_shard *shard)
 {
-    const uint32_t count = shard->mesh->shard_count;
-    asxi_limbs *const limbs = calloc(1, sizeof(*limbs) + count * sizeof(limb_target));
+    asxi_limbs *const limbs = calloc(1, sizeof(*limbs));
     if (!limbs) {
         return ASX_E(NO_MEMORY);
     }
     asx_handle_table_init(&limbs->proxies, ASX_HANDLE_LIMB, (uint16_t)shard->index,
                           sizeof(asxi_limb), &shard->chunks, LIMB_COUNT_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        limbs->targets[i].last = &limbs->targets[i].first;
-        asx_list_init(&limbs->targets[i].senders);
-    }
-    limbs->retry.fn = retry_fired;
     shard->limbs = limbs;
     return ASX_OK;
 }
 
-/* Handles and pointers in messages. */
-
-static void put_handle(asx_msg *msg, unsigned at, asx_handle handle)
+void asxi_limbs_destroy(asx_shard *shard)
 {
-    memcpy(&msg->words[at], &handle, sizeof(handle));
-}
-
-static asx_handle get_handle(const asx_msg *msg, unsigned at)
-{
-    asx_handle handle;
-    memcpy(&handle, &msg->words[at], sizeof(handle));
-    return handle;
-}
-_Static_assert(sizeof(asx_handle) == 2 * sizeof(uint64_t), "a handle is two words of a message");
-
-/* Sending */
-
-static void send_control(asx_shard *shard, uint32_t to, const asx_msg *msg)
-{
-    limb_target *const target = &shard->limbs->targets[to];
-    asx_msg *slot = NULL;
-    if (!target->first) { /* nothing overtakes what is parked */
-        slot = asx_ring_reserve(asx_mesh_ring(shard->mesh, shard->index, to), true);
+    if (shard->limbs) {
+        asx_assert_eq(shard->limbs->proxies.live, 0);
+        asx_handle_table_deinit(&shard->limbs->proxies);
+        free(shard->limbs);
+        shard->limbs = NULL;
     }
-    if (asx_likely(slot != NULL)) {
-        *slot = *msg;
-    } else {
-        parked_msg *const parked = malloc(sizeof(*parked));
-        asx_assert(parked != NULL);
-        parked->next = NULL;
-        parked->msg = *msg;
-        *target->last = parked;
-        target->last = &parked->next;
-    }
-    shard->stats.messages_sent++;
-}
-
-static bool try_send_data(asx_shard *shard, uint32_t to, const asx_msg *msg)
-{
-    limb_target *const target = &shard->limbs->targets[to];
-    asx_msg *const slot =
-        target->first ? NULL
-                      : asx_ring_reserve(asx_mesh_ring(shard->mesh, shard->index, to), false);
-    if (!slot) {
-        return false;
-    }
-    *slot = *msg;
-    shard->stats.messages_sent++;
-    return true;
-}
-
-/* Waits until the ring may have room. */
-static asx_err wait_for_room(asx_cx *cx, uint32_t to)
-{
-    asxi_wait wait;
-    asx_shard *const shard = cx->_shard;
-    if (cx->_task->flags & ASXI_TASK_POLL) {
-        return ASX_E(OVERLOADED);
-    }
-    if (asxi_observe_cancel(cx)) {
-        return ASX_E(CANCELLED);
-    }
-    asxi_wait_init(&wait, cx);
-    asx_list_push_back(&shard->limbs->targets[to].senders, &wait.link);
-    const asxi_woken woken = asxi_wait_park(cx, &wait, "room in a ring", ASX_TIME_NEVER);
-    return woken == ASXI_WOKEN ? ASX_OK : ASX_E(CANCELLED);
-}
-
-static asx_err remote_require(asx_cx *cx, uint32_t to)
-{
-    const asx_err err = asx_cx_require(cx, ASX_CAP_REMOTE);
-    if (err) {
-        return err;
-    }
-    if (!cx->_shard->limbs) {
-        return ASX_E(RUNTIME_UNAVAILABLE);
-    }
-    return to < cx->_shard->mesh->shard_count ? ASX_OK : ASX_E(INVALID_ARGUMENT);
 }
 
 /* Home side */
@@ -283,15 +173,15 @@ static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_
             return asx_handle_table_why(&shard->limbs->proxies);
         }
         request->proxy = asx_handle_of(limb);
-        const asx_msg msg = { .kind = MSG_SPAWN_REQ, .words = { (uintptr_t)request } };
-        if (try_send_data(shard, to, &msg)) {
+        const asx_msg msg = { .kind = ASXI_MSG_SPAWN_REQ, .words = { (uintptr_t)request } };
+        if (asxi_mail_try_send(shard, to, &msg)) {
             *handle = request->proxy;
             return ASX_OK;
         }
         cx->_region->credits--;
         cx->_region->spawn_seq--;
         limb_free(shard, limb);
-        err = wait_for_room(cx, to);
+        err = asxi_mail_room_wait(cx, to);
         if (err) {
             return err;
         }
@@ -306,7 +196,7 @@ asx_err asx_spawn_on(asx_cx *cx, uint32_t to, asx_task_fn *fn, const void *arg, 
     limb_request *request = NULL;
     asx_assert(fn != NULL);
     options = options ? options : &defaults;
-    asx_err err = remote_require(cx, to);
+    asx_err err = asxi_mail_require(cx, to);
     if (!err) {
         err = asx_cx_require(cx, ASX_CAP_SPAWN);
     }
@@ -333,10 +223,10 @@ asx_err asx_spawn_on(asx_cx *cx, uint32_t to, asx_task_fn *fn, const void *arg, 
 
 static void send_cancel(asx_shard *shard, const asxi_limb *limb)
 {
-    asx_msg msg = { .kind = MSG_CANCEL, .arg32 = limb->reason->kind };
-    put_handle(&msg, 0, limb->far);
+    asx_msg msg = { .kind = ASXI_MSG_CANCEL, .arg32 = limb->reason->kind };
+    asxi_mail_put_handle(&msg, 0, limb->far);
     msg.words[2] = (uintptr_t)asx_reason_copy(limb->reason);
-    send_control(shard, limb->shard, &msg);
+    asxi_mail_send(shard, limb->shard, &msg);
 }
 
 static void limb_cancel(asxi_limb *limb, const asx_reason *reason)
@@ -387,7 +277,7 @@ static void limb_finish(asxi_limb *limb, asx_outcome outcome)
 static asxi_limb *proxy_of(asx_shard *shard, const asx_msg *msg)
 {
     void *record = NULL;
-    if (asx_handle_lookup(&shard->limbs->proxies, get_handle(msg, 0), &record)) {
+    if (asx_handle_lookup(&shard->limbs->proxies, asxi_mail_get_handle(msg, 0), &record)) {
         shard->stats.messages_stale++;
         return NULL;
     }
@@ -399,7 +289,7 @@ static void on_ack(asx_shard *shard, const asx_msg *msg)
     asxi_limb *const limb = proxy_of(shard, msg);
     if (limb) {
         asx_assert_eq(limb->state, LIMB_REQUESTED);
-        limb->far = get_handle(msg, 2);
+        limb->far = asxi_mail_get_handle(msg, 2);
         limb->state = LIMB_OPEN;
         asx_assert(limb->parent->credits > 0);
         limb->parent->credits--;
@@ -571,38 +461,29 @@ static void on_spawn(asx_shard *shard, const asx_msg *msg)
     asx_region *region = NULL;
     asx_task *task = NULL;
     memcpy(&request, &msg->words[0], sizeof(request));
-    asx_msg answer = { .kind = MSG_SPAWN_ACK };
-    put_handle(&answer, 0, request->proxy);
+    asx_msg answer = { .kind = ASXI_MSG_SPAWN_ACK };
+    asxi_mail_put_handle(&answer, 0, request->proxy);
     const asx_err err = limb_region_open(shard, request, &region, &task);
     if (err) {
-        answer.kind = MSG_SPAWN_REFUSED;
+        answer.kind = ASXI_MSG_SPAWN_REFUSED;
         answer.words[2] = err;
         request_drop(request);
     } else {
         region->is_limb = true;
         region->home = (asxi_limb_home){ .shard = request->home, .proxy = request->proxy };
-        put_handle(&answer, 2, asx_handle_of(region));
+        asxi_mail_put_handle(&answer, 2, asx_handle_of(region));
         asxi_task_start(task);
         asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
     }
-    send_control(shard, request->home, &answer);
+    asxi_mail_send(shard, request->home, &answer);
     free(request);
-}
-
-static const asx_reason *reason_take(const asx_msg *msg, unsigned at)
-{
-    const asx_reason *reason;
-    memcpy(&reason, &msg->words[at], sizeof(reason));
-    return reason ? reason
-                  : asx_reason_create((asx_cancel_kind)msg->arg32, (asx_handle){ 0 },
-                                      (asx_handle){ 0 }, 0, NULL, NULL);
 }
 
 static void on_cancel(asx_shard *shard, const asx_msg *msg)
 {
     asx_region *region = NULL;
-    const asx_reason *const reason = reason_take(msg, 2);
-    if (asx_region_lookup(shard, get_handle(msg, 0), &region)) {
+    const asx_reason *const reason = asxi_mail_take_reason(msg, 2);
+    if (asx_region_lookup(shard, asxi_mail_get_handle(msg, 0), &region)) {
         shard->stats.messages_stale++; /* it crossed the CHILD_DONE (XSH-4) */
     } else {
         asx_region_close_begin(region, ASX_CLOSE_CANCEL, reason);
@@ -637,232 +518,50 @@ static uint64_t payload_copy(asx_outcome outcome)
 
 void asxi_limb_home_closed(asx_region *region, asx_outcome value)
 {
-    asx_msg msg = { .kind = MSG_CHILD_DONE, .arg32 = (uint32_t)value.severity };
-    put_handle(&msg, 0, region->home.proxy);
+    asx_msg msg = { .kind = ASXI_MSG_CHILD_DONE, .arg32 = (uint32_t)value.severity };
+    asxi_mail_put_handle(&msg, 0, region->home.proxy);
     msg.words[2] = payload_copy(value);
-    send_control(region->shard, region->home.shard, &msg);
+    asxi_mail_send(region->shard, region->home.shard, &msg);
 }
 
-/* Others */
+/* Messages */
 
-asx_err asx_shard_post(asx_cx *cx, uint32_t to, asx_post_fn *fn, void *arg)
+void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
 {
-    asx_msg msg = { .kind = MSG_POST };
-    asx_err err = remote_require(cx, to);
-    asx_assert(fn != NULL);
-    memcpy(&msg.words[0], &fn, sizeof(fn));
-    memcpy(&msg.words[1], &arg, sizeof(arg));
-    while (!err && !try_send_data(cx->_shard, to, &msg)) {
-        err = wait_for_room(cx, to);
-    }
-    return err;
-}
-
-static void on_post(asx_shard *shard, const asx_msg *msg)
-{
-    asx_post_fn *fn;
-    void *arg;
-    memcpy(&fn, &msg->words[0], sizeof(fn));
-    memcpy(&arg, &msg->words[1], sizeof(arg));
-    fn(shard, arg);
-}
-
-static void wake_here(asx_shard *shard, asx_handle handle)
-{
-    void *record = NULL;
-    if (asx_handle_lookup(&shard->tasks, handle, &record)) {
-        shard->stats.wakes_stale++;
-    } else {
-        asx_task_notify(record);
-    }
-}
-
-void asx_task_wake(asx_shard *shard, asx_handle task)
-{
-    if (task.shard == shard->index || !shard->limbs || task.shard >= shard->mesh->shard_count) {
-        wake_here(shard, task);
-        return;
-    }
-    asx_msg msg = { .kind = MSG_WAKE };
-    put_handle(&msg, 0, task);
-    send_control(shard, task.shard, &msg);
-}
-
-static void on_shutdown(asx_shard *shard, const asx_msg *msg)
-{
-    const asx_reason *const reason = reason_take(msg, 0);
-    if (shard->root) {
-        asx_region_close_begin(shard->root, ASX_CLOSE_CANCEL, reason);
-    }
-    asx_reason_release(reason);
-}
-
-void asx_shard_shutdown(asx_shard *shard, const char *message)
-{
-    const uint32_t count = shard->limbs ? shard->mesh->shard_count : 0;
-    for (uint32_t to = 0; to < count; to++) {
-        if (to != shard->index) {
-            asx_msg msg = { .kind = MSG_SHUTDOWN, .arg32 = ASX_CANCEL_SHUTDOWN };
-            msg.words[0] =
-                (uintptr_t)asx_reason_create(ASX_CANCEL_SHUTDOWN, (asx_handle){ 0 },
-                                             (asx_handle){ 0 }, shard->now_ns, message, NULL);
-            send_control(shard, to, &msg);
-        }
-    }
-    if (shard->root) {
-        asx_region_cancel(shard->root, ASX_CANCEL_SHUTDOWN, message);
-    }
-}
-
-/* The turn's two ends */
-
-static void handle(asx_shard *shard, const asx_msg *msg)
-{
-    switch ((enum limb_msg)msg->kind) {
-    case MSG_SPAWN_REQ:
+    switch ((asxi_msg_kind)msg->kind) {
+    case ASXI_MSG_SPAWN_REQ:
         on_spawn(shard, msg);
         return;
-    case MSG_SPAWN_ACK:
+    case ASXI_MSG_SPAWN_ACK:
         on_ack(shard, msg);
         return;
-    case MSG_SPAWN_REFUSED:
+    case ASXI_MSG_SPAWN_REFUSED:
         on_refused(shard, msg);
         return;
-    case MSG_CANCEL:
+    case ASXI_MSG_CANCEL:
         on_cancel(shard, msg);
         return;
-    case MSG_CHILD_DONE:
+    case ASXI_MSG_CHILD_DONE:
         on_child_done(shard, msg);
         return;
-    case MSG_WAKE:
-        wake_here(shard, get_handle(msg, 0));
-        return;
-    case MSG_POST:
-        on_post(shard, msg);
-        return;
-    case MSG_SHUTDOWN:
-        on_shutdown(shard, msg);
-        return;
+    case ASXI_MSG_WAKE:
+    case ASXI_MSG_POST:
+    case ASXI_MSG_SHUTDOWN:
+        break;
     }
     asx_unreachable();
 }
 
-unsigned asxi_mesh_drain(asx_shard *shard, unsigned limit)
-{
-    const uint32_t count = shard->mesh->shard_count;
-    unsigned handled = 0;
-    for (uint32_t i = 0; i < count && handled < limit; i++) {
-        const uint32_t from = (shard->limbs->next_from + i) % count;
-        asx_ring *const ring = asx_mesh_ring(shard->mesh, from, shard->index);
-        for (asx_msg *slot; handled < limit && (slot = asx_ring_pop(ring)) != NULL; handled++) {
-            handle(shard, slot);
-        }
-        asx_ring_consume_done(ring);
-    }
-    shard->limbs->next_from = (shard->limbs->next_from + 1) % count;
-    return handled;
-}
-
-/* Moves what is parked into the ring, and tells data senders when there may be room. True: some
- * could not go. */
-static bool target_flush(asx_ring *ring, limb_target *target)
-{
-    asx_msg *slot;
-    while (target->first && (slot = asx_ring_reserve(ring, true)) != NULL) {
-        parked_msg *const parked = target->first;
-        *slot = parked->msg;
-        target->first = parked->next;
-        if (!target->first) {
-            target->last = &target->first;
-        }
-        free(parked);
-    }
-    if (target->first) {
-        return true;
-    }
-    if (asx_ring_has_room(ring, false)) {
-        for (unsigned i = 0; i < SENDERS_WOKEN_MAX && !asx_list_empty(&target->senders); i++) {
-            asxi_wait_resolve(asx_container_of(target->senders._next, asxi_wait, link), 0);
-        }
-    }
-    return !asx_list_empty(&target->senders);
-}
-
-void asxi_mesh_publish(asx_shard *shard)
-{
-    asxi_limbs *const limbs = shard->limbs;
-    asx_mesh *const mesh = shard->mesh;
-    bool blocked = false;
-    for (uint32_t to = 0; to < mesh->shard_count; to++) {
-        asx_ring *const ring = asx_mesh_ring(mesh, shard->index, to);
-        if (asx_unlikely(limbs->targets[to].first != NULL) ||
-            asx_unlikely(!asx_list_empty(&limbs->targets[to].senders))) {
-            blocked |= target_flush(ring, &limbs->targets[to]);
-        }
-        if (asx_ring_publish(ring) && to != shard->index && asx_mesh_wake_needed(mesh, to)) {
-            asx_mesh_ring_bell(mesh, to);
-        }
-    }
-    if (asx_unlikely(blocked) && !asx_timer_armed(&limbs->retry)) {
-        asx_timer_arm(&shard->wheel, &limbs->retry, asx_time_add(shard->now_ns, RETRY_NS));
-    } else if (asx_unlikely(asx_timer_armed(&limbs->retry)) && !blocked) {
-        asx_timer_disarm(&shard->wheel, &limbs->retry);
-    }
-    if (asx_unlikely(shard->root_closed) && !limbs->counted_closed) {
-        limbs->counted_closed = true;
-        asx_mesh_closed_add(mesh);
-    }
-}
-
-/* What still lies in the rings to this shard owns memory. */
-static void msg_discard(const asx_msg *msg)
+void asxi_limb_message_discard(const asx_msg *msg)
 {
     limb_request *request;
-    switch ((enum limb_msg)msg->kind) {
-    case MSG_SPAWN_REQ:
+    if (msg->kind == ASXI_MSG_SPAWN_REQ) {
         memcpy(&request, &msg->words[0], sizeof(request));
         request_drop(request);
         free(request);
-        return;
-    case MSG_CANCEL:
-        asx_reason_release(reason_take(msg, 2));
-        return;
-    case MSG_SHUTDOWN:
-        asx_reason_release(reason_take(msg, 0));
-        return;
-    case MSG_CHILD_DONE:
+    } else if (msg->kind == ASXI_MSG_CANCEL) {
+        asx_reason_release(asxi_mail_take_reason(msg, 2));
+    } else if (msg->kind == ASXI_MSG_CHILD_DONE) {
         asx_outcome_release(payload_take(msg));
-        return;
-    case MSG_SPAWN_ACK:
-    case MSG_SPAWN_REFUSED:
-    case MSG_WAKE:
-    case MSG_POST:
-        return;
     }
-    asx_unreachable();
-}
-
-void asxi_limbs_destroy(asx_shard *shard)
-{
-    asxi_limbs *const limbs = shard->limbs;
-    if (!limbs) {
-        return;
-    }
-    asx_assert_eq(limbs->proxies.live, 0);
-    for (uint32_t i = 0; i < shard->mesh->shard_count; i++) {
-        asx_ring *const ring = asx_mesh_ring(shard->mesh, i, shard->index);
-        for (asx_msg *slot; (slot = asx_ring_pop(ring)) != NULL;) {
-            msg_discard(slot);
-        }
-        asx_ring_consume_done(ring);
-        for (parked_msg *parked; (parked = limbs->targets[i].first) != NULL;) {
-            limbs->targets[i].first = parked->next;
-            msg_discard(&parked->msg);
-            free(parked);
-        }
-    }
-    asx_timer_disarm(&shard->wheel, &limbs->retry);
-    asx_handle_table_deinit(&limbs->proxies);
-    shard->limbs = NULL;
-    free(limbs);
 }

@@ -87,6 +87,9 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     if (!err && shard->mesh) {
         asx_mesh_attach(shard->mesh, shard->index, bell_rung, shard->driver);
         err = asxi_limbs_create(shard);
+        if (!err) {
+            err = asxi_mail_create(shard);
+        }
         if (err) {
             asx_region_close_begin(shard->root, ASX_CLOSE_CANCEL, NULL);
         }
@@ -151,7 +154,7 @@ bool asx_shard_turn(asx_shard *shard)
     asxi_shard_self = shard; /* in the lab, shards take turns on one thread */
     clock_read(shard);
     if (shard->mesh) {
-        shard->stats.messages_received += asxi_mesh_drain(shard, ASX_TURN_MESSAGE_MAX);
+        shard->stats.messages_received += asxi_mail_drain(shard, ASX_TURN_MESSAGE_MAX);
     }
     (void)shard->driver->ops->reap(shard->driver, ASX_TURN_COMPLETION_MAX);
     (void)asx_timer_wheel_advance(&shard->wheel, shard->now_ns, ASX_TURN_TIMER_MAX);
@@ -164,7 +167,7 @@ bool asx_shard_turn(asx_shard *shard)
         hook->fn(hook);
     }
     if (shard->mesh) {
-        asxi_mesh_publish(shard);
+        asxi_mail_publish(shard);
     }
     shard->stats.turns++;
     shard->in_turn = false;
@@ -331,6 +334,7 @@ void asx_shard_destroy(asx_shard *shard)
     asx_assert(shard->tasks.live == 0 && shard->regions.live == 0 && shard->obligations.live == 0);
     asx_assert_eq(shard->op_in_flight, 0);
     asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
+    asxi_mail_destroy(shard);
     asxi_limbs_destroy(shard);
     asx_outcome_release(shard->root_value);
     if (shard->sched.timed) {

@@ -74,6 +74,7 @@ struct asx_shard {
     asx_diagnostic_fn *diagnostic;
     void *diagnostic_arg;
     struct asxi_limbs *limbs;
+    struct asxi_mail *mail;
     asx_shard_stats stats;
     uint64_t op_in_flight;
 };
@@ -105,7 +106,11 @@ void asxi_limbs_destroy(asx_shard *shard);
 void asxi_limb_cancel_all(asx_region *region);
 void asxi_limb_reap_all(asx_region *region);
 void asxi_limb_home_closed(asx_region *region, asx_outcome value);
-unsigned asxi_mesh_drain(asx_shard *shard, unsigned limit);
-void asxi_mesh_publish(asx_shard *shard);
+
+/* mail.c */
+asx_err asxi_mail_create(asx_shard *shard);
+void asxi_mail_destroy(asx_shard *shard);
+unsigned asxi_mail_drain(asx_shard *shard, unsigned limit);
+void asxi_mail_publish(asx_shard *shard);
 
 #endif
