@@ -33,6 +33,7 @@
  *             and waits
  *  wake       eventfd, armed read      eventfd                    a choice          a word it polls
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
+ *  send_now   sendmsg DONTWAIT         sendmsg DONTWAIT           NULL              NULL
  *
  * Callers wait for their sends before SHUTDOWN and CLOSE. OPEN is relative to fd when fd > 0. While
  * an op is in flight, err and result are the driver's scratch space.
@@ -151,7 +152,7 @@ struct asx_op {
     struct asx_task *_holder;
 };
 
-/* Where a choice is made; the lab records them (index 0 is what production does). Numbers are part of
+    ASX_CHOICE_CQBATCH,   /* how many due completions wait for the next reap; object: shard */
  * recorded runs: append only. */
 typedef enum asx_choice_site {
     ASX_CHOICE_READY = 1, /* which of the equals of one lane and priority; object: shard */
@@ -214,6 +215,12 @@ typedef struct asx_driver_ops {
     /* Queues the op. Cannot fail: what cannot be queued completes with an error in the next reap.
      */
     void (*submit)(asx_driver *driver, asx_op *op);
+
+    /* Hands over what the transport takes of iov[0..count) at once, without an op; `sent` may be
+     * short, 0 included. No SEND may be in flight on fd. NULL: the driver only knows ops.
+     * errors  the errno; nothing was sent */
+    asx_err (*send_now)(asx_driver *driver, int32_t fd, const struct iovec *iov, uint32_t count,
+                        uint32_t *sent);
 
     /* Asks the op to end. It still completes once: with its real result, or with ECANCELED. */
     void (*cancel)(asx_driver *driver, asx_op *op);
