@@ -545,6 +545,7 @@ static const asx_driver_ops epoll_ops = {
     .kind = ASX_DRIVER_EPOLL,
     .now = asxi_driver_now,
     .submit = epoll_submit,
+    .send_now = asxi_driver_send_now,
     .cancel = epoll_cancel,
     .reap = epoll_reap,
     .park = epoll_park,

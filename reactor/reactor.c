@@ -6,6 +6,7 @@
 #include "socket.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -212,6 +213,25 @@ void asxi_driver_entropy(asx_driver *driver, void *bytes, uint32_t len)
 void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats)
 {
     *stats = asxi_reactor_of(driver)->stats;
+}
+
+asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
+                             uint32_t count, uint32_t *sent)
+{
+    struct msghdr msg = { .msg_iovlen = count };
+    ssize_t got;
+    asx_assert(count <= ASX_OP_IOV_MAX);
+    memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* the interface lacks a const: nothing is written */
+    asxi_reactor_of(driver)->stats.syscalls++;
+    do {
+        if (count == 1) {
+            got = send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        } else {
+            got = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+    } while (got < 0 && errno == EINTR);
+    *sent = got > 0 ? (uint32_t)got : 0;
+    return got >= 0 || errno == EAGAIN ? ASX_OK : asx_err_errno(errno);
 }
 
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr)

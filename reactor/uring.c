@@ -351,6 +351,7 @@ static const asx_driver_ops uring_ops = {
     .kind = ASX_DRIVER_URING,
     .now = asxi_driver_now,
     .submit = uring_submit,
+    .send_now = asxi_driver_send_now,
     .cancel = uring_cancel,
     .reap = uring_reap,
     .park = uring_park,

@@ -111,6 +111,42 @@ TEST_CASE("driver: many small messages arrive whole and in order", "[reactor]")
     f.close_fd(far);
 }
 
+TEST_CASE("driver: what is sent now is taken at once or told to be left", "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    char head[] = "head ", body[] = "body";
+    struct iovec pieces[] = { { head, 5 }, { body, 4 } };
+    uint32_t sent = 77;
+    REQUIRE(f.driver->ops->send_now(f.driver, near, pieces, 2, &sent) == ASX_OK);
+    CHECK(sent == 9);
+    REQUIRE(f.until([&] { return in->bytes.size() == 9; }));
+    string expected = "head body", much(1 << 20, 'x');
+    struct iovec all = { much.data(), much.size() };
+    do { /* nobody reads meanwhile: the transport is full some time */
+        REQUIRE(f.driver->ops->send_now(f.driver, near, &all, 1, &sent) == ASX_OK);
+        expected.append(sent, 'x');
+        REQUIRE(expected.size() < (size_t(1) << 30));
+    } while (sent == much.size());
+    char last[] = "last";
+    auto send = f.io(ASX_OP_SEND, near, last, 4);
+    f.submit(*send);
+    expected += last;
+    REQUIRE(f.until([&] { return in->bytes.size() == expected.size(); }));
+    CHECK(in->bytes == expected);
+    CHECK(send->ends == 1);
+    f.end(*in);
+    f.close_fd(far);
+    REQUIRE(f.until([&] {
+        return f.driver->ops->send_now(f.driver, near, pieces, 2, &sent) != ASX_OK && sent == 0;
+    }));
+    f.close_fd(near);
+}
+
 TEST_CASE("driver: a reset ends a receive with ECONNRESET", "[reactor]")
 {
     const auto kind = BOTH_DRIVERS;
