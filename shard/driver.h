@@ -152,8 +152,8 @@ struct asx_op {
     struct asx_task *_holder;
 };
 
-    ASX_CHOICE_CQBATCH,   /* how many due completions wait for the next reap; object: shard */
- * recorded runs: append only. */
+/* Where a choice is made; the lab records them (index 0 is what production does). Numbers are part
+ * of recorded runs: append only. */
 typedef enum asx_choice_site {
     ASX_CHOICE_READY = 1, /* which of the equals of one lane and priority; object: shard */
     ASX_CHOICE_RACE,      /* which of several ready branches */
