@@ -78,6 +78,13 @@ void asx_task_cancel(asx_cx *cx, asx_handle task, asx_cancel_kind kind, const ch
  * left to the scheduler. */
 void asx_task_run_now(asx_cx *cx, asx_handle task);
 
+/* For a fiber that does one piece of work after another: makes it and its region what a fresh pair
+ * would be (new handles, an empty heap, the region's whole budget), without ending and spawning.
+ * cx is the fiber's own. False, and nothing is changed, unless the fiber is all that the region
+ * holds: no other task, child, operation, obligation, finalizer, cleanup entry or mask, no failure
+ * and no cancel request. Whoever waits for the region to close goes on waiting. */
+ASX_NODISCARD bool asx_task_renew(asx_cx *cx);
+
 /* For poll tasks and callbacks on the shard: makes the task runnable once (WAK-*). */
 void asx_task_notify(asx_task *task);
 asx_task *asx_task_of(const asx_cx *cx);

@@ -1,0 +1,58 @@
+/* A task that begins again in place. */
+#include <asx/shard/base/assert.h>
+
+#include "shard_internal.h"
+
+#include <string.h>
+
+static bool task_is_bare(const asx_task *task, const asx_cx *cx)
+{
+    return cx == &task->cx && task->state == ASX_TASK_RUNNING && !task->reason && !task->defers &&
+           !task->masks && !task->kernel_masks && !task->joiners && !task->dead &&
+           !(task->flags & (ASXI_TASK_POLL | ASXI_TASK_JOINABLE | ASXI_TASK_FINALIZER)) &&
+           asx_list_empty(&task->ops) && asx_list_empty(&task->obligations) &&
+           task->slot.generation < UINT32_MAX;
+}
+
+/* The task is all there is in it. */
+static bool region_is_bare(const asx_region *region, const asx_task *task)
+{
+    return region->live_tasks == 1 && region->tasks._next == &task->sibling &&
+           region->tasks._prev == &task->sibling &&
+           region->live_children + region->credits + region->obligations + region->ops == 0 &&
+           !region->finalizers && !region->finalizer_task && !region->limbs && !region->scope &&
+           !region->is_limb && region->state == ASX_REGION_OPEN && !region->reason &&
+           region->outcome.severity == ASX_SEVERITY_OK &&
+           region->first_failure.severity == ASX_SEVERITY_OK &&
+           region->slot.generation < UINT32_MAX;
+}
+
+/* Old handles go stale, as a close would have made them. Index and generation as one word, as
+ * asx_handle_of reads them. */
+static void slot_renew(asx_slot *slot)
+{
+    uint64_t identity;
+    memcpy(&identity, slot, sizeof(identity));
+    identity += UINT64_C(1) << 32;
+    memcpy(slot, &identity, sizeof(identity));
+}
+
+bool asx_task_renew(asx_cx *cx)
+{
+    asx_task *const task = cx->_task;
+    asx_region *const region = task->cx._region;
+    asx_shard *const shard = task->cx._shard;
+    if (!task_is_bare(task, cx) || !region_is_bare(region, task)) {
+        return false;
+    }
+    slot_renew(&task->slot);
+    slot_renew(&region->slot);
+    asx_heap_reset(&region->heap);
+    (void)asxi_task_lend(task, asx_ok(0));
+    task->budget = region->budget;
+    task->flags &= ~(uint32_t)ASXI_TASK_COST_OUT;
+    task->spawned_at = shard->now_ns;
+    region->opened_at = shard->now_ns;
+    region->finalizer_count = 0;
+    return true;
+}
