@@ -28,7 +28,8 @@ ASX_BEGIN_DECLS
     X(4, TIMER, 'I')            \
     X(5, HEAPREF, 'H')          \
     X(6, CHANNEL, 'C')          \
-    X(7, LIMB, 'L')
+    X(7, LIMB, 'L')             \
+    X(8, END, 'E')
 
 typedef enum asx_handle_kind {
     ASX_HANDLE_NONE = 0,

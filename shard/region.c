@@ -15,6 +15,7 @@
 #include <asx/shard/base/prng.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <string.h>
 
@@ -159,6 +160,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
         region->entropy = asx_mix64(parent->entropy + (++parent->child_seq << 32));
     }
     shard->stats.regions_opened++;
+    ASXI_TRACE(shard, REGION_CREATE, asxi_trace_of(region), asxi_trace_of(parent));
     *out = region;
     return ASX_OK;
 }
@@ -303,9 +305,13 @@ static bool cancel_here(asx_region *region, const asx_reason *reason)
     region->cancelled = true;
     if (stronger != region->reason) {
         set_reason(region, stronger);
+        ASXI_TRACE(region->shard, REGION_CANCEL, asxi_trace_of(region), stronger->kind,
+                   asx_trace_id(stronger->region));
     }
     if (region->state == ASX_REGION_OPEN) {
         region->state = ASX_REGION_CLOSING;
+        ASXI_TRACE(region->shard, REGION_CLOSE_BEGIN, asxi_trace_of(region),
+                   asxi_trace_of(region->parent));
     }
     asx_list_each(node, &region->tasks) {
         asxi_task_request_cancel(asx_container_of(node, asx_task, sibling), region->reason);
@@ -418,9 +424,13 @@ asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer_fn *fn, void 
     if (!finalizer) {
         return ASX_E(NO_MEMORY);
     }
-    *finalizer = (asxi_finalizer){ .below = region->finalizers, .fn = fn, .arg = arg };
+    *finalizer = (asxi_finalizer){ .below = region->finalizers,
+                                   .fn = fn,
+                                   .arg = arg,
+                                   .number = ++region->finalizer_count };
     region->finalizers = finalizer;
-    if (++region->finalizer_count > ASX_FINALIZER_COUNT_WARN && !region->warned_finalizers) {
+    ASXI_TRACE(region->shard, FINALIZER_ADD, asxi_trace_of(region), finalizer->number);
+    if (region->finalizer_count > ASX_FINALIZER_COUNT_WARN && !region->warned_finalizers) {
         region->warned_finalizers = true;
         asxi_diagnose(region->shard, "region %s has more than %u finalizers",
                       region->label ? region->label : "-", ASX_FINALIZER_COUNT_WARN);
@@ -471,6 +481,7 @@ static bool finalizer_start(asx_region *region)
     finalizer->overdue.fn = finalizer_overdue;
     asx_timer_arm(&region->shard->wheel, &finalizer->overdue,
                   asx_time_add(region->shard->now_ns, ASX_FINALIZER_NS));
+    ASXI_TRACE(region->shard, FINALIZER_RUN, asxi_trace_of(region), finalizer->number);
     asxi_task_start(task);
     return true;
 }
@@ -511,7 +522,12 @@ static asx_region *region_closed(asx_region *region)
     if (asx_unlikely(region->limbs != NULL)) {
         asxi_limb_reap_all(region);
     }
+    if (asx_unlikely(region->objects != NULL)) {
+        asxi_objects_close_all(region);
+    }
     const asx_outcome value = asx_outcome_retain(scope_value(region));
+    ASXI_TRACE(shard, REGION_CLOSE_END, asxi_trace_of(region), asxi_trace_of(parent),
+               value.severity);
     asx_list_each_safe(node, &region->waiters) {
         asx_region_waiter *const waiter = asx_container_of(node, asx_region_waiter, _link);
         if (waiter->ending) {

@@ -14,6 +14,7 @@ typedef struct asxi_finalizer {
     void *arg;
     asx_task *task;    /* while it runs */
     asx_timer overdue; /* its time limit; the task's own timer is its waits' */
+    uint32_t number;   /* in the region, from 1, in the order of adding */
 } asxi_finalizer;
 
 /* The far half of a limb: whom to tell (XSH-1). */
@@ -64,7 +65,8 @@ struct asx_region {
     const char *label;
     asx_instant opened_at;
     asxi_limb_home home;
-    struct asxi_limb *limbs; /* children on other shards (limb.c) */
+    struct asxi_limb *limbs;     /* children on other shards (limb.c) */
+    struct asxi_object *objects; /* channels and locks opened here (sync/object.c) */
     asx_heap heap;
 };
 

@@ -34,6 +34,7 @@ typedef struct asxi_sched {
 struct asx_shard {
     /* Every turn */
     asx_driver *driver;
+    asx_trace_sink *trace; /* of trace_internal.h */
     asx_instant now_ns;
     asx_task *running; /* the task whose code is on the processor */
     asx_fiber thread_fiber;
@@ -44,8 +45,14 @@ struct asx_shard {
     asx_list advancing; /* regions to be advanced once a cancel walk is over */
     asx_mesh *mesh;
     uint32_t index;
+    uint32_t turn_dispatch_max;
     uint32_t draining; /* regions past OPEN under a reason (SCH-7) */
     bool in_turn;
+    bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
+    asx_duration slice_ns;
+    asx_instant slice_looked_ns; /* at the clock, last */
+    uint32_t slice_gap;  /* dispatches from one look to the next; fewer when they are long */
+    uint32_t slice_left; /* of the gap */
     bool walking; /* a cancel walk's regions are being advanced: nested walks only queue theirs */
 
     asx_chunk_source chunks;
@@ -75,6 +82,7 @@ struct asx_shard {
     void *diagnostic_arg;
     struct asxi_limbs *limbs;
     struct asxi_mail *mail;
+    struct asxi_objects *objects; /* made by the first that is opened */
     asx_shard_stats stats;
     uint64_t op_in_flight;
 };
@@ -83,6 +91,9 @@ struct asx_shard {
 extern __thread asx_shard *asxi_shard_self;
 
 void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
+
+/* shard.c: true once the turn has used up its slice, after looking at the clock. */
+bool asxi_slice_look(asx_shard *shard);
 
 /* panic.c */
 void asxi_panic_install(void);
@@ -106,6 +117,10 @@ void asxi_limbs_destroy(asx_shard *shard);
 void asxi_limb_cancel_all(asx_region *region);
 void asxi_limb_reap_all(asx_region *region);
 void asxi_limb_home_closed(asx_region *region, asx_outcome value);
+
+/* sync/object.c */
+void asxi_objects_close_all(asx_region *region);
+void asxi_objects_destroy(asx_shard *shard);
 
 /* mail.c */
 asx_err asxi_mail_create(asx_shard *shard);

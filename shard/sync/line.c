@@ -1,0 +1,78 @@
+#include "line_internal.h"
+
+void asxi_line_init(asxi_line *line)
+{
+    asx_list_init(&line->waiting);
+    line->count = 0;
+}
+
+void asxi_line_enter(asxi_line *line, asxi_baton *baton)
+{
+    asx_assert(baton->object != NULL && baton->leave != NULL);
+    baton->line = line;
+    asx_list_push_back(&line->waiting, &baton->wait.link);
+    line->count++;
+}
+
+static void take_out(asxi_baton *baton)
+{
+    asx_assert(baton->line->count > 0);
+    asx_list_unlink(&baton->wait.link);
+    baton->line->count--;
+}
+
+void asxi_line_tell(asxi_baton *baton, uintptr_t value)
+{
+    take_out(baton);
+    if (baton->tell) {
+        baton->tell(baton, value);
+    } else {
+        asxi_wait_resolve(&baton->wait, value);
+    }
+}
+
+void asxi_line_close(asxi_line *line)
+{
+    for (asxi_baton *baton; (baton = asxi_line_head(line)) != NULL;) {
+        asxi_line_tell(baton, ASXI_LINE_CLOSED);
+    }
+}
+
+void asxi_line_leave(asxi_baton *baton)
+{
+    take_out(baton);
+    baton->leave(baton, false);
+}
+
+/* The fiber leaves without having been told, or without using what it was granted. */
+static void fiber_leave(asxi_wait *wait)
+{
+    asxi_baton *const baton = asx_container_of(wait, asxi_baton, wait);
+    asxi_object *const object = baton->object;
+    if (!wait->resolved) {
+        asxi_line_leave(baton);
+    } else if (wait->value == ASXI_LINE_GRANTED && asxi_object_is_open(object)) {
+        baton->leave(baton, true);
+    }
+    asxi_object_unref(object);
+}
+
+asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const char *what,
+                           asx_instant deadline_ns, asx_err closed)
+{
+    asxi_object *const object = baton->object;
+    asxi_wait_init(&baton->wait, cx);
+    baton->wait.leave = fiber_leave;
+    baton->tell = NULL;
+    asxi_line_enter(line, baton);
+    asxi_object_ref(object);
+    const asxi_woken woken = asxi_wait_park(cx, &baton->wait, what, deadline_ns);
+    if (asx_unlikely(woken != ASXI_WOKEN)) {
+        fiber_leave(&baton->wait);
+        return woken == ASXI_WOKEN_CANCELLED ? asxi_cancelled(cx) : asx_fail(ASX_E(TIMED_OUT));
+    }
+    const bool open = asxi_object_is_open(object);
+    asxi_object_unref(object);
+    return asx_likely(open && baton->wait.value == ASXI_LINE_GRANTED) ? asx_ok(0)
+                                                                      : asx_fail(closed);
+}

@@ -1,0 +1,110 @@
+/* What channels and locks have in common: a record in the shard's table, owned by a region, and the
+ * ends through which it is used.
+ *
+ * Model.  An object is named by handles only: its own, or that of one of its ends (a sender, a
+ *         receiver). It is closed once: by its last end, or by its region. A closed object keeps
+ *         its record until nothing refers to it any more, so that a permit that outlives it finds
+ *         a record that says so.
+ *            open ──close──> closed ──last ref──> freed
+ * Owner.  The region it was opened in, whose heap holds what is larger than the record.
+ * Rule.   Whoever keeps a pointer to an object across a wait holds a ref, and looks whether it is
+ *         still open. */
+#ifndef ASX_SHARD_SYNC_OBJECT_INTERNAL_H
+#define ASX_SHARD_SYNC_OBJECT_INTERNAL_H
+
+#include <asx/shard/base/assert.h>
+#include <asx/shard/shard_internal.h>
+
+#define ASXI_OBJECT_BYTES 256u /* of a record; larger state is in the region's heap */
+
+typedef struct asxi_object asxi_object;
+typedef struct asxi_end asxi_end;
+typedef struct asxi_objects asxi_objects;
+
+typedef struct asxi_object_type {
+    const char *name;
+    /* Tells every waiter and drops what the object holds. Its region's heap is still there. */
+    void (*close)(asxi_object *object);
+    /* An end has gone, and this is what it was; NULL: the type has none. */
+    void (*end_close)(asxi_object *object, const asxi_end *end);
+} asxi_object_type;
+
+struct asxi_object {
+    asx_slot slot;
+    const asxi_object_type *type;
+    asx_shard *shard;
+    asx_region *region; /* NULL once closed */
+    asxi_object *next, **at;
+    asx_list ends;
+    uint32_t refs; /* ends, permits, guards, waiters; and one while it is open */
+};
+
+struct asxi_end {
+    asx_slot slot;
+    asxi_object *object;
+    asx_list link; /* in object->ends */
+    uint64_t mark; /* the type's: a cursor, a seen version */
+    uint32_t role; /* the type's */
+    uint32_t _zero;
+};
+
+struct asxi_objects {
+    asx_handle_table objects;
+    asx_handle_table ends;
+};
+
+/* An open object of `type` in the cx's region; the body behind asxi_object is zeroed.
+ * errors  REGION_CLOSED, NO_SLOTS, NO_MEMORY */
+asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
+                         asxi_object **object);
+/* Idempotent. The object's refs decide when the record goes. */
+void asxi_object_close(asxi_object *object);
+void asxi_object_ref(asxi_object *object);
+void asxi_object_unref(asxi_object *object);
+
+/* errors  NO_SLOTS, NO_MEMORY */
+asx_err asxi_end_open(asxi_object *object, uint32_t role, asx_handle *handle, asxi_end **end);
+/* Tells the type, and ends the handle. */
+void asxi_end_close(asxi_end *end);
+
+static inline bool asxi_object_is_open(const asxi_object *object)
+{
+    return object->region != NULL;
+}
+
+/* errors  WRONG_KIND, WRONG_SHARD, STALE; TYPE_MISMATCH for an object of another type */
+static inline asx_err asxi_object_find(asx_cx *cx, asx_handle handle, const asxi_object_type *type,
+                                       asxi_object **object)
+{
+    void *record;
+    const asxi_objects *const objects = cx->_shard->objects;
+    if (asx_unlikely(!objects)) {
+        return ASX_E(STALE);
+    }
+    const asx_err err = asx_handle_lookup(&objects->objects, handle, &record);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    *object = record;
+    return asx_likely((*object)->type == type) ? ASX_OK : ASX_E(TYPE_MISMATCH);
+}
+
+/* As asxi_object_find, by an end of `role`. */
+static inline asx_err asxi_end_find(asx_cx *cx, asx_handle handle, const asxi_object_type *type,
+                                    uint32_t role, asxi_end **end)
+{
+    void *record;
+    const asxi_objects *const objects = cx->_shard->objects;
+    if (asx_unlikely(!objects)) {
+        return ASX_E(STALE);
+    }
+    const asx_err err = asx_handle_lookup(&objects->ends, handle, &record);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    *end = record;
+    return asx_likely((*end)->object->type == type && (*end)->role == role) ? ASX_OK
+                                                                            : ASX_E(TYPE_MISMATCH);
+}
+
+#endif
