@@ -103,6 +103,12 @@ static bool task_footprint(const asx_lab_event *event, asx_lab_footprint *footpr
         reads(footprint, ASX_LAB_RES_TASK, w[1]);
         reads(footprint, ASX_LAB_RES_REGION, w[2]);
         return true;
+    case ASX_TRACE_OBL_TRANSFER:
+        writes(footprint, ASX_LAB_RES_OBL, w[0]);
+        writes(footprint, ASX_LAB_RES_TASK, w[1]);
+        writes(footprint, ASX_LAB_RES_TASK, w[3]);
+        reads(footprint, ASX_LAB_RES_REGION, w[2]);
+        return true;
     case ASX_TRACE_MONITOR_ADD:
     case ASX_TRACE_MONITOR_DEL:
         writes(footprint, ASX_LAB_RES_TASK, w[1]);

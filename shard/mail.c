@@ -8,6 +8,7 @@
 
 #include "mail_internal.h"
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,15 +56,46 @@ asx_err asxi_mail_create(asx_shard *shard)
 
 /* Sending */
 
+static uint64_t ring_id(uint32_t from, uint32_t to)
+{
+    return (uint64_t)from << 16 | to;
+}
+
+/* The lab may say that the ring is full. */
+static asx_msg *slot_reserve(asx_shard *shard, uint32_t to, bool control)
+{
+    const asx_driver_ops *const ops = shard->driver->ops;
+    asx_ring *const ring = asx_mesh_ring(shard->mesh, shard->index, to);
+    const bool hidden =
+        asx_unlikely(ops->choose != NULL) &&
+        ops->choose(shard->driver, ASX_CHOICE_RINGSPACE, 2, ring_id(shard->index, to)) != 0;
+    asx_msg *const slot = hidden ? NULL : asx_ring_reserve(ring, control);
+    if (!slot) {
+        ASXI_TRACE(shard, RING_FULL, ring_id(shard->index, to));
+    }
+    return slot;
+}
+
+/* In the lab both ends are on one thread, and the other's counter may be read. */
+static inline void trace_push(asx_shard *shard, uint32_t to, const asx_msg *msg)
+{
+    const asx_ring *const ring = asx_mesh_ring(shard->mesh, shard->index, to);
+    ASXI_TRACE(shard, RING_PUSH, ring_id(shard->index, to), ring->_producer.tail, msg->kind,
+               ring->_producer.tail == ring->_consumer.head + 1);
+    (void)ring;
+    (void)msg;
+}
+
 void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
 {
     mail_target *const target = &shard->mail->targets[to];
     asx_msg *slot = NULL;
     if (!target->first) { /* nothing overtakes what is parked */
-        slot = asx_ring_reserve(asx_mesh_ring(shard->mesh, shard->index, to), true);
+        slot = slot_reserve(shard, to, true);
     }
     if (asx_likely(slot != NULL)) {
         *slot = *msg;
+        trace_push(shard, to, msg);
     } else {
         parked_mail *const parked = malloc(sizeof(*parked));
         asx_assert(parked != NULL);
@@ -78,13 +110,12 @@ void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
 {
     mail_target *const target = &shard->mail->targets[to];
-    asx_msg *const slot =
-        target->first ? NULL
-                      : asx_ring_reserve(asx_mesh_ring(shard->mesh, shard->index, to), false);
+    asx_msg *const slot = target->first ? NULL : slot_reserve(shard, to, false);
     if (!slot) {
         return false;
     }
     *slot = *msg;
+    trace_push(shard, to, msg);
     shard->stats.messages_sent++;
     return true;
 }
@@ -223,17 +254,65 @@ static void handle(asx_shard *shard, const asx_msg *msg)
     asx_unreachable();
 }
 
+/* How many of the messages that wait in a ring are not seen yet: none, live. */
+static uint64_t hidden_count(asx_shard *shard, uint32_t from)
+{
+    const asx_driver_ops *const ops = shard->driver->ops;
+    const uint32_t count = asx_ring_count(asx_mesh_ring(shard->mesh, from, shard->index));
+    return count > 0 ? ops->choose(shard->driver, ASX_CHOICE_RINGVIS, count + 1,
+                                   ring_id(from, shard->index))
+                     : 0;
+}
+
+/* The ring to begin with: the next in turn or, in the lab, any of those that hold something. */
+static uint32_t first_from(asx_shard *shard)
+{
+    const asx_driver_ops *const ops = shard->driver->ops;
+    const uint32_t count = shard->mesh->shard_count;
+    const uint32_t next = shard->mail->next_from;
+    if (asx_likely(ops->choose == NULL)) {
+        return next;
+    }
+    uint32_t filled = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        filled += !asx_ring_empty(asx_mesh_ring(shard->mesh, i, shard->index));
+    }
+    if (filled < 2) {
+        return next;
+    }
+    uint32_t k = ops->choose(shard->driver, ASX_CHOICE_RINGORD, filled, shard->index);
+    uint32_t from = next;
+    for (;; from = (from + 1) % count) {
+        if (!asx_ring_empty(asx_mesh_ring(shard->mesh, from, shard->index)) && k-- == 0) {
+            return from;
+        }
+    }
+}
+
+static unsigned ring_drain(asx_shard *shard, uint32_t from, unsigned limit)
+{
+    asx_ring *const ring = asx_mesh_ring(shard->mesh, from, shard->index);
+    unsigned handled = 0;
+    if (asx_unlikely(shard->driver->ops->choose != NULL)) {
+        const uint32_t seen = asx_ring_count(ring) - (uint32_t)hidden_count(shard, from);
+        limit = seen < limit ? seen : limit;
+    }
+    for (asx_msg *slot; handled < limit && (slot = asx_ring_pop(ring)) != NULL; handled++) {
+        ASXI_TRACE(shard, RING_POP, ring_id(from, shard->index), ring->_consumer.head, slot->kind,
+                   asx_ring_empty(ring));
+        handle(shard, slot);
+    }
+    asx_ring_consume_done(ring);
+    return handled;
+}
+
 unsigned asxi_mail_drain(asx_shard *shard, unsigned limit)
 {
     const uint32_t count = shard->mesh->shard_count;
+    const uint32_t first = first_from(shard);
     unsigned handled = 0;
     for (uint32_t i = 0; i < count && handled < limit; i++) {
-        const uint32_t from = (shard->mail->next_from + i) % count;
-        asx_ring *const ring = asx_mesh_ring(shard->mesh, from, shard->index);
-        for (asx_msg *slot; handled < limit && (slot = asx_ring_pop(ring)) != NULL; handled++) {
-            handle(shard, slot);
-        }
-        asx_ring_consume_done(ring);
+        handled += ring_drain(shard, (first + i) % count, limit - handled);
     }
     shard->mail->next_from = (shard->mail->next_from + 1) % count;
     return handled;
@@ -241,12 +320,15 @@ unsigned asxi_mail_drain(asx_shard *shard, unsigned limit)
 
 /* Moves what is parked into the ring, and tells data senders when there may be room. True: some
  * could not go. */
-static bool target_flush(asx_ring *ring, mail_target *target)
+static bool target_flush(asx_shard *shard, uint32_t to)
 {
+    mail_target *const target = &shard->mail->targets[to];
+    asx_ring *const ring = asx_mesh_ring(shard->mesh, shard->index, to);
     asx_msg *slot;
     while (target->first && (slot = asx_ring_reserve(ring, true)) != NULL) {
         parked_mail *const parked = target->first;
         *slot = parked->msg;
+        trace_push(shard, to, slot);
         target->first = parked->next;
         if (!target->first) {
             target->last = &target->first;
@@ -273,9 +355,10 @@ void asxi_mail_publish(asx_shard *shard)
         asx_ring *const ring = asx_mesh_ring(mesh, shard->index, to);
         if (asx_unlikely(mail->targets[to].first != NULL) ||
             asx_unlikely(!asx_list_empty(&mail->targets[to].senders))) {
-            blocked |= target_flush(ring, &mail->targets[to]);
+            blocked |= target_flush(shard, to);
         }
         if (asx_ring_publish(ring) && to != shard->index && asx_mesh_wake_needed(mesh, to)) {
+            ASXI_TRACE(shard, DOORBELL, shard->index, to, 0);
             asx_mesh_ring_bell(mesh, to);
         }
     }

@@ -2,6 +2,7 @@
 #include <asx/shard/obligation.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 typedef struct obligation {
     asx_slot slot;
@@ -68,11 +69,30 @@ asx_err asx_obligation_reserve(asx_cx *cx, const asx_obligation_options *options
     asx_list_push_back(&task->obligations, &o->held);
     region->obligations++;
     shard->stats.obligations_reserved++;
+    ASXI_TRACE(shard, OBL_RESERVE, asxi_trace_of(o), asxi_trace_of(task), asxi_trace_of(region),
+               options->kind);
     return ASX_OK;
+}
+
+static void trace_settled(asx_shard *shard, const obligation *o, asx_obligation_state state)
+{
+    const uint64_t held_ns = asx_time_sub(shard->now_ns, o->reserved_at);
+    if (state == ASX_OBLIGATION_COMMITTED) {
+        ASXI_TRACE(shard, OBL_COMMIT, asxi_trace_of(o), asxi_trace_of(o->holder),
+                   asxi_trace_of(o->region), o->options.kind, held_ns);
+    } else if (state == ASX_OBLIGATION_ABORTED) {
+        ASXI_TRACE(shard, OBL_ABORT, asxi_trace_of(o), asxi_trace_of(o->holder),
+                   asxi_trace_of(o->region), o->options.kind, held_ns, 0);
+    } else {
+        ASXI_TRACE(shard, OBL_LEAK, asxi_trace_of(o), asxi_trace_of(o->holder),
+                   asxi_trace_of(o->region), o->options.kind, held_ns);
+    }
+    (void)held_ns;
 }
 
 static void settle(asx_shard *shard, obligation *o, asx_obligation_state state)
 {
+    trace_settled(shard, o, state);
     asx_list_unlink(&o->held);
     asx_assert(o->region->obligations > 0);
     o->region->obligations--;
@@ -131,6 +151,8 @@ asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle
     }
     asx_list_unlink(&o->held);
     asx_list_push_back(&target->obligations, &o->held);
+    ASXI_TRACE(cx->_shard, OBL_TRANSFER, asxi_trace_of(o), asxi_trace_of(o->holder),
+               asxi_trace_of(o->region), asxi_trace_of(target));
     o->holder = target;
     return ASX_OK;
 }

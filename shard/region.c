@@ -424,10 +424,9 @@ asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer_fn *fn, void 
     if (!finalizer) {
         return ASX_E(NO_MEMORY);
     }
-    *finalizer = (asxi_finalizer){ .below = region->finalizers,
-                                   .fn = fn,
-                                   .arg = arg,
-                                   .number = ++region->finalizer_count };
+    *finalizer = (asxi_finalizer){
+        .below = region->finalizers, .fn = fn, .arg = arg, .number = ++region->finalizer_count
+    };
     region->finalizers = finalizer;
     ASXI_TRACE(region->shard, FINALIZER_ADD, asxi_trace_of(region), finalizer->number);
     if (region->finalizer_count > ASX_FINALIZER_COUNT_WARN && !region->warned_finalizers) {
@@ -578,6 +577,8 @@ void asxi_region_advance(asx_region *region)
                 return;
             }
             region->state = ASX_REGION_CLOSING;
+            ASXI_TRACE(region->shard, REGION_CLOSE_BEGIN, asxi_trace_of(region),
+                       asxi_trace_of(region->parent));
         }
         if (region->state == ASX_REGION_CLOSING) {
             region->state = ASX_REGION_DRAINING;

@@ -2,6 +2,7 @@
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <string.h>
 
@@ -45,8 +46,13 @@ bool asx_task_renew(asx_cx *cx)
     if (!task_is_bare(task, cx) || !region_is_bare(region, task)) {
         return false;
     }
+    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region), 0);
+    ASXI_TRACE(shard, REGION_CLOSE_BEGIN, asxi_trace_of(region), asxi_trace_of(region->parent));
+    ASXI_TRACE(shard, REGION_CLOSE_END, asxi_trace_of(region), asxi_trace_of(region->parent), 0);
     slot_renew(&task->slot);
     slot_renew(&region->slot);
+    ASXI_TRACE(shard, REGION_CREATE, asxi_trace_of(region), asxi_trace_of(region->parent));
+    ASXI_TRACE(shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(region));
     asx_heap_reset(&region->heap);
     (void)asxi_task_lend(task, asx_ok(0));
     task->budget = region->budget;

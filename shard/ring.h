@@ -163,6 +163,12 @@ ASX_INLINE bool asx_ring_empty(const asx_ring *ring)
     return asx_load_seq_cst(&ring->_published.tail) == ring->_consumer.head;
 }
 
+/* Consumer: how many were published beyond what was popped. */
+ASX_INLINE uint32_t asx_ring_count(const asx_ring *ring)
+{
+    return (uint32_t)(asx_load_acquire(&ring->_published.tail) - ring->_consumer.head);
+}
+
 ASX_INLINE uint32_t asx_ring_capacity(const asx_ring *ring)
 {
     return (uint32_t)(ring->_producer.mask + 1);

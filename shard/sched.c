@@ -6,6 +6,7 @@
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <string.h>
 
@@ -237,6 +238,8 @@ asx_task *asxi_sched_pick(asx_shard *shard)
         if (!others || sched->cancel_streak < limit) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
             task = lane_pop(shard, &sched->cancel);
+            ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+                       task->lane);
             task->lane = ASXI_LANE_NONE;
             return task;
         }
@@ -254,6 +257,8 @@ asx_task *asxi_sched_pick(asx_shard *shard)
         sched->timed_streak = 0;
         task = lane_pop(shard, &sched->ready);
     }
+    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               task->lane);
     task->lane = ASXI_LANE_NONE;
     return task;
 }

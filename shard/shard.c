@@ -55,6 +55,9 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     }
     memset(shard, 0, sizeof(*shard));
     shard->driver = config->driver;
+    shard->trace = config->trace;
+    shard->turn_dispatch_max =
+        config->turn_dispatch_max ? config->turn_dispatch_max : ASX_TURN_DISPATCH_MAX;
     shard->mesh = config->mesh;
     shard->index = config->index;
     shard->leak_response = config->leak_response;
@@ -80,6 +83,7 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     asxi_obligation_table_init(shard);
     shard->now_ns = shard->driver->ops->now(shard->driver);
     asx_timer_wheel_init(&shard->wheel, shard->now_ns);
+    shard->wheel._shard = shard;
     asxi_panic_install();
     asxi_panic_thread_enter(shard);
     asx_fiber_init_thread(&shard->thread_fiber);
@@ -113,7 +117,7 @@ static void dispatch_some(asx_shard *shard)
         asxi_task_step_panicked(shard, shard->running);
         shard->running = NULL;
     }
-    while (count < ASX_TURN_DISPATCH_MAX) {
+    while (count < shard->turn_dispatch_max) {
         asx_task *const task = asxi_sched_pick(shard);
         if (!task) {
             break;

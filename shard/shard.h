@@ -12,6 +12,7 @@
 #include <asx/shard/mesh.h>
 #include <asx/shard/region.h>
 #include <asx/shard/task.h>
+#include <asx/shard/trace.h>
 
 ASX_BEGIN_DECLS
 
@@ -32,8 +33,10 @@ typedef struct asx_shard_config { /* zero-filled fields are the defaults */
     asx_driver *driver; /* owned by the shard from here on */
     uint64_t seed;      /* of the entropy streams; 0: drawn from the driver */
     size_t heap_bytes_max;
-    size_t stack_pool_max;  /* fibers; 0: no limit but memory */
-    uint32_t cancel_streak; /* 0: 16 */
+    size_t stack_pool_max;      /* fibers; 0: no limit but memory */
+    uint32_t cancel_streak;     /* 0: 16 */
+    uint32_t turn_dispatch_max; /* tasks run in one turn; 0: 128 */
+    asx_trace_sink *trace;      /* NULL: nobody listens; builds with ASX_TRACE=1 only */
     asx_duration edf_horizon_ns;
     asx_leak_response leak_response;
     uint32_t leak_threshold; /* 0: no escalation; else from the n-th leak on, leak_escalation */

@@ -3,6 +3,7 @@
 #include <asx/shard/base/prng.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <string.h>
 
@@ -65,6 +66,7 @@ void asxi_task_start(asx_task *task)
 {
     asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
     task->wake = ASXI_WAKE_QUEUED;
+    ASXI_TRACE(task->cx._shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
     asxi_sched_enqueue(task->cx._shard, task);
 }
 

@@ -17,6 +17,7 @@
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 const char *asx_task_state_name(asx_task_state state)
 {
@@ -47,6 +48,13 @@ asx_task *asx_task_of(const asx_cx *cx)
     return cx->_task;
 }
 
+/* The cause is the task whose code made it ready; 0: a timer, a completion, a message. */
+static inline void trace_ready(const asx_task *task)
+{
+    ASXI_TRACE(task->cx._shard, TASK_READY, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               asxi_trace_of(task->cx._shard->running));
+}
+
 void asx_task_notify(asx_task *task)
 {
     if (task->state == ASX_TASK_COMPLETED) {
@@ -54,8 +62,10 @@ void asx_task_notify(asx_task *task)
     }
     if (task->wake == ASXI_WAKE_IDLE) {
         task->wake = ASXI_WAKE_QUEUED;
+        trace_ready(task);
         asxi_sched_enqueue(task->cx._shard, task);
     } else if (task->wake == ASXI_WAKE_POLLING) {
+        trace_ready(task);
         task->wake = ASXI_WAKE_POLLING_NOTIFIED;
     }
 }
@@ -111,6 +121,10 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
     }
     const asx_reason *const stronger = asx_reason_strengthen(task->reason, reason);
     if (stronger != task->reason) {
+        ASXI_TRACE(task->cx._shard, CANCEL_REQUEST, asxi_trace_of(task),
+                   asxi_trace_of(task->cx._region),
+                   stronger->kind | (task->reason ? ASX_TRACE_STRENGTHENED : 0u),
+                   asx_trace_id(stronger->region), asx_trace_id(stronger->task));
         (void)asx_reason_retain(stronger);
         asx_reason_release(task->reason);
         task->reason = stronger;
@@ -230,6 +244,12 @@ static void complete(asx_task *task)
     }
     task->state = ASX_TASK_COMPLETED;
     task->wake = ASXI_WAKE_IDLE;
+    if (task->reason && !(task->flags & ASXI_TASK_ACKED)) {
+        ASXI_TRACE(shard, CANCEL_ACK, asxi_trace_of(task), asxi_trace_of(region),
+                   task->reason->kind); /* ended without having noticed */
+    }
+    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
+               task->outcome.severity);
     release_stacks(task);
     if (task->arg_size > 0) {
         asx_heap_free(&region->heap, task->arg, task->arg_size);
@@ -468,6 +488,10 @@ static void after_step(asx_shard *shard, asx_task *task)
         asxi_sched_enqueue(shard, task);
     } else {
         task->wake = ASXI_WAKE_IDLE;
+        if (task->flags & ASXI_TASK_POLL) { /* a fiber said so where it parked */
+            ASXI_TRACE(shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+                       asxi_trace_text(task->waits_for), 0);
+        }
     }
 }
 
@@ -549,6 +573,8 @@ void asx_task_run_now(asx_cx *cx, asx_handle handle)
         return;
     }
     asxi_sched_remove(shard, task);
+    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               ASXI_LANE_READY);
     shard->in_step = false;
     asxi_task_dispatch(shard, task);
     shard->in_step = true;

@@ -16,6 +16,8 @@
 #include <asx/shard/base/bits.h>
 #include <asx/shard/timer.h>
 
+#include "trace_internal.h"
+
 #include <assert.h>
 
 #define DIGIT_BITS 8u
@@ -198,11 +200,26 @@ static void slot_take(asx_timer_wheel *wheel, unsigned level, unsigned slot, asx
     wheel->_slot_mask[level][slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 }
 
+/* Counts from 1, never reused in one run. */
+static inline uint64_t timer_id(const asx_timer_wheel *wheel, const asx_timer *timer)
+{
+    return (uint64_t)wheel->_shard->index << 56 | (timer->_seq + 1);
+}
+
+/* A wheel that is no shard's has nobody to tell. */
+#define WHEEL_TRACE(wheel, kind, ...)                       \
+    do {                                                    \
+        if (ASX_TRACE && (wheel)->_shard) {                 \
+            ASXI_TRACE((wheel)->_shard, kind, __VA_ARGS__); \
+        }                                                   \
+    } while (0)
+
 void asx_timer_wheel_init(asx_timer_wheel *wheel, asx_instant now_ns)
 {
     wheel->_now_ns = now_ns;
     wheel->_tick = tick_of(now_ns);
     wheel->_seq = 0;
+    wheel->_shard = NULL;
     wheel->_count = 0;
     wheel->_fresh_min_ns = ASX_TIME_NEVER;
     asx_list_init(&wheel->_fresh);
@@ -237,6 +254,7 @@ void asx_timer_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns)
     timer->at_ns = at_ns;
     timer->_seq = wheel->_seq++;
     wheel->_count++;
+    WHEEL_TRACE(wheel, TIMER_ARM, timer_id(wheel, timer), at_ns, 0);
     if (asx_unlikely(at_ns == ASX_TIME_NEVER)) {
         asx_list_push_back(&wheel->_never, &timer->_link);
     } else if (tick <= wheel->_tick) {
@@ -253,6 +271,7 @@ void asx_timer_disarm(asx_timer_wheel *wheel, asx_timer *timer)
     }
     asx_assert_lt(0, wheel->_count);
     wheel->_count--;
+    WHEEL_TRACE(wheel, TIMER_CANCEL, timer_id(wheel, timer));
     asx_list *const neighbour = timer->_link._next;
     asx_list_unlink(&timer->_link);
     /* The last of its list: only the head is left, and its address says whether it is a slot. */
@@ -340,6 +359,7 @@ unsigned asx_timer_wheel_advance(asx_timer_wheel *wheel, asx_instant now_ns, uns
         }
         asx_list_unlink(&timer->_link);
         wheel->_count--;
+        WHEEL_TRACE(wheel, TIMER_FIRE, timer_id(wheel, timer));
         timer->fn(timer); /* may arm and disarm: nothing of the wheel is held across it */
     }
     runs_forget_empty(wheel);

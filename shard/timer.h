@@ -51,6 +51,7 @@ typedef struct asx_timer_wheel {
     uint32_t _run_mask;             /* a clear bit: that run is empty; a set one: it may be */
     asx_list _runs[ASX_TIMER_RUNS]; /* this tick or earlier, each sorted; run i held 2^i or more */
 
+    struct asx_shard *_shard; /* whose trace hears of it; NULL: nobody's */
     uint64_t _slot_mask[ASX_TIMER_LEVELS][ASX_TIMER_SLOTS / 64]; /* exact: set iff not empty */
     asx_list _slots[ASX_TIMER_LEVELS][ASX_TIMER_SLOTS];
 } asx_timer_wheel;

@@ -88,7 +88,8 @@ ASX_BEGIN_DECLS
     X(68, CHILD_RESTART, child_restart, 3, 3, "supervisor,child,attempt")       \
     X(69, ESCALATE, escalate, 3, 3, "supervisor,child,attempt")                 \
     X(70, LOG_OVERFLOW, log_overflow, 1, 1, "dropped")                          \
-    X(71, SNAPSHOT, snapshot, 2, 2, "hash,size")
+    X(71, SNAPSHOT, snapshot, 2, 2, "hash,size")                                \
+    X(72, OBL_TRANSFER, obl_transfer, 4, 4, "O,T,R,target")
 
 typedef enum asx_trace_kind {
 #define X(number, name, text, least, most, words) ASX_TRACE_##name = (number),
@@ -96,6 +97,11 @@ typedef enum asx_trace_kind {
 #undef X
         ASX_TRACE_KIND_END /* one more than the last */
 } asx_trace_kind;
+
+enum {
+    /* In the kind of a CANCEL_REQUEST: the task had a weaker reason already. */
+    ASX_TRACE_STRENGTHENED = 1u << 8,
+};
 
 /* Listens to a shard. May neither suspend nor call the kernel. */
 typedef struct asx_trace_sink asx_trace_sink;

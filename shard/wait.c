@@ -2,6 +2,7 @@
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 /* The strongest budget condition that holds now, or -1 (BUD-9). */
 static int budget_condition(const asx_task *task, asx_instant now_ns)
@@ -51,6 +52,8 @@ static void acknowledge(asx_task *task)
 {
     if (task->state == ASX_TASK_CANCEL_REQUESTED) {
         task->state = ASX_TASK_CANCELLING;
+        ASXI_TRACE(task->cx._shard, CANCEL_ACK, asxi_trace_of(task),
+                   asxi_trace_of(task->cx._region), task->reason->kind);
         task->flags |= ASXI_TASK_ACKED;
         task->budget = ASX_BUDGET_UNLIMITED;
         task->budget.poll_quota = task->cleanup_polls;
@@ -150,6 +153,8 @@ static void wait_begin(asx_task *task, asxi_wait *wait, const char *what, asx_in
     task->waits_since = task->cx._shard->now_ns;
     task->timed_out = false;
     task->parked = wait;
+    ASXI_TRACE(task->cx._shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               asxi_trace_text(what), wait->object);
     if (at_ns != ASX_TIME_NEVER) {
         asx_timer_arm(&task->cx._shard->wheel, &task->timer, at_ns);
     }
@@ -228,6 +233,8 @@ static asx_outcome checkpoint_slow(asx_cx *cx)
     }
     if (task->slice_checkpoints >= ASX_SLICE_CHECKPOINTS_MAX && !(task->flags & ASXI_TASK_POLL)) {
         task->flags |= ASXI_TASK_YIELDED;
+        ASXI_TRACE(task->cx._shard, TASK_YIELD, asxi_trace_of(task),
+                   asxi_trace_of(task->cx._region));
         asx_task_notify(task);
         asxi_task_switch_out(task);
         if (asxi_observe_cancel(cx)) {
@@ -265,6 +272,7 @@ asx_outcome asx_yield(asx_cx *cx)
         return asxi_cancelled(cx);
     }
     task->flags |= ASXI_TASK_YIELDED;
+    ASXI_TRACE(task->cx._shard, TASK_YIELD, asxi_trace_of(task), asxi_trace_of(task->cx._region));
     asx_task_notify(task);
     if (!(task->flags & ASXI_TASK_POLL)) {
         asxi_task_switch_out(task);
@@ -312,6 +320,7 @@ asx_mask *asx_mask_open(asx_mask *mask, asx_cx *cx, uint32_t k)
     }
     task->mask_depth++;
     task->masks = mask;
+    ASXI_TRACE(task->cx._shard, MASK_ENTER, asxi_trace_of(task), task->mask_depth);
     return mask;
 }
 
@@ -324,6 +333,8 @@ void asx_mask_close(asx_mask *mask)
         asx_panic("mask closed out of order");
     }
     mask->_open = false;
+    ASXI_TRACE(mask->_task->cx._shard, MASK_EXIT, asxi_trace_of(mask->_task),
+               mask->_task->mask_depth);
     mask->_task->masks = mask->_outer;
     mask->_task->mask_depth--;
 }

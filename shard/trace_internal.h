@@ -1,0 +1,46 @@
+/* Trace points: one line each, at the place where the fact is made.
+ *
+ * With ASX_TRACE=1, which is what the lab links, a point is one branch on the shard's sink; without
+ * it the arguments are not even evaluated. */
+#ifndef ASX_SHARD_TRACE_INTERNAL_H
+#define ASX_SHARD_TRACE_INTERNAL_H
+
+#include <asx/shard/trace.h>
+
+#include "shard_internal.h"
+
+#ifndef ASX_TRACE
+#define ASX_TRACE 0
+#endif
+
+#if ASX_TRACE
+#define ASXI_TRACE(shard, kind, ...)                                                 \
+    do {                                                                             \
+        asx_trace_sink *const asx_sink_ = (shard)->trace;                            \
+        if (asx_unlikely(asx_sink_ != NULL)) {                                       \
+            const uint64_t asx_words_[] = { __VA_ARGS__ };                           \
+            asx_sink_->emit(asx_sink_, (shard)->index, ASX_TRACE_##kind, asx_words_, \
+                            (uint32_t)asx_array_count(asx_words_));                  \
+        }                                                                            \
+    } while (0)
+#else
+#define ASXI_TRACE(shard, kind, ...) ((void)sizeof((const uint64_t[]){ __VA_ARGS__ }))
+#endif
+
+/* Trace identity of a live record; 0 for none. */
+static inline uint64_t asxi_trace_of(const void *record)
+{
+    return record ? asx_trace_id(asx_handle_of(record)) : 0;
+}
+
+/* The first bytes of a text as a word, for what people should recognise: what a task waits for. */
+static inline uint64_t asxi_trace_text(const char *text)
+{
+    uint64_t word = 0;
+    for (unsigned i = 0; text && i < 8 && text[i]; i++) {
+        word |= (uint64_t)(unsigned char)text[i] << 8 * i;
+    }
+    return word;
+}
+
+#endif
