@@ -9,24 +9,24 @@
 
 asx_http_method asx_http_method_of(const asx_http_exchange *x)
 {
-    return (asx_http_method)x->head.method;
+    return (asx_http_method)x->head->method;
 }
 
 asx_view asx_http_method_text(const asx_http_exchange *x)
 {
-    return x->head.method_name;
+    return x->head->method_name;
 }
 
 asx_view asx_http_path(const asx_http_exchange *x)
 {
-    const asx_view target = x->head.path;
+    const asx_view target = x->head->path;
     const char *const mark = target.len > 0 ? memchr(target.ptr, '?', target.len) : NULL;
     return mark ? asx_view_of(target.ptr, (size_t)(mark - target.ptr)) : target;
 }
 
 asx_view asx_http_query(const asx_http_exchange *x)
 {
-    const asx_view target = x->head.path;
+    const asx_view target = x->head->path;
     const char *const mark = target.len > 0 ? memchr(target.ptr, '?', target.len) : NULL;
     return mark ? asx_view_of(mark + 1, target.len - (size_t)(mark + 1 - target.ptr))
                 : asx_view_of(NULL, 0);
@@ -34,12 +34,12 @@ asx_view asx_http_query(const asx_http_exchange *x)
 
 asx_view asx_http_host(const asx_http_exchange *x)
 {
-    return x->head.host;
+    return x->head->host;
 }
 
 unsigned asx_http_version_minor(const asx_http_exchange *x)
 {
-    return x->head.version_minor;
+    return x->head->version_minor;
 }
 
 static bool field_value(const asx_header_field *field, asx_view *value)
@@ -53,20 +53,20 @@ static bool field_value(const asx_header_field *field, asx_view *value)
 bool asx_http_header(const asx_http_exchange *x, const char *name, asx_view *value)
 {
     return field_value(
-        asx_header_find_name(x->head.fields, x->head.field_count, asx_view_str(name)), value);
+        asx_header_find_name(x->head->fields, x->head->field_count, asx_view_str(name)), value);
 }
 
 bool asx_http_header_known(const asx_http_exchange *x, asx_header_id id, asx_view *value)
 {
-    return field_value(asx_header_find(x->head.fields, x->head.field_count, id), value);
+    return field_value(asx_header_find(x->head->fields, x->head->field_count, id), value);
 }
 
 uint64_t asx_http_body_length(const asx_http_exchange *x)
 {
-    if (x->head.framing == ASX_HTTP1_FRAMING_CHUNKED) {
+    if (x->head->framing == ASX_HTTP1_FRAMING_CHUNKED) {
         return ASX_HTTP_CHUNKED;
     }
-    return x->head.framing == ASX_HTTP1_FRAMING_LENGTH ? x->head.content_length : 0;
+    return x->head->framing == ASX_HTTP1_FRAMING_LENGTH ? x->head->content_length : 0;
 }
 
 void *asx_http_service_arg(const asx_http_exchange *x)
@@ -115,7 +115,7 @@ asx_err asx_http_header_add(asx_http_exchange *x, const char *name, asx_view val
     }
     const size_t len = name_view.len + 2 + value.len + 2;
     if (!x->extra) {
-        x->extra = asx_region_alloc(x->conn->request, ASXI_HTTP_EXTRA_BYTES);
+        x->extra = asx_region_alloc(x->conn->work->request, ASXI_HTTP_EXTRA_BYTES);
         if (!x->extra) {
             return ASX_E(NO_MEMORY);
         }

@@ -4,7 +4,8 @@
  *                │            │            │
  *                └────────────┴────────────┴──> LINGERING ──> CLOSING ──> done
  *
- *   IDLE       work is NULL or has only output left; deadline: idle_timeout
+ *   IDLE       work is NULL or has only output left; `rbuf` waits for the next step;
+ *              deadline: idle_timeout
  *   READING    work holds a head in part; deadline: head_timeout from its first byte
  *   HANDLING   exchange and request are live; only the handler's fiber and callbacks touch the
  *              input's front; deadline: none here, the region's
@@ -14,7 +15,8 @@
  *              peer see the response before a reset could take it away
  *   CLOSING    the close operation is in flight, nothing else is
  *
- * conn_step() is the only writer of `state` but for request_closed(), which leaves HANDLING. */
+ * conn_step() is the only writer of `state`, but for http_request.c, which enters and leaves
+ * HANDLING. */
 #include <asx/shard/base/assert.h>
 
 #include "http_internal.h"
@@ -25,42 +27,55 @@
 
 /* Receiving */
 
+static void data_come(asxi_http_conn *conn, asx_rbuf *rbuf, uint32_t len)
+{
+    asx_driver *const driver = conn->server->driver;
+    conn->server->stats.bytes_in += len;
+    if (conn->state >= ASXI_HTTP_LINGERING) {
+        driver->ops->buf_return(driver, rbuf); /* polite reading: nobody wants it */
+        return;
+    }
+    if (!conn->work && !conn->rbuf) {
+        conn->rbuf = rbuf; /* for the step, which comes this turn or the next */
+        conn->rbuf_len = len;
+        return;
+    }
+    if (!asxi_http_work_acquire(conn)) {
+        driver->ops->buf_return(driver, rbuf);
+        conn->dead = true;
+        return;
+    }
+    asxi_http_work *const work = conn->work;
+    if (work->in_len == 0 && !work->rbuf) {
+        work->rbuf = rbuf;
+        work->in_ptr = rbuf->data;
+        work->in_len = len;
+        asxi_http_send_soon(conn); /* the turn's end takes the buffer back, whatever happens */
+        return;
+    }
+    conn->dead |= !asxi_http_in_append(conn, rbuf->data, len);
+    driver->ops->buf_return(driver, rbuf);
+    if (work->in_len > ASXI_HTTP_IN_PAUSE_BYTES && !conn->paused) {
+        conn->paused = true;
+        asx_op_cancel(&conn->recv);
+    }
+}
+
 static void on_recv(asx_op *op)
 {
     asxi_http_conn *const conn = asx_container_of(op, asxi_http_conn, recv);
-    asx_http_server *const server = conn->server;
     if (op->err) {
         if (op->err != asx_err_errno(ECANCELED)) {
             conn->dead = true;
-            if (conn->request) {
-                server->stats.disconnects++;
-                asx_region_cancel(conn->request, ASX_CANCEL_USER, "peer disconnected");
+            if (asxi_http_request(conn)) {
+                conn->server->stats.disconnects++;
+                asx_region_cancel(conn->work->request, ASX_CANCEL_USER, "peer disconnected");
             }
         }
     } else if (op->result == 0) {
         conn->eof = true;
     } else {
-        server->stats.bytes_in += op->result;
-        asx_driver *const driver = asx_shard_driver(server->shard);
-        asx_rbuf *const rbuf = op->rbuf;
-        if (conn->state >= ASXI_HTTP_LINGERING) {
-            driver->ops->buf_return(driver, rbuf); /* polite reading: nobody wants it */
-        } else if (!asxi_http_work_acquire(conn)) {
-            driver->ops->buf_return(driver, rbuf);
-            conn->dead = true;
-        } else if (conn->work->in_len == 0 && !conn->work->rbuf) {
-            conn->work->rbuf = rbuf;
-            conn->work->in_ptr = rbuf->data;
-            conn->work->in_len = op->result;
-            asxi_http_send_soon(conn); /* the turn's end takes the buffer back, whatever happens */
-        } else {
-            conn->dead |= !asxi_http_in_append(conn, rbuf->data, op->result);
-            driver->ops->buf_return(driver, rbuf);
-            if (conn->work->in_len > ASXI_HTTP_IN_PAUSE_BYTES && !conn->paused) {
-                conn->paused = true;
-                asx_op_cancel(&conn->recv);
-            }
-        }
+        data_come(conn, op->rbuf, op->result);
     }
     if (conn->work) {
         asx_event_set(&conn->work->readable);
@@ -90,188 +105,6 @@ void asxi_http_recv_resume(asxi_http_conn *conn)
     }
 }
 
-/* Work records are kept initialised: a connection takes one and gives it back many times a second.
- */
-bool asxi_http_work_acquire(asxi_http_conn *conn)
-{
-    asx_http_server *const server = conn->server;
-    asxi_http_work *work = server->free_work;
-    if (conn->work) {
-        return true;
-    }
-    if (work) {
-        server->free_work = work->next_free;
-        server->free_work_count--;
-    } else {
-        work = asx_region_alloc(server->region, sizeof(*work));
-        if (!work) {
-            return false;
-        }
-        memset(work, 0, offsetof(asxi_http_work, fields));
-        asx_http1_parser_init_request(&work->parser, &server->limits.head, work->fields,
-                                      ASXI_HTTP_FIELD_COUNT);
-    }
-    work->conn = conn;
-    conn->work = work;
-    server->stats.connections_idle--;
-    return true;
-}
-
-void asxi_http_work_release(asxi_http_conn *conn)
-{
-    asx_http_server *const server = conn->server;
-    asxi_http_work *const work = conn->work;
-    asx_assert(!work->sending && !conn->exchange && !conn->fiber_sends);
-    asxi_http_in_release(conn);
-    if (work->out) {
-        asx_region_free(server->region, work->out, ASXI_HTTP_OUT_BYTES);
-        work->out = NULL;
-        work->out_len = 0;
-    }
-    asx_list_unlink(&conn->turn_end._link);
-    conn->work = NULL;
-    server->stats.connections_idle++;
-    if (conn->state != ASXI_HTTP_IDLE) { /* a head may be parsed in part */
-        asx_http1_parser_reset(&work->parser);
-    }
-    work->sent = (asx_event){ 0 };
-    work->readable = (asx_event){ 0 };
-    if (server->free_work_count < ASXI_HTTP_FREE_WORK_MAX) {
-        work->next_free = server->free_work;
-        server->free_work = work;
-        server->free_work_count++;
-    } else {
-        asx_region_free(server->region, work, sizeof(*work));
-    }
-}
-
-/* A request */
-
-static void rebase(asx_view *view, const char *from, size_t len, const char *to)
-{
-    if (view->len > 0 && view->ptr >= from && view->ptr < from + len) {
-        view->ptr = to + (view->ptr - from);
-    }
-}
-
-/* The head moves into the request's region: the receive buffer goes back in this very turn. */
-static bool head_keep(asx_http_exchange *x, asx_region *region, const asx_http1_head *head,
-                      const char *bytes)
-{
-    const size_t fields_size = head->field_count * sizeof(asx_header_field);
-    char *const memory = asx_region_alloc(region, fields_size + head->head_len);
-    if (!memory) {
-        return false;
-    }
-    char *const copy = memory + fields_size;
-    memcpy(copy, bytes, head->head_len);
-    x->head = *head;
-    x->head.fields = (asx_header_field *)(void *)memory;
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        x->head.fields[i] = head->fields[i];
-        rebase(&x->head.fields[i].name, bytes, head->head_len, copy);
-        rebase(&x->head.fields[i].value, bytes, head->head_len, copy);
-    }
-    rebase(&x->head.method_name, bytes, head->head_len, copy);
-    rebase(&x->head.target, bytes, head->head_len, copy);
-    rebase(&x->head.path, bytes, head->head_len, copy);
-    rebase(&x->head.host, bytes, head->head_len, copy);
-    rebase(&x->head.upgrade, bytes, head->head_len, copy);
-    return true;
-}
-
-static asx_outcome request_main(asx_cx *cx, void *arg)
-{
-    asx_http_exchange *const x = arg;
-    return asxi_http_finish(cx, x, x->conn->server->config.handler(cx, x));
-}
-
-static void latency_count(asx_http_stats *stats, asx_duration took_ns)
-{
-    unsigned bucket = 0;
-    for (uint64_t bound = 16 * ASX_NS_PER_US;
-         bucket < ASX_HTTP_LATENCY_BUCKETS - 1 && took_ns > bound; bound *= 2) {
-        bucket++;
-    }
-    stats->latency_buckets[bucket]++;
-    stats->latency_ns_sum += took_ns;
-}
-
-static void request_log(asxi_http_conn *conn, const asx_http_exchange *x, asx_outcome value,
-                        asx_duration took_ns)
-{
-    const asx_http_server_config *const config = &conn->server->config;
-    if (config->log) {
-        asx_http_log_record record = { .method = x->head.method_name,
-                                       .target = x->head.target,
-                                       .status = x->status,
-                                       .bytes_out = x->body_sent,
-                                       .started_at = x->started_at,
-                                       .took_ns = took_ns,
-                                       .severity = (asx_severity)value.severity };
-        (void)asx_http_header_known(x, ASX_HEADER_USER_AGENT, &record.user_agent);
-        config->log(config->log_arg, &record);
-    }
-}
-
-/* The handler is over in one of the ways that leave no fiber: cancelled before it ran, cancelled,
- * panicked. */
-static void answer_for(asxi_http_conn *conn, asx_http_exchange *x, asx_outcome value)
-{
-    conn->server->stats.panics += value.severity == ASX_SEVERITY_PANICKED;
-    if (x->begun) {
-        conn->dead |= x->broken || !x->ended;
-        return;
-    }
-    if (conn->dead) {
-        return;
-    }
-    const unsigned status = asx_outcome_http_status(value);
-    const bool unread = !x->body_done;
-    x->status = (uint16_t)status;
-    x->close_after |= unread || status == 499 || conn->server->draining;
-    x->begun = asxi_http_put_simple(conn, status, x->close_after,
-                                    status == 503 ? "Retry-After: 1\r\n" : "");
-    x->ended = x->begun;
-    conn->dead |= !x->begun;
-    asxi_http_send_soon(conn);
-}
-
-/* Runs while the request's memory is still there. */
-static void request_over(asxi_http_conn *conn, asx_http_exchange *x, asx_outcome value)
-{
-    asx_http_server *const server = conn->server;
-    const asx_duration took_ns = asx_time_sub(asx_shard_now(server->shard), x->started_at);
-    answer_for(conn, x, value);
-    if (x->lent) {
-        asxi_http_in_unlend(conn);
-    }
-    server->stats.requests_in_flight--;
-    latency_count(&server->stats, took_ns);
-    request_log(conn, x, value, took_ns);
-    conn->last |= x->close_after || x->broken;
-    conn->lingers |= conn->last && (!x->body_done || conn->work->in_len > 0);
-    conn->dead |= x->broken;
-    conn->state = x->body_done ? ASXI_HTTP_READING : ASXI_HTTP_DRAINING;
-    conn->exchange = NULL;
-}
-
-static void request_closed(asx_region_waiter *waiter, asx_outcome value)
-{
-    asxi_http_conn *const conn = asx_container_of(waiter, asxi_http_conn, request_waiter);
-    (void)value;
-    conn->request = NULL;
-    asx_task_notify(conn->task);
-}
-
-/* The region is about to give its memory back: the last moment at which the exchange can be read.
- */
-static void request_ending(asx_region_waiter *waiter, asx_outcome value)
-{
-    asxi_http_conn *const conn = asx_container_of(waiter, asxi_http_conn, request_waiter);
-    request_over(conn, conn->exchange, value);
-}
-
 static void refuse(asxi_http_conn *conn, unsigned status, const char *extra)
 {
     conn->last = true;
@@ -288,77 +121,21 @@ static void request_shed(asxi_http_conn *conn)
     refuse(conn, 503, "Retry-After: 1\r\n");
 }
 
-static bool request_start(asx_cx *cx, asxi_http_conn *conn)
-{
-    asx_http_server *const server = conn->server;
-    asxi_http_work *const work = conn->work;
-    const asx_http1_head *const head = &work->parser.head;
-    asx_budget budget = ASX_BUDGET_UNLIMITED;
-    asx_region_options options = { .label = "request" };
-    options.limits.heap_bytes_max = server->limits.request_heap_max;
-    if (server->limits.request_timeout_ns) {
-        budget.deadline_ns =
-            asx_time_add(asx_shard_now(server->shard), server->limits.request_timeout_ns);
-        options.budget = &budget;
-    }
-    if (server->stats.requests_in_flight >= server->limits.in_flight_max ||
-        asx_region_open(cx, &options, &conn->request)) {
-        return false;
-    }
-    asx_http_exchange *const x = asx_region_alloc(conn->request, sizeof(*x));
-    if (x) {
-        memset(x, 0, sizeof(*x));
-    }
-    if (!x || !head_keep(x, conn->request, head, work->in_ptr)) {
-        asx_region_close_begin(conn->request, ASX_CLOSE_JOIN, NULL);
-        conn->request = NULL;
-        return false;
-    }
-    x->conn = conn;
-    x->started_at = asx_shard_now(server->shard);
-    conn->requests++;
-    x->head_only = head->method == ASX_HTTP_HEAD;
-    x->close_after = !head->keep_alive || server->draining || conn->eof ||
-                     conn->requests >= server->limits.requests_per_connection;
-    x->body_done = !asx_http1_framing_has_body((asx_http1_framing)head->framing);
-    x->continue_due = head->expect_continue;
-    if (!x->body_done) {
-        asx_http1_body_init(&work->body, head, &server->limits.head);
-    }
-    conn->exchange = x;
-    asxi_http_in_consume(conn, head->head_len);
-    asx_http1_parser_reset(&work->parser);
-    conn->state = ASXI_HTTP_HANDLING;
-    conn->deadline_ns = ASX_TIME_NEVER;
-    server->stats.requests++;
-    server->stats.requests_in_flight++;
-    conn->request_waiter.fn = request_closed;
-    conn->request_waiter.ending = request_ending;
-    asx_region_on_closed(conn->request, &conn->request_waiter);
-    const asx_spawn_options spawn = { .label = "request",
-                                      .detached_result = true,
-                                      .stack_bytes = server->limits.stack_bytes };
-    asx_region *const request = conn->request;
-    asx_handle fiber;
-    if (asx_spawn(cx, request, request_main, x, 0, &spawn, &fiber)) {
-        asx_region_cancel(request, ASX_CANCEL_RESOURCE_UNAVAILABLE, "no room for a handler");
-    } else {
-        asx_region_close_begin(request, ASX_CLOSE_JOIN, NULL);
-        asx_task_run_now(
-            cx, fiber); /* most handlers end in one go: the next request is parsed at once */
-    }
-    return true;
-}
-
 /* The step */
 
 static void read_head(asx_cx *cx, asxi_http_conn *conn)
 {
     asxi_http_work *const work = conn->work;
     const asx_http_limits *const limits = &conn->server->limits;
+    /* The head stays where it is while it is handled: in memory of ours. */
+    if (work->rbuf && !asxi_http_in_detach(conn)) {
+        conn->dead = true;
+        return;
+    }
+    work->parsing = true;
     switch (asx_http1_parse(&work->parser, work->in_ptr, work->in_len)) {
     case ASX_HTTP1_DONE:
-        if (!request_start(cx, conn)) {
+        if (!asxi_http_request_start(cx, conn)) {
             request_shed(conn);
         }
         break;
@@ -403,11 +180,6 @@ static bool drain_body(asxi_http_conn *conn)
     return true;
 }
 
-static bool output_pending(const asxi_http_conn *conn)
-{
-    return conn->work && (conn->work->sending || conn->work->out_len > 0);
-}
-
 static void on_closed(asx_op *op)
 {
     asxi_http_conn *const conn = op->work_arg;
@@ -423,6 +195,14 @@ static bool shut_acquire(asxi_http_conn *conn)
     return conn->shut != NULL;
 }
 
+static void rbuf_return(asxi_http_conn *conn)
+{
+    if (conn->rbuf) {
+        conn->server->driver->ops->buf_return(conn->server->driver, conn->rbuf);
+        conn->rbuf = NULL;
+    }
+}
+
 /* The receive that is still armed holds the socket open: it is cancelled in the batch that closes
  * the descriptor, and the peer sees the end when both are done. True when they are. */
 static bool close_socket(asxi_http_conn *conn)
@@ -436,12 +216,13 @@ static bool close_socket(asxi_http_conn *conn)
             asxi_http_work_release(conn);
         }
         conn->state = ASXI_HTTP_CLOSING;
+        rbuf_return(conn);
         if (shut_acquire(conn)) {
             *conn->shut = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->fd };
             conn->shut->work_arg = conn;
             asx_op_start_for(conn->task, conn->shut, on_closed);
         } else {
-            asx_driver *const driver = asx_shard_driver(conn->server->shard);
+            asx_driver *const driver = conn->server->driver;
             driver->ops->close_now(driver, conn->fd);
             conn->fd = -1;
         }
@@ -454,7 +235,7 @@ static bool close_socket(asxi_http_conn *conn)
 static bool linger(asxi_http_conn *conn)
 {
     const asx_instant now_ns = asx_shard_now(conn->server->shard);
-    if (output_pending(conn)) {
+    if (asxi_http_output_pending(conn)) {
         return false;
     }
     if (conn->eof || !conn->lingers) {
@@ -478,17 +259,51 @@ static bool linger(asxi_http_conn *conn)
     return now_ns >= conn->deadline_ns;
 }
 
-/* Pipelined requests that one step may handle before others get their turn. */
-#define REQUESTS_PER_STEP 32u
+/* At rest: what was said is out, or at least under way, and nothing else is here. */
+static void rest(asxi_http_conn *conn)
+{
+    asx_http_server *const server = conn->server;
+    asxi_http_send_now(conn);
+    if (conn->work && !asxi_http_output_pending(conn)) {
+        asxi_http_work_release(conn);
+    }
+    asxi_http_recv_resume(conn);
+    if (conn->state != ASXI_HTTP_IDLE || conn->deadline_ns == ASX_TIME_NEVER) {
+        conn->state = ASXI_HTTP_IDLE;
+        conn->deadline_ns =
+            asx_time_add(asx_shard_now(server->shard), server->limits.idle_timeout_ns);
+    }
+    if (server->draining && conn->deadline_ns > server->drain_close_ns) {
+        conn->deadline_ns = server->drain_close_ns;
+    }
+}
+
+/* Input that is here. True: there may be more to do with it. */
+static bool input_take(asx_cx *cx, asxi_http_conn *conn)
+{
+    asxi_http_work *const work = conn->work;
+    const uint32_t requests = conn->requests;
+    if (requests >= work->requests_max) {
+        asx_task_notify(conn->task);
+        return false;
+    }
+    read_head(cx, conn);
+    if (conn->requests != requests || conn->state != ASXI_HTTP_READING) {
+        return true;
+    }
+    if (conn->eof) {
+        conn->last = true; /* it will never be whole */
+        return true;
+    }
+    asxi_http_recv_resume(conn);
+    return false;
+}
 
 static void input_step(asx_cx *cx, asxi_http_conn *conn)
 {
-    const uint32_t requests_max = conn->requests + REQUESTS_PER_STEP;
-    for (;;) {
+    while (!conn->dead) {
         if (conn->state == ASXI_HTTP_DRAINING && !drain_body(conn)) {
-            if (conn->eof) {
-                conn->dead = true;
-            }
+            conn->dead |= conn->eof;
             asxi_http_recv_resume(conn);
             return;
         }
@@ -496,45 +311,22 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
             conn->state = ASXI_HTTP_LINGERING;
             return;
         }
-        if (conn->request) {
+        if (asxi_http_request(conn)) {
             return;
         }
         if (!conn->work || conn->work->in_len == 0) {
             break;
         }
-        if (conn->requests >= requests_max) {
-            asx_task_notify(conn->task);
+        if (!input_take(cx, conn)) {
             return;
         }
-        const uint32_t requests = conn->requests;
-        read_head(cx, conn);
-        if (conn->requests != requests || conn->state != ASXI_HTTP_READING) {
-            continue;
-        }
-        if (conn->eof) {
-            conn->last = true; /* it will never be whole */
-            continue;
-        }
-        asxi_http_recv_resume(conn);
-        return;
     }
     if (conn->eof) {
         conn->last = true;
         conn->state = ASXI_HTTP_LINGERING;
         return;
     }
-    if (conn->work && !output_pending(conn)) {
-        asxi_http_work_release(conn);
-    }
-    asxi_http_recv_resume(conn);
-    if (conn->state != ASXI_HTTP_IDLE || conn->deadline_ns == ASX_TIME_NEVER) {
-        conn->state = ASXI_HTTP_IDLE;
-        conn->deadline_ns =
-            asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
-    }
-    if (conn->server->draining && conn->deadline_ns > conn->server->drain_close_ns) {
-        conn->deadline_ns = conn->server->drain_close_ns;
-    }
+    rest(conn);
 }
 
 /* What has taken too long: a head is answered with 408, an idle connection just closes. */
@@ -542,11 +334,12 @@ static void deadline_step(asxi_http_conn *conn)
 {
     const asx_instant now_ns = asx_shard_now(conn->server->shard);
     if (conn->work && conn->work->sending &&
-        now_ns > asx_time_add(conn->send_started_ns, conn->server->limits.write_timeout_ns)) {
+        now_ns > asx_time_add(conn->work->send_started_ns, conn->server->limits.write_timeout_ns)) {
         conn->server->stats.timeouts++;
         conn->dead = true;
     }
-    if (now_ns < conn->deadline_ns || conn->state == ASXI_HTTP_LINGERING) {
+    if (now_ns < conn->deadline_ns || conn->state == ASXI_HTTP_LINGERING ||
+        (conn->state == ASXI_HTTP_IDLE && conn->work && conn->work->in_len > 0)) {
         return;
     }
     if (conn->state == ASXI_HTTP_READING) {
@@ -563,7 +356,7 @@ static asx_instant next_deadline(const asxi_http_conn *conn)
     asx_instant at_ns = conn->state == ASXI_HTTP_HANDLING ? ASX_TIME_NEVER : conn->deadline_ns;
     if (conn->work && conn->work->sending) {
         const asx_instant stall_ns =
-            asx_time_add(conn->send_started_ns, conn->server->limits.write_timeout_ns + 1);
+            asx_time_add(conn->work->send_started_ns, conn->server->limits.write_timeout_ns + 1);
         at_ns = stall_ns < at_ns ? stall_ns : at_ns;
     }
     return at_ns;
@@ -573,7 +366,10 @@ static bool conn_finish(asxi_http_conn *conn, asx_outcome *outcome)
 {
     asx_http_server *const server = conn->server;
     asx_list_unlink(&conn->link);
-    asx_list_unlink(&conn->turn_end._link);
+    rbuf_return(conn);
+    if (conn->peer) {
+        asx_region_free(server->region, conn->peer, sizeof(*conn->peer));
+    }
     if (conn->shut) {
         asx_region_free(server->region, conn->shut, sizeof(asx_op));
     }
@@ -588,7 +384,7 @@ static void conn_drop(void *frame)
 {
     asxi_http_conn *const conn = frame;
     if (!conn->started) {
-        asx_driver *const driver = asx_shard_driver(conn->server->shard);
+        asx_driver *const driver = conn->server->driver;
         driver->ops->close_now(driver, conn->fd);
         conn->server->stats.connections_open--;
         conn->server->stats.connections_idle--;
@@ -605,6 +401,54 @@ static void conn_started(asx_cx *cx, asxi_http_conn *conn)
         asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
 }
 
+/* What has come in, and the requests that it makes. */
+static void serve_step(asx_cx *cx, asxi_http_conn *conn)
+{
+    if (conn->rbuf && !asxi_http_work_acquire(conn)) {
+        conn->dead = true;
+        return;
+    }
+    if (conn->work) {
+        conn->work->requests_max = conn->requests + ASXI_HTTP_REQUESTS_PER_STEP;
+        conn->work->sent_now = 0;
+    }
+    deadline_step(conn);
+    if (conn->state < ASXI_HTTP_LINGERING) {
+        input_step(cx, conn);
+    }
+}
+
+/* The request's end notifies; meanwhile only a deadline of the write matters, and whether there is
+ * still somebody to answer. */
+static void request_step(asxi_http_conn *conn)
+{
+    asxi_http_work *const work = conn->work;
+    deadline_step(conn);
+    if ((conn->dead || conn->cancelled) && !work->request_cancelled) {
+        work->request_cancelled = true;
+        asx_region_cancel(work->request, conn->dead ? ASX_CANCEL_USER : ASX_CANCEL_SHUTDOWN, NULL);
+    }
+}
+
+/* What the step has put goes out: now, or with what the request's fiber still puts this turn. */
+static void output_step(asxi_http_conn *conn)
+{
+    asxi_http_work *const work = conn->work;
+    if (work && work->request && (work->out_len > 0 || work->rbuf)) {
+        asxi_http_send_soon(conn);
+    } else if (work && !work->request) {
+        asxi_http_send_now(conn);
+    }
+}
+
+/* Whether the connection has nothing left to do but to close. */
+static bool is_over(asxi_http_conn *conn)
+{
+    return !asxi_http_request(conn) && (conn->dead || conn->state == ASXI_HTTP_CLOSING ||
+                                        (conn->cancelled && !asxi_http_output_pending(conn)) ||
+                                        (conn->state == ASXI_HTTP_LINGERING && linger(conn)));
+}
+
 static bool conn_step(asx_cx *cx, void *frame, asx_outcome *outcome)
 {
     asxi_http_conn *const conn = frame;
@@ -614,23 +458,17 @@ static bool conn_step(asx_cx *cx, void *frame, asx_outcome *outcome)
     if (!conn->cancelled && asx_is_cancelled(cx)) {
         conn->cancelled = !asx_is_ok(asx_checkpoint(cx));
     }
-    if (conn->request) { /* its end notifies; meanwhile only a deadline of the write matters */
-        deadline_step(conn);
-        if ((conn->dead || conn->cancelled) && !conn->request_cancelled) {
-            conn->request_cancelled = true;
-            asx_region_cancel(conn->request, conn->dead ? ASX_CANCEL_USER : ASX_CANCEL_SHUTDOWN,
-                              NULL);
-        }
+    conn->stepping = true;
+    if (asxi_http_request(conn)) {
+        request_step(conn);
     }
-    if (!conn->request && !conn->dead && !conn->cancelled && conn->state < ASXI_HTTP_LINGERING) {
-        deadline_step(conn);
-        if (conn->state < ASXI_HTTP_LINGERING) {
-            input_step(cx, conn);
-        }
+    if (!asxi_http_request(conn) && !conn->dead && !conn->cancelled &&
+        conn->state < ASXI_HTTP_LINGERING) {
+        serve_step(cx, conn);
     }
-    if (!conn->request && (conn->dead || conn->state == ASXI_HTTP_CLOSING ||
-                           (conn->cancelled && !output_pending(conn)) ||
-                           (conn->state == ASXI_HTTP_LINGERING && linger(conn)))) {
+    conn->stepping = false;
+    output_step(conn);
+    if (is_over(conn)) {
         if (!(conn->shut && asx_op_in_flight(conn->shut)) && close_socket(conn)) {
             return conn_finish(conn, outcome);
         }
@@ -653,7 +491,7 @@ asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
                                         .drop = conn_drop };
     asxi_http_conn *conn;
     void *frame = NULL;
-    asx_driver *const driver = asx_shard_driver(server->shard);
+    asx_driver *const driver = server->driver;
     if (server->stats.connections_open >= server->limits.connections_max || server->draining) {
         server->stats.connections_refused++;
         driver->ops->close_now(driver, fd);
@@ -669,9 +507,7 @@ asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
     conn = frame;
     conn->server = server;
     conn->fd = fd;
-    conn->region = region;
     conn->deadline_ns = ASX_TIME_NEVER;
-    conn->turn_end.fn = asxi_http_turn_end;
     server->stats.connections_accepted++;
     server->stats.connections_open++;
     server->stats.connections_idle++;

@@ -5,7 +5,7 @@
 
 static void rbuf_return(asxi_http_conn *conn, asx_rbuf *rbuf)
 {
-    asx_driver *const driver = asx_shard_driver(conn->server->shard);
+    asx_driver *const driver = conn->server->driver;
     driver->ops->buf_return(driver, rbuf);
 }
 
@@ -35,21 +35,32 @@ static void copy_free(asxi_http_conn *conn, char **ptr, size_t *cap)
     }
 }
 
-/* Makes room for `more` bytes behind the unread ones, in `copy`. A view lent to the handler stays
- * valid: what it points into is retired, not freed. */
+static bool view_lent(const asxi_http_work *work)
+{
+    return work->handling && work->exchange.lent;
+}
+
+/* The handler may still look at bytes of `copy`. */
+static bool copy_pinned(const asxi_http_work *work)
+{
+    return work->copy && !work->retired && (work->head_held || view_lent(work));
+}
+
+/* Makes room for `more` bytes behind the unread ones, in `copy`. What the handler may still look at
+ * stays valid: it is retired, not freed, and not moved. */
 static bool copy_reserve(asxi_http_conn *conn, size_t more)
 {
     asxi_http_work *const work = conn->work;
     const size_t need = work->in_len + more;
-    const bool lent = conn->exchange && conn->exchange->lent;
     const bool in_copy = work->copy && !work->rbuf;
+    const bool pinned = in_copy && copy_pinned(work);
     if (in_copy && (size_t)(work->in_ptr - work->copy) + need <= work->copy_cap) {
         return true;
     }
     if (need > ASXI_HTTP_IN_BYTES_MAX) {
         return false;
     }
-    if (work->copy && need <= work->copy_cap && !(lent && in_copy)) {
+    if (work->copy && need <= work->copy_cap && !pinned) {
         memmove(work->copy, work->in_ptr, work->in_len);
         work->in_ptr = work->copy;
         return true;
@@ -65,7 +76,7 @@ static bool copy_reserve(asxi_http_conn *conn, size_t more)
     if (work->in_len > 0) {
         memcpy(grown, work->in_ptr, work->in_len);
     }
-    if (lent && in_copy && !work->retired) {
+    if (pinned) {
         work->retired = work->copy;
         work->retired_cap = work->copy_cap;
     } else {
@@ -105,7 +116,8 @@ bool asxi_http_in_detach(asxi_http_conn *conn)
     const size_t len = work->in_len;
     work->rbuf = NULL;
     work->in_len = 0;
-    work->in_ptr = work->copy;
+    /* Behind a pinned copy there is no room: where its last byte stands is not known here. */
+    work->in_ptr = copy_pinned(work) ? work->copy + work->copy_cap : work->copy;
     if (len > 0 && !copy_reserve(conn, len)) {
         work->rbuf = rbuf;
         work->in_ptr = unread;
@@ -117,7 +129,7 @@ bool asxi_http_in_detach(asxi_http_conn *conn)
         memcpy(work->copy, unread, len);
         work->in_len = len;
     }
-    if (conn->exchange && conn->exchange->lent && !work->lent_rbuf) {
+    if (view_lent(work) && !work->lent_rbuf) {
         work->lent_rbuf = rbuf;
     } else {
         rbuf_return(conn, rbuf);
@@ -130,18 +142,15 @@ void asxi_http_in_consume(asxi_http_conn *conn, size_t len)
     asxi_http_work *const work = conn->work;
     work->in_ptr += len;
     work->in_len -= len;
-    if (work->in_len == 0 && !(conn->exchange && conn->exchange->lent)) {
+    if (work->in_len == 0 && !work->head_held && !view_lent(work)) {
         rbuf_release(conn);
         work->in_ptr = work->copy;
     }
 }
 
-/* The handler is done with the view it was lent. */
-void asxi_http_in_unlend(asxi_http_conn *conn)
+static void unpin(asxi_http_conn *conn)
 {
     asxi_http_work *const work = conn->work;
-    conn->exchange->lent = false;
-    lent_rbuf_release(conn);
     copy_free(conn, &work->retired, &work->retired_cap);
     if (work->in_len == 0) {
         rbuf_release(conn);
@@ -149,13 +158,27 @@ void asxi_http_in_unlend(asxi_http_conn *conn)
     }
 }
 
+void asxi_http_in_unlend(asxi_http_conn *conn)
+{
+    conn->work->exchange.lent = false;
+    lent_rbuf_release(conn);
+    unpin(conn);
+}
+
+void asxi_http_in_unhold(asxi_http_conn *conn)
+{
+    unpin(conn);
+}
+
 void asxi_http_in_release(asxi_http_conn *conn)
 {
     asxi_http_work *const work = conn->work;
     rbuf_release(conn);
     lent_rbuf_release(conn);
-    copy_free(conn, &work->copy, &work->copy_cap);
+    if (work->copy_cap > ASXI_HTTP_IN_KEEP_BYTES) {
+        copy_free(conn, &work->copy, &work->copy_cap);
+    }
     copy_free(conn, &work->retired, &work->retired_cap);
-    work->in_ptr = NULL;
+    work->in_ptr = work->copy;
     work->in_len = 0;
 }

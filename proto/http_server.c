@@ -42,6 +42,7 @@ asx_err asx_http_server_create(asx_cx *cx, asx_region *region, const asx_http_se
     limits_default(&server->limits);
     server->region = region;
     server->shard = asx_shard_of(cx);
+    server->driver = asx_shard_driver(server->shard);
     asx_list_init(&server->conns);
     *out = server;
     return ASX_OK;
@@ -69,7 +70,7 @@ void asx_http_server_destroy(asx_http_server *server)
     while (server->free_work) {
         asxi_http_work *const work = server->free_work;
         server->free_work = work->next_free;
-        asx_region_free(server->region, work, sizeof(*work));
+        asxi_http_work_destroy(server, work);
     }
     asx_region_free(server->region, server, sizeof(*server));
 }

@@ -297,6 +297,54 @@ def keep_alive_and_pipelining():
         equal(reader.response()[2], b'Hello, World!')
 
 
+def get(path):
+    return b'GET %s HTTP/1.1\r\nHost: x\r\n\r\n' % path
+
+
+@case
+def pipelined_mix():
+    """in one burst: answers at once, a wait, a failure, a body, a panic, and all in order"""
+    plain = (get(b'/plaintext'), 200, b'Hello, World!')
+    kinds = (plain, (get(b'/sleep/2'), 200, b'slept 2 ms\n'), plain,
+             (get(b'/status/500'), 500, b'500 Internal Server Error\n'),
+             (b'PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello', 200, b'hello'),
+             (get(b'/a%2Fb'), 404, b'404 Not Found\n'), plain,
+             (get(b'/panic'), 500, b'Internal Server Error\n'),
+             (get(b'/bytes/30000'), 200, None), plain)
+    with Server() as server:
+        tasks = rest(server)
+        with server.connect() as s:
+            reader = Reader(s)
+            for turn in range(20):
+                burst = [kinds[(i * (turn + 1)) % len(kinds)] for i in range(40)]
+                s.sendall(b''.join(request for request, _, _ in burst))
+                for request, status, body in burst:
+                    got = reader.response()
+                    equal(got[0], status, request)
+                    check(body is None or got[2] == body, f'{request}: {got[2]!r}')
+        server.settled(tasks)
+
+
+@case
+def pipelined_behind_a_wait():
+    """what arrives while a request is handled disturbs neither it nor its order"""
+    with Server() as server:
+        tasks = rest(server)
+        with server.connect() as s:
+            reader = Reader(s)
+            s.sendall(get(b'/sleep/150'))
+            for n in range(100, 160):
+                time.sleep(0.001)
+                s.sendall(get(b'/bytes/%d' % n))
+            equal(reader.response()[2], b'slept 150 ms\n')
+            for n in range(100, 160):
+                equal(len(reader.response()[2]), n)
+            s.sendall(get(b'/nothing/' + b'n' * 600) * 40)
+            for _ in range(40):
+                equal(reader.response()[0], 404)
+        server.settled(tasks)
+
+
 @case
 def chunked_both_ways():
     """a chunked body comes back as it went, in pieces and in one"""
@@ -518,6 +566,7 @@ def access_log():
         lines = [json.loads(line) for line in open(folder + '/old')]
         row = next(line for line in lines if line['target'] == '/nothing')
         equal((row['status'], row['method'], row['agent']), (404, 'GET', 'me "quoted"'))
+        check(re.fullmatch(r'127\.0\.0\.1:\d+', row['peer']), row['peer'])
     finally:
         shutil.rmtree(folder)
 
@@ -650,6 +699,10 @@ def half_close():
                 s.shutdown(socket.SHUT_WR)
                 response = drain(s)
                 equal(body_of(response), body)
+        with server.connect() as s:
+            s.sendall(get(b'/plaintext') * 50)
+            s.shutdown(socket.SHUT_WR)
+            equal(drain(s).count(b'Hello, World!'), 50, 'of a burst before the end')
         server.settled(tasks)
 
 
