@@ -3,11 +3,14 @@
 
 #include "program_routes.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #ifdef ASX_HAVE_RQ
 #include <asx/raptorq/tool.h>
+#include <asx/reactor/probe.h>
+#include <asx/reactor/signal.h>
 #endif
 
 static void usage(FILE *out)
@@ -15,7 +18,7 @@ static void usage(FILE *out)
     fputs("usage: asx serve [--SETTING VALUE]...   run the server\n"
           "       asx serve --help                 every setting, with examples\n"
 #ifdef ASX_HAVE_RQ
-          "       asx rq --help                    RaptorQ: encode and decode files\n"
+          "       asx rq --help                    RaptorQ: protect, send and receive files\n"
 #endif
           "       asx --version\n"
           "\n"
@@ -37,6 +40,23 @@ static int serve_main(int argc, char **argv)
     return asx_main(argc, argv, asxi_program_app);
 }
 
+#ifdef ASX_HAVE_RQ
+static asx_err rq_driver_open(asx_driver **driver)
+{
+    static const asx_driver_config plain = { 0 };
+    return asx_driver_create(ASX_DRIVER_CHOICE_AUTO, &plain, driver, NULL, 0);
+}
+
+static asx_err rq_signals_open(int32_t *fd)
+{
+    static const int numbers[] = { SIGTERM, SIGINT };
+    return asx_signal_open(numbers, asx_array_count(numbers), fd);
+}
+
+static const asx_rq_host rq_host = { .driver_open = rq_driver_open,
+                                     .signals_open = rq_signals_open };
+#endif
+
 int main(int argc, char **argv)
 {
     const char *const command = argc > 1 ? argv[1] : "";
@@ -45,7 +65,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(command, "rq") == 0) {
 #ifdef ASX_HAVE_RQ
-        return asx_rq_main(argc - 1, argv + 1);
+        return asx_rq_main(argc - 1, argv + 1, &rq_host);
 #else
         fputs("asx: this build has no rq\n", stderr);
         return 2;

@@ -33,7 +33,10 @@ ASX_BEGIN_DECLS
     X(17, BAD_PLAN)       /* serialised plan damaged or of another version */   \
     X(18, OVER_BUDGET)    /* the solve would exceed the work allowed for K' */  \
     X(19, BLOCKS_BUSY)    /* more blocks in progress than the limit */          \
-    X(20, PROOF_MISMATCH) /* proof and symbols disagree */
+    X(20, PROOF_MISMATCH) /* proof and symbols disagree */                      \
+    X(21, BAD_KEY)        /* a key that is none, or that nobody drew */         \
+    X(22, REFUSED)        /* the other end will not take the object */          \
+    X(23, SILENCE)        /* nothing was heard for as long as was allowed */
 
 typedef enum asx_rq_err {
 #define X(code, name) ASX_RQ_ERR_##name = (code),

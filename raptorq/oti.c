@@ -100,6 +100,21 @@ asx_err asx_rq_oti_derive(asx_rq_oti *oti, uint64_t size, uint32_t payload_max, 
     return ASX_OK;
 }
 
+asx_err asx_rq_oti_by_block(asx_rq_oti *oti, uint64_t size, uint32_t symbol_size,
+                            uint64_t block_size)
+{
+    if (symbol_size == 0 || symbol_size > 65535) {
+        return ASX_RQ_E(SYMBOL_SIZE);
+    }
+    *oti =
+        (asx_rq_oti){ .size = size, .symbol_size = symbol_size, .sub_blocks = 1, .alignment = 1 };
+    uint64_t k = block_size / symbol_size;
+    k = k < 1 ? 1 : k > ASX_RQ_K_MAX ? ASX_RQ_K_MAX : k;
+    const uint64_t blocks = div_ceil(asx_rq_oti_symbols(oti), k);
+    oti->blocks = (uint32_t)(blocks < 255 ? blocks : 255);
+    return asx_rq_oti_check(oti) == ASX_OK ? ASX_OK : ASX_RQ_E(TOO_LARGE);
+}
+
 asx_rq_extent asx_rq_oti_block(const asx_rq_oti *oti, uint32_t sbn)
 {
     asx_assert_lt(sbn, oti->blocks);

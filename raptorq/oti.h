@@ -52,6 +52,16 @@ ASX_NODISCARD asx_err asx_rq_oti_derive(asx_rq_oti *oti, uint64_t size, uint32_t
                                         uint32_t alignment, uint32_t sub_symbol_min,
                                         uint64_t working_memory);
 
+/* Blocks of `block_size` octets, one sub-block, alignment 1; larger blocks where 255 of them would
+ * not do.
+ *
+ * size  at least 1
+ *
+ * errors  SYMBOL_SIZE, TOO_LARGE
+ */
+ASX_NODISCARD asx_err asx_rq_oti_by_block(asx_rq_oti *oti, uint64_t size, uint32_t symbol_size,
+                                          uint64_t block_size);
+
 /* Symbols of the object. */
 uint64_t asx_rq_oti_symbols(const asx_rq_oti *oti);
 

@@ -1,110 +1,36 @@
+#include <asx/raptorq/net/tag.h>
 #include <asx/raptorq/tool.h>
 #include <asx/raptorq/volume.h>
-#include <asx/shard/base/assert.h>
 #include <asx/shard/base/err.h>
 
-#include <errno.h>
+#include "tool_internal.h"
+
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-static const char usage_text[] =
-    "usage: asx rq encode FILE --out DIR [--overhead 10%] [--symbol-size 1280]\n"
-    "                     [--block-size 8M] [--volumes 16]\n"
-    "       asx rq decode DIR --out FILE\n"
-    "       asx rq verify DIR\n";
-
-static void sha256(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])
-{
-    unsigned size = 0;
-    asx_assert(EVP_Digest(bytes, len, out, &size, EVP_sha256(), NULL) == 1);
-    asx_assert_eq(size, ASX_RQ_DIGEST_SIZE);
-}
-
-typedef struct progress {
-    bool is_shown;
-    double start;
-} progress;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void show(void *arg, uint64_t done, uint64_t total)
-{
-    enum { CELLS = 30 };
-    const progress *p = arg;
-    if (!p->is_shown) {
-        return;
-    }
-    const double seconds = now() - p->start, share = (double)done / (double)total;
-    const double rate = seconds > 0 ? (double)done / seconds : 0;
-    char bar[CELLS + 1];
-    for (int i = 0; i < CELLS; i++) {
-        bar[i] = (double)i < share * CELLS ? '#' : '.';
-    }
-    bar[CELLS] = '\0';
-    fprintf(stderr, "\r[%s] %3.0f %%  %.1f MB/s  ETA %.0f s ", bar, 100 * share, rate / 1e6,
-            rate > 0 ? (double)(total - done) / rate : 0.0);
-    if (done == total) {
-        fputc('\n', stderr);
-    }
-}
-
-/* A number with an optional K, M or G. */
-static bool get_size(const char *text, uint64_t *value)
-{
-    char *end;
-    errno = 0;
-    const unsigned long long number = strtoull(text, &end, 10);
-    const char *units = "KMG";
-    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
-    const unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
-    if (errno != 0 || end == text || text[0] == '-' || (*end != '\0' && unit == NULL) ||
-        (unit != NULL && end[1] != '\0') || number > (UINT64_MAX >> shift)) {
-        return false;
-    }
-    *value = (uint64_t)number << shift;
-    return true;
-}
-
-static bool get_percent(const char *text, uint32_t *permille)
-{
-    char *end;
-    const double percent = strtod(text, &end);
-    if (end == text || (*end != '\0' && strcmp(end, "%") != 0) || !(percent >= 0) ||
-        percent > 1000) {
-        return false;
-    }
-    *permille = (uint32_t)(percent * 10 + 0.5);
-    return true;
-}
-
 typedef struct tool_options {
-    const char *in, *out;
+    const char *out;
     asx_rq_volume_config config;
 } tool_options;
 
-static bool set_option(tool_options *options, const char *name, const char *value)
+static void show(void *arg, uint64_t done, uint64_t total)
 {
+    asxi_progress_show(arg, done, total);
+}
+
+static bool set_option(void *arg, const char *name, const char *value)
+{
+    tool_options *options = arg;
     uint64_t size;
     if (strcmp(name, "--out") == 0) {
         options->out = value;
         return true;
     }
     if (strcmp(name, "--overhead") == 0) {
-        return get_percent(value, &options->config.overhead_permille);
+        return asxi_tool_percent(value, &options->config.overhead_permille);
     }
-    if (!get_size(value, &size)) {
+    if (!asxi_tool_size(value, &size)) {
         return false;
     }
     if (strcmp(name, "--symbol-size") == 0 && size >= 1 && size <= 65535) {
@@ -119,23 +45,7 @@ static bool set_option(tool_options *options, const char *name, const char *valu
     return true;
 }
 
-static bool parse(tool_options *options, int argc, char **argv)
-{
-    for (int i = 2; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 && options->in == NULL) {
-            options->in = argv[i];
-        } else if (i + 1 == argc || !set_option(options, argv[i], argv[i + 1])) {
-            fprintf(stderr, "asx rq: cannot take %s%s%s\n", argv[i], i + 1 < argc ? " " : "",
-                    i + 1 < argc ? argv[i + 1] : "");
-            return false;
-        } else {
-            i++;
-        }
-    }
-    return options->in != NULL;
-}
-
-static int report_end(const char *verb, const tool_options *options, asx_err err,
+static int report_end(const char *verb, const char *in, asx_err err,
                       const asx_rq_volume_report *report)
 {
     if (report->damaged > 0 || report->volumes_missing > 0) {
@@ -145,14 +55,12 @@ static int report_end(const char *verb, const tool_options *options, asx_err err
                 report->damaged, report->volumes_missing, report->volumes);
     }
     if (err == ASX_OK) {
-        printf("%s %s: %" PRIu64 " bytes, %" PRIu32 " blocks, %" PRIu64 " symbols\n", verb,
-               options->in, report->size, report->blocks, report->symbols);
-        return EXIT_DONE;
+        printf("%s %s: %" PRIu64 " bytes, %" PRIu32 " blocks, %" PRIu64 " symbols\n", verb, in,
+               report->size, report->blocks, report->symbols);
+        return TOOL_DONE;
     }
     char name[64];
-    const bool is_ours = asx_err_domain_of(err) == ASX_ERR_DOMAIN_RAPTORQ;
-    fprintf(stderr, "asx rq: %s: %s", options->in,
-            is_ours ? asx_rq_err_name(asx_err_code(err)) : asx_err_name(err, name, sizeof(name)));
+    fprintf(stderr, "asx rq: %s: %s", in, asxi_tool_err(err, name, sizeof(name)));
     if (report->text[0] != '\0') {
         fprintf(stderr, ": %s", report->text);
     }
@@ -160,34 +68,70 @@ static int report_end(const char *verb, const tool_options *options, asx_err err
         fprintf(stderr, " (%" PRIu32 " blocks in all cannot be decoded)", report->blocks_bad);
     }
     fputc('\n', stderr);
-    return EXIT_FAILED;
+    return TOOL_FAILED;
 }
 
-int asx_rq_main(int argc, char **argv)
+static int volumes(int argc, char **argv)
 {
-    progress shown = { .is_shown = isatty(STDERR_FILENO) != 0, .start = now() };
+    static const char *const no_flags[] = { NULL };
+    asxi_progress shown = { .is_shown = isatty(STDERR_FILENO) != 0 };
     tool_options options = { .config = { .symbol_size = 1280,
                                          .block_size = 8 << 20,
                                          .overhead_permille = 100,
                                          .volumes = 16,
-                                         .digest = sha256,
+                                         .digest = asx_rq_sha256,
                                          .progress = show,
                                          .progress_arg = &shown } };
     asx_rq_volume_report report;
-    const char *verb = argc > 1 ? argv[1] : "";
+    const char *verb = argv[1], *in = NULL;
     const bool is_verify = strcmp(verb, "verify") == 0;
-    if (argc < 3 || !parse(&options, argc, argv) || (options.out == NULL) != is_verify) {
-        fputs(usage_text, stderr);
-        return EXIT_USAGE;
+    const bool is_read = asxi_tool_parse(argc, argv, no_flags, &in, 1, set_option, &options);
+    if (!is_read || (options.out == NULL) != is_verify) {
+        if (is_read) {
+            fprintf(stderr, "asx rq %s: %s\n", verb,
+                    is_verify ? "writes nothing, so takes no --out" : "--out is missing");
+        }
+        fprintf(stderr, "asx rq %s --help says more\n", verb);
+        return TOOL_USAGE;
     }
-    asx_err err;
-    if (strcmp(verb, "encode") == 0) {
-        err = asx_rq_volume_encode(options.in, options.out, &options.config, &report);
-    } else if (strcmp(verb, "decode") == 0 || is_verify) {
-        err = asx_rq_volume_decode(options.in, options.out, &options.config, &report);
-    } else {
-        fputs(usage_text, stderr);
-        return EXIT_USAGE;
+    const asx_err err = strcmp(verb, "encode") == 0
+                            ? asx_rq_volume_encode(in, options.out, &options.config, &report)
+                            : asx_rq_volume_decode(in, options.out, &options.config, &report);
+    asxi_progress_end(&shown);
+    return report_end(verb, in, err, &report);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return true;
+        }
     }
-    return report_end(verb, &options, err, &report);
+    return argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                        strcmp(argv[1], "help") == 0);
+}
+
+int asx_rq_main(int argc, char **argv, const asx_rq_host *host)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    const char *help = asxi_tool_help(verb);
+    if (help != NULL && wants_help(argc, argv)) {
+        fputs(help, stdout);
+        return TOOL_DONE;
+    }
+    if (help == NULL || argc < 3) {
+        if (help == NULL) {
+            fprintf(stderr, "asx rq: there is no command %s\n", verb);
+        }
+        fputs(help != NULL ? help : asxi_tool_help(""), stderr);
+        return TOOL_USAGE;
+    }
+    if (strcmp(verb, "send") == 0) {
+        return asxi_tool_send(argc, argv, host);
+    }
+    if (strcmp(verb, "recv") == 0) {
+        return asxi_tool_recv(argc, argv, host);
+    }
+    return volumes(argc, argv);
 }

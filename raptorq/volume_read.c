@@ -1,3 +1,4 @@
+#include <asx/raptorq/landing.h>
 #include <asx/raptorq/object.h>
 #include <asx/shard/base/assert.h>
 
@@ -189,30 +190,22 @@ static void reader_close(reader *r)
     }
 }
 
-/* Into a file beside the output, which takes the output's name once all is right. */
+/* Into a file that takes the output's name once all is right. */
 static asx_err decode_to(reader *r, const char *file)
 {
-    char path[PATH_MAX];
-    const int len = snprintf(path, sizeof(path), "%s.XXXXXX", file);
-    if (len < 0 || (size_t)len >= sizeof(path)) {
-        return asx_err_errno(ENAMETOOLONG);
-    }
-    const int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0) {
-        snprintf(r->report->text, sizeof(r->report->text), "cannot write beside the output");
-        return asx_err_errno(errno);
-    }
-    asx_err err = map_target(r, fd);
-    if (err == ASX_OK) {
-        err = read_all(r);
-    }
-    if (err == ASX_OK && (fchmod(fd, 0644) != 0 || fsync(fd) != 0 || rename(path, file) != 0)) {
-        err = asx_err_errno(errno);
-    }
+    asx_rq_landing landing;
+    asx_err err = asx_rq_landing_open(&landing, file, r->manifest.size);
     if (err != ASX_OK) {
-        unlink(path);
+        snprintf(r->report->text, sizeof(r->report->text), "cannot write the output");
+        return err;
     }
-    close(fd);
+    r->target = landing.data;
+    err = read_all(r);
+    err = err == ASX_OK ? asx_rq_landing_commit(&landing) : err;
+    asx_rq_receiver_object_destroy(r->receiver); /* it has the target until here */
+    r->receiver = NULL;
+    r->target = NULL;
+    asx_rq_landing_close(&landing);
     return err;
 }
 

@@ -22,23 +22,6 @@ typedef struct writer {
     asx_rq_volume_report *report;
 } writer;
 
-/* Blocks of block_size, or larger ones where the format's 255 would not do. */
-static asx_err shape(asx_rq_oti *oti, uint64_t size, const asx_rq_volume_config *config)
-{
-    if (config->symbol_size == 0 || config->symbol_size > 65535) {
-        return ASX_RQ_E(SYMBOL_SIZE);
-    }
-    *oti = (asx_rq_oti){
-        .size = size, .symbol_size = config->symbol_size, .sub_blocks = 1, .alignment = 1
-    };
-    const uint64_t symbols = asx_rq_oti_symbols(oti);
-    uint64_t k = config->block_size / config->symbol_size;
-    k = k < 1 ? 1 : k > ASX_RQ_K_MAX ? ASX_RQ_K_MAX : k;
-    const uint64_t blocks = asx_div_ceil(symbols, k);
-    oti->blocks = (uint32_t)(blocks < 255 ? blocks : 255);
-    return asx_rq_oti_check(oti) == ASX_OK ? ASX_OK : ASX_RQ_E(TOO_LARGE);
-}
-
 static asx_err write_symbol(writer *w, uint32_t sbn, uint32_t esi)
 {
     const size_t size = w->manifest.oti.symbol_size;
@@ -160,7 +143,8 @@ asx_err asx_rq_volume_encode(const char *file, const char *dir, const asx_rq_vol
     config->digest(source.data != NULL ? source.data : (const uint8_t *)"", source.size,
                    w.manifest.digest);
     if (source.size > 0) {
-        err = shape(&w.manifest.oti, source.size, config);
+        err = asx_rq_oti_by_block(&w.manifest.oti, source.size, config->symbol_size,
+                                  config->block_size);
     }
     if (err == ASX_OK && mkdir(dir, 0777) != 0 && errno != EEXIST) {
         err = asx_err_errno(errno);

@@ -53,7 +53,7 @@ int run(std::vector<std::string> args)
     for (auto &arg : args) {
         argv.push_back(arg.data());
     }
-    return asx_rq_main((int)argv.size(), argv.data());
+    return asx_rq_main((int)argv.size(), argv.data(), nullptr);
 }
 
 void digest(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])

@@ -32,12 +32,12 @@ ARROWS = {
     'proto': KERNEL + ('proto',),
     'engine': KERNEL + ROOMS,
 }
-# The RaptorQ pipelines run over streams and datagrams; the codec beside them is arithmetic.
-PIPELINES = re.compile(r'raptorq/(sender|receiver)(_\w+)?\.[ch]$')
+# The RaptorQ pipelines run over datagrams, and the command runs them; the codec is arithmetic.
+PIPELINES = re.compile(r'raptorq/(net/\w+|tool\w*)\.[ch]$')
 
 # A foreign library's headers, and the files that may know that it exists.
 FOREIGN = (
-    (r'openssl/', r'proto/tls_openssl\.c'),
+    (r'openssl/', r'(proto/tls_openssl|raptorq/net/tag_openssl)\.c'),
     (r'liburing', r'reactor/uring\w*\.[ch]'),
     (r'jemalloc/', r'shard/chunk\.c'),
     (r'hwloc', r'engine/topology\.c'),

@@ -55,7 +55,7 @@ class Arrows(Case):
         self.refuses(tidy.check_arrows, raptorq__solve_c='#include <asx/shard/stream.h>\n')
 
     def test_a_pipeline_stands_on_the_kernel(self):
-        self.allows(tidy.check_arrows, raptorq__sender_c='#include <asx/shard/stream.h>\n')
+        self.allows(tidy.check_arrows, raptorq__net__link_c='#include <asx/shard/stream.h>\n')
 
     def test_a_drawer_of_another_room_is_closed(self):
         self.refuses(tidy.check_arrows, reactor__a_c='#include <asx/shard/task_internal.h>\n')
