@@ -87,6 +87,8 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .ops = list_count(&task->ops),
         .waits_for = waits ? task->waits_for : NULL,
         .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->waits_since) : 0,
+        .waits_object = waits && task->parked ? task->parked->object : 0,
+        .waits_kind = waits && task->parked ? task->parked->object_kind : 0,
         .lane = lane_name((asxi_lane)task->lane),
         .note = task->checkpoint_note,
     };

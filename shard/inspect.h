@@ -38,6 +38,8 @@ typedef struct asx_inspect_node {
     uint32_t tasks, children; /* regions: alive */
     const char *waits_for;    /* tasks; NULL: it does not wait */
     asx_duration waits_ns;    /* since when */
+    uint64_t waits_object;    /* trace identity of what it waits for; traced builds only */
+    uint8_t waits_kind;       /* asx_handle_kind of that */
     const char *lane;         /* tasks: "ready", "cancel", "timed"; NULL: in none */
     const char *note;         /* the task's last checkpoint message, or NULL */
 } asx_inspect_node;

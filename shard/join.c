@@ -4,6 +4,7 @@
 #include <asx/shard/scope.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 /* What the cancelled body returned itself (TSK-5). */
 asx_outcome asxi_task_late(const asx_task *task)
@@ -119,6 +120,7 @@ static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome 
     }
     asxi_wait_init(&joiner.wait, cx);
     joiner.wait.leave = joiner_leave;
+    ASXI_WAITS_FOR(&joiner.wait, asx_handle_of(task));
     asxi_joiner_append(task, &joiner);
     if (masked) {
         asxi_wait_park_masked(cx, &joiner.wait, "join");

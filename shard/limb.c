@@ -19,6 +19,7 @@
 
 #include "mail_internal.h"
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -371,6 +372,7 @@ asx_outcome asx_join_limb(asx_cx *cx, asx_handle handle)
         }
         asxi_wait_init(&self.wait, cx);
         self.wait.leave = limb_wait_leave;
+        ASXI_WAITS_FOR(&self.wait, limb->far);
         asx_list_push_back(&limb->waiters, &self.wait.link);
         const asxi_woken woken = asxi_wait_park(cx, &self.wait, "join of a limb", ASX_TIME_NEVER);
         if (woken != ASXI_WOKEN) {

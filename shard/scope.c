@@ -2,6 +2,7 @@
 #include <asx/shard/scope.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 /* The scope's region is gone: what it left is kept until the block ends. */
 static void scope_closed(asx_region_waiter *waiter, asx_outcome value)
@@ -32,6 +33,7 @@ static void scope_wait_closed(asx_scope *scope)
     }
     asxi_wait_init(&wait, cx);
     scope->_wait = &wait;
+    ASXI_WAITS_FOR(&wait, asx_handle_of(scope->_region));
     asxi_wait_park_masked(cx, &wait, "scope close");
 }
 

@@ -305,6 +305,11 @@ asx_instant asx_shard_now(const asx_shard *shard)
     return shard->now_ns;
 }
 
+asx_instant asx_shard_next_due(const asx_shard *shard)
+{
+    return asx_timer_wheel_next(&shard->wheel);
+}
+
 void asx_shard_turn_end_link(asx_shard *shard, asx_turn_end *hook)
 {
     if (!asx_list_linked(&hook->_link)) {

@@ -86,6 +86,8 @@ asx_shard *asx_shard_of(const asx_cx *cx);
 asx_driver *asx_shard_driver(const asx_shard *shard);
 uint32_t asx_shard_index(const asx_shard *shard);
 asx_instant asx_shard_now(const asx_shard *shard);
+/* When the first timer is due; ASX_TIME_NEVER when none is armed. */
+asx_instant asx_shard_next_due(const asx_shard *shard);
 void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats);
 
 /* Something at the end of each turn, before the driver submits: gathered writes, say. */

@@ -52,11 +52,12 @@ struct asxi_wait {
     asx_list link; /* in the resource's queue */
     asx_task *task;
     uintptr_t value; /* what the resolver granted */
-    uint64_t object; /* trace identity of what is waited for, where it has one */
+    uint64_t object; /* trace identity of what is waited for; traced builds only */
     /* Takes the wait out of its resource when its task is abandoned while parked; NULL: the link
      * is all there is. */
     void (*leave)(asxi_wait *wait);
     bool resolved;
+    uint8_t object_kind; /* asx_handle_kind */
 };
 
 typedef struct asxi_joiner {

@@ -103,12 +103,17 @@ enum {
     ASX_TRACE_STRENGTHENED = 1u << 8,
 };
 
+struct asx_cx;
+
 /* Listens to a shard. May neither suspend nor call the kernel. */
 typedef struct asx_trace_sink asx_trace_sink;
 struct asx_trace_sink {
     void (*emit)(asx_trace_sink *sink, uint32_t shard, asx_trace_kind kind, const uint64_t *words,
                  uint32_t count);
 };
+
+/* A mark of the running task's, for whoever reads the trace; nothing where nobody listens. */
+void asx_trace_mark(struct asx_cx *cx, uint32_t tag, uint64_t value);
 
 ASX_END_DECLS
 

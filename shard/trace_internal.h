@@ -33,6 +33,17 @@ static inline uint64_t asxi_trace_of(const void *record)
     return record ? asx_trace_id(asx_handle_of(record)) : 0;
 }
 
+/* Says in a wait what record it is for: what a graph of who waits for whom is made of. */
+#if ASX_TRACE
+#define ASXI_WAITS_FOR(wait, handle)           \
+    do {                                       \
+        (wait)->object = asx_trace_id(handle); \
+        (wait)->object_kind = (handle).kind;   \
+    } while (0)
+#else
+#define ASXI_WAITS_FOR(wait, handle) ((void)0)
+#endif
+
 /* The first bytes of a text as a word, for what people should recognise: what a task waits for. */
 static inline uint64_t asxi_trace_text(const char *text)
 {
