@@ -20,6 +20,7 @@ void asx_http1_parser_init_request(asx_http1_parser *parser, const asx_http1_lim
     parser->head.field_cap = field_cap;
     parser->_response = false;
     parser->_request_method = ASX_HTTP_OTHER;
+    parser->_good_host_len = 0;
     asx_http1_parser_reset(parser);
 }
 
@@ -303,13 +304,23 @@ static asx_http1_code check_host(asx_http1_parser *parser)
     if (!(parser->_seen & ASXI_SEEN_HOST)) {
         return head->version_minor == 1 ? ASX_HTTP1_CODE_HOST_MISSING : ASX_HTTP1_CODE_NONE;
     }
-    if (!asx_url_authority_split(parser->_host, &host, &port)) {
+    const asx_view value = parser->_host;
+    if (asx_likely(value.len == parser->_good_host_len && !head->host.len && value.len) &&
+        memcmp(value.ptr, parser->_good_host, value.len) == 0) {
+        head->host = value;
+        return ASX_HTTP1_CODE_NONE;
+    }
+    if (!asx_url_authority_split(value, &host, &port)) {
         return ASX_HTTP1_CODE_HOST_INVALID;
+    }
+    if (value.len <= sizeof(parser->_good_host)) {
+        memcpy(parser->_good_host, value.ptr, value.len);
+        parser->_good_host_len = (uint8_t)value.len;
     }
     if (asx_unlikely(head->host.len)) {
         return hosts_agree(head, host, port) ? ASX_HTTP1_CODE_NONE : ASX_HTTP1_CODE_HOST_DISAGREES;
     }
-    head->host = parser->_host;
+    head->host = value;
     return ASX_HTTP1_CODE_NONE;
 }
 

@@ -213,6 +213,8 @@ typedef struct asx_http1_parser {
     uint32_t _fields;    /* start of the header section */
     uint32_t _host_at, _length_at, _coding_at; /* offsets of the values, for errors */
     asx_view _upgrade, _host;
+    uint8_t _good_host_len; /* the last Host that was valid: most heads bring the same again */
+    char _good_host[39];
 } asx_http1_parser;
 
 /* Prepares for one request head.

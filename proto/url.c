@@ -125,17 +125,16 @@ static size_t host_len(asx_view text)
         const size_t len = close ? (size_t)(close - text.ptr) + 1 : 0;
         return close && ipv6_check(asx_view_of(text.ptr + 1, len - 2)) ? len : 0;
     }
-    size_t i = 0;
-    while (i < text.len) {
-        if (name_bytes[(uint8_t)text.ptr[i]]) {
-            i++;
-        } else if (text.ptr[i] == '%' && escape_at(text, i) > 0x20) {
-            i += 3;
-        } else {
-            break;
+    const char *p = text.ptr, *const end = p + text.len;
+    for (;;) {
+        while (p < end && name_bytes[(uint8_t)*p]) {
+            p++;
         }
+        if (p == end || *p != '%' || escape_at(text, (size_t)(p - text.ptr)) <= 0x20) {
+            return (size_t)(p - text.ptr);
+        }
+        p += 3;
     }
-    return i;
 }
 
 bool asx_url_authority_split(asx_view authority, asx_view *host, uint32_t *port)

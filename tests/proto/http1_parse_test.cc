@@ -408,3 +408,32 @@ TEST_CASE("http1_body: forbidden trailers are dropped, or refused by policy", "[
     CHECK(decode(&body, bytes, 0) == "TRAILER_FORBIDDEN@9");
     CHECK(decode_chunked(bytes, 0) == "end data= trailers=X:y rest=0");
 }
+
+TEST_CASE("http1_parse: a Host that was good before is no excuse for the next", "[http1]")
+{
+    subject s("req", asx_http1_limits_default, 100);
+    const auto head = [](const std::string &target, const std::string &host) {
+        return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+    };
+    const std::string longest(39, 'h');
+    const std::vector<std::pair<std::string, asx_http1_code>> heads = {
+        { head("/", "a.test:80"), ASX_HTTP1_CODE_NONE },
+        { head("/", "a.test:80"), ASX_HTTP1_CODE_NONE },
+        { head("/", "a.test:8x"), ASX_HTTP1_CODE_HOST_INVALID },
+        { head("/", ""), ASX_HTTP1_CODE_HOST_INVALID },
+        { head("http://b.test/", "a.test:80"), ASX_HTTP1_CODE_HOST_DISAGREES },
+        { head("http://a.test/", "a.test:80"), ASX_HTTP1_CODE_NONE },
+        { head("/", longest), ASX_HTTP1_CODE_NONE },
+        { head("/", longest), ASX_HTTP1_CODE_NONE },
+        { head("/", longest + "h"), ASX_HTTP1_CODE_NONE },
+        { head("/", longest + "@"), ASX_HTTP1_CODE_HOST_INVALID },
+        { "GET / HTTP/1.1\r\n\r\n", ASX_HTTP1_CODE_HOST_MISSING },
+    };
+    for (const auto &[bytes, code] : heads) {
+        CAPTURE(bytes);
+        asx_http1_parser_reset(&s.parser);
+        const asx_http1_verdict verdict = asx_http1_parse(&s.parser, bytes.data(), bytes.size());
+        CHECK(verdict == (code ? ASX_HTTP1_ERROR : ASX_HTTP1_DONE));
+        CHECK(s.parser.error.code == code);
+    }
+}
