@@ -165,7 +165,7 @@ static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_
 {
     asx_shard *const shard = cx->_shard;
     for (;;) {
-        asx_err err = limb_admit(cx, cx->_region);
+        asx_err err = limb_admit(cx, asxi_cx_region(cx));
         if (err) {
             return err;
         }
@@ -202,7 +202,7 @@ asx_err asx_spawn_on(asx_cx *cx, uint32_t to, asx_task_fn *fn, const void *arg, 
         err = asx_cx_require(cx, ASX_CAP_SPAWN);
     }
     if (!err) {
-        err = limb_admit(cx, cx->_region);
+        err = limb_admit(cx, asxi_cx_region(cx));
     }
     if (!err) {
         request = request_create(cx, fn, arg, arg_size, options);
@@ -418,7 +418,6 @@ static asx_err limb_region_open(asx_shard *shard, const limb_request *request, a
                                       .stack_bytes = request->stack_bytes,
                                       .label = request->label,
                                       .detached_result = true };
-    void *arg = request->pointer;
     if (!shard->root) {
         return ASX_E(REGION_CLOSED);
     }
@@ -429,24 +428,19 @@ static asx_err limb_region_open(asx_shard *shard, const limb_request *request, a
     if (err) {
         return err;
     }
-    if (request->arg_size > 0) {
-        arg = asx_heap_alloc(&(*region)->heap, request->arg_size);
-        err = arg ? ASX_OK : ASX_E(NO_MEMORY);
-    }
+    err = asxi_task_create(NULL, *region, &spawn, 0, task);
     if (!err) {
-        err = asxi_task_create(NULL, *region, &spawn, 0, task);
+        err = asxi_task_arg_put(*task, request->arg, request->arg_size, request->pointer,
+                                request->drop);
+        if (err) {
+            asxi_task_uncreate(*task);
+        }
     }
     if (err) {
         asx_region_close_begin(*region, ASX_CLOSE_CANCEL, NULL);
         return err;
     }
-    if (request->arg_size > 0) {
-        memcpy(arg, request->arg, request->arg_size);
-    }
     (*task)->fn = request->fn;
-    (*task)->drop = request->drop;
-    (*task)->arg = arg;
-    (*task)->arg_size = (uint32_t)request->arg_size;
     return ASX_OK;
 }
 
@@ -549,6 +543,7 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_WAKE:
     case ASXI_MSG_POST:
     case ASXI_MSG_SHUTDOWN:
+    case ASXI_MSG_OBJECT:
         break;
     }
     asx_unreachable();

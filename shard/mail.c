@@ -250,6 +250,9 @@ static void handle(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_SHUTDOWN:
         on_shutdown(shard, msg);
         return;
+    case ASXI_MSG_OBJECT:
+        asxi_object_message(shard, msg);
+        return;
     }
     asx_unreachable();
 }
@@ -378,6 +381,8 @@ static void discard(const asx_msg *msg)
 {
     if (msg->kind == ASXI_MSG_SHUTDOWN) {
         asx_reason_release(asxi_mail_take_reason(msg, 0));
+    } else if (msg->kind == ASXI_MSG_OBJECT) {
+        asxi_object_message_discard(msg);
     } else {
         asxi_limb_message_discard(msg);
     }

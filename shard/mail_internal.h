@@ -17,6 +17,7 @@ typedef enum asxi_msg_kind {
     ASXI_MSG_WAKE,          /* [0,1] task */
     ASXI_MSG_POST,          /* [0] function, [1] argument */
     ASXI_MSG_SHUTDOWN,      /* [0] reason, or NULL */
+    ASXI_MSG_OBJECT, /* [0,1] end, [2] the sender's type; flags and the rest are the type's */
 } asxi_msg_kind;
 
 _Static_assert(sizeof(asx_handle) == 2 * sizeof(uint64_t), "a handle is two words of a message");
@@ -43,8 +44,8 @@ bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg);
 /* Waits until the ring may have room for data.
  * errors  OVERLOADED for a poll task, CANCELLED */
 asx_err asxi_mail_room_wait(asx_cx *cx, uint32_t to);
-/* errors  NO_CAPABILITY, WRONG_TASK, RUNTIME_UNAVAILABLE (no mesh), INVALID_ARGUMENT (no such shard)
- */
+/* errors  NO_CAPABILITY, WRONG_TASK, RUNTIME_UNAVAILABLE (no mesh), INVALID_ARGUMENT (no such
+ *         shard) */
 asx_err asxi_mail_require(asx_cx *cx, uint32_t to);
 /* The reason that travels in a message, with its reference. */
 const asx_reason *asxi_mail_take_reason(const asx_msg *msg, unsigned at);
@@ -52,5 +53,7 @@ const asx_reason *asxi_mail_take_reason(const asx_msg *msg, unsigned at);
 /* Handlers, and what frees a message that nobody will handle. */
 void asxi_limb_message(asx_shard *shard, const asx_msg *msg);
 void asxi_limb_message_discard(const asx_msg *msg);
+void asxi_object_message(asx_shard *shard, const asx_msg *msg);
+void asxi_object_message_discard(const asx_msg *msg);
 
 #endif

@@ -1,41 +1,20 @@
 #include <asx/shard/sync/mpsc.h>
 
-#include "line_internal.h"
+#include "mpsc_internal.h"
 
-#include <string.h>
-
-enum { SENDER = 1, RECEIVER };
-
-typedef struct mpsc {
-    asxi_object object;
-    char *items; /* a ring of `capacity`, in the region's heap */
-    asx_drop_fn *drop;
-    const char *what;
-    uint32_t capacity, item_size;
-    uint32_t head, queued;
-    uint32_t reserved; /* permits out, and slots granted to waiters that have not run yet */
-    uint32_t senders;
-    bool stopped; /* no more reserves */
-    bool receiver_gone;
-    asxi_line reservers;
-    asxi_line receiver; /* the task that receives, when it waits */
-} mpsc;
-
-_Static_assert(sizeof(mpsc) <= ASXI_OBJECT_BYTES, "an mpsc fits a record");
-
-static mpsc *mpsc_of(asxi_object *object)
+static asxi_mpsc *mpsc_of(asxi_object *object)
 {
-    return asx_container_of(object, mpsc, object);
+    return asx_container_of(object, asxi_mpsc, object);
 }
 
-static char *slot_at(const mpsc *self, uint32_t nth)
+static char *slot_at(const asxi_mpsc *self, uint32_t nth)
 {
     uint32_t at = self->head + nth;
     at -= at >= self->capacity ? self->capacity : 0;
     return self->items + (size_t)at * self->item_size;
 }
 
-static void item_copy(const mpsc *self, void *target, const void *source)
+static void item_copy(const asxi_mpsc *self, void *target, const void *source)
 {
     if (asx_likely(self->item_size == sizeof(uint64_t))) {
         memcpy(target, source, sizeof(uint64_t));
@@ -44,7 +23,7 @@ static void item_copy(const mpsc *self, void *target, const void *source)
     }
 }
 
-static void item_push(mpsc *self, const void *item)
+void asxi_mpsc_item_push(asxi_mpsc *self, const void *item)
 {
     asx_assert(self->queued + self->reserved < self->capacity);
     item_copy(self, slot_at(self, self->queued), item);
@@ -54,7 +33,7 @@ static void item_push(mpsc *self, const void *item)
     }
 }
 
-static void item_pop(mpsc *self, void *item)
+static void item_pop(asxi_mpsc *self, void *item)
 {
     asx_assert(self->queued > 0);
     item_copy(self, item, slot_at(self, 0));
@@ -63,44 +42,63 @@ static void item_pop(mpsc *self, void *item)
 }
 
 /* Nothing can arrive any more (CH-4). */
-static bool is_over(const mpsc *self)
+static bool is_over(const asxi_mpsc *self)
 {
     return self->queued == 0 && self->reserved == 0 && (self->senders == 0 || self->stopped);
 }
 
-static void receiver_wake_if_over(mpsc *self)
+static void receiver_wake_if_over(asxi_mpsc *self)
 {
     if (is_over(self) && !asxi_line_empty(&self->receiver)) {
         asxi_line_tell(asxi_line_head(&self->receiver), ASXI_LINE_GRANTED);
     }
 }
 
-static bool has_room(const mpsc *self)
+static bool has_room(const asxi_mpsc *self)
 {
     return self->queued + self->reserved < self->capacity;
 }
 
-/* Grants each free slot to one that waits for it. */
-static void slots_grant(mpsc *self)
+/* Grants free slots to those that wait for them. */
+static void slots_grant(asxi_mpsc *self)
 {
     while (has_room(self) && !asxi_line_empty(&self->reservers)) {
-        self->reserved++;
-        asxi_line_tell(asxi_line_head(&self->reservers), ASXI_LINE_GRANTED);
+        asxi_baton *const head = asxi_line_head(&self->reservers);
+        const uint32_t room = self->capacity - self->queued - self->reserved;
+        /* A far shard asks for several at once, and gets them when nobody else waits. */
+        const uint64_t most = self->reservers.count > 1 ? 1 : room;
+        head->amount = head->amount < most ? head->amount : most;
+        self->reserved += (uint32_t)head->amount;
+        asxi_line_tell(head, ASXI_LINE_GRANTED);
     }
 }
 
-/* A reserved slot comes back unused. */
-static void slot_return(mpsc *self)
+void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count)
 {
-    asx_assert(self->reserved > 0);
-    self->reserved--;
+    asx_assert(self->reserved >= count);
+    self->reserved -= count;
     if (!self->stopped && !self->receiver_gone) {
         slots_grant(self);
     }
     receiver_wake_if_over(self);
 }
 
-static void items_drop(mpsc *self)
+uint32_t asxi_mpsc_room(const asxi_mpsc *self)
+{
+    return asxi_line_empty(&self->reservers) ? self->capacity - self->queued - self->reserved : 0;
+}
+
+void asxi_mpsc_sender_gone(asxi_mpsc *self)
+{
+    asx_assert(self->senders > 0);
+    self->senders--;
+    receiver_wake_if_over(self);
+    if (self->receiver_gone && self->senders == 0) {
+        asxi_object_close(&self->object);
+    }
+}
+
+static void items_drop(asxi_mpsc *self)
 {
     for (; self->queued > 0; self->queued--) {
         if (self->drop) {
@@ -112,38 +110,46 @@ static void items_drop(mpsc *self)
 
 static void mpsc_close(asxi_object *object)
 {
-    mpsc *const self = mpsc_of(object);
+    asxi_mpsc *const self = mpsc_of(object);
     self->receiver_gone = true;
     asxi_line_close(&self->reservers);
     asxi_line_close(&self->receiver);
+    asxi_mpsc_peers_tell(self);
     items_drop(self);
     asx_heap_free(&object->region->heap, self->items, (size_t)self->capacity * self->item_size);
 }
 
-static void mpsc_end_close(asxi_object *object, const asxi_end *end)
+static void receiver_close(asxi_mpsc *self)
 {
-    mpsc *const self = mpsc_of(object);
-    if (!asxi_object_is_open(object)) {
-        return;
-    }
-    if (end->role == SENDER) {
-        self->senders--;
-        receiver_wake_if_over(self);
-    } else {
-        self->receiver_gone = true;
-        asxi_line_close(&self->reservers);
-        asxi_line_close(&self->receiver);
-        items_drop(self);
-    }
-    if (self->receiver_gone && self->senders == 0) {
-        asxi_object_close(object);
+    self->receiver_gone = true;
+    asxi_line_close(&self->reservers);
+    asxi_line_close(&self->receiver);
+    asxi_mpsc_peers_tell(self);
+    items_drop(self);
+    if (self->senders == 0) {
+        asxi_object_close(&self->object);
     }
 }
 
-static const asxi_object_type mpsc_type = {
+static void mpsc_end_close(asxi_object *object, const asxi_end *end)
+{
+    asxi_mpsc *const self = mpsc_of(object);
+    if (end->role == ASXI_MPSC_RECEIVER) {
+        receiver_close(self);
+    } else {
+        if (end->role == ASXI_MPSC_LINK) {
+            asxi_mpsc_link_close(self, end);
+        }
+        asxi_mpsc_sender_gone(self);
+    }
+}
+
+const asxi_object_type asxi_mpsc_type = {
     .name = "mpsc",
     .close = mpsc_close,
     .end_close = mpsc_end_close,
+    .message = asxi_mpsc_message,
+    .message_discard = asxi_mpsc_message_discard,
 };
 
 asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_sender *sender,
@@ -156,11 +162,11 @@ asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_send
         options->item_size == 0 || options->item_size > ASX_MPSC_ITEM_MAX) {
         return ASX_E(INVALID_ARGUMENT);
     }
-    asx_err err = asxi_object_open(cx, &mpsc_type, sizeof(mpsc), &object);
+    asx_err err = asxi_object_open(cx, &asxi_mpsc_type, sizeof(asxi_mpsc), &object);
     if (err) {
         return err;
     }
-    mpsc *const self = mpsc_of(object);
+    asxi_mpsc *const self = mpsc_of(object);
     self->capacity = options->capacity;
     self->item_size = options->item_size;
     self->drop = options->drop;
@@ -169,9 +175,10 @@ asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_send
     asxi_line_init(&self->receiver);
     self->senders = 1;
     self->items = asx_heap_alloc(&object->region->heap, (size_t)self->capacity * self->item_size);
-    err = self->items ? asxi_end_open(object, SENDER, &sender->_end, NULL) : ASX_E(NO_MEMORY);
+    err = self->items ? asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL)
+                      : ASX_E(NO_MEMORY);
     if (!err) {
-        err = asxi_end_open(object, RECEIVER, &receiver->_end, NULL);
+        err = asxi_end_open(object, ASXI_MPSC_RECEIVER, &receiver->_end, NULL);
     }
     if (err) {
         asxi_object_close(object);
@@ -179,20 +186,29 @@ asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_send
     return err;
 }
 
-static asx_err find_sender(asx_cx *cx, asx_mpsc_sender sender, mpsc **self)
+/* The channel, or the far object that stands for it here. */
+static asx_err find_sender(asx_cx *cx, asx_mpsc_sender sender, asxi_object **object)
 {
     asxi_end *end;
-    const asx_err err = asxi_end_find(cx, sender._end, &mpsc_type, SENDER, &end);
+    asx_err err = asxi_end_find(cx, sender._end, &asxi_mpsc_type, ASXI_MPSC_SENDER, &end);
+    if (asx_unlikely(err == ASX_E(TYPE_MISMATCH))) {
+        err = asxi_end_find(cx, sender._end, &asxi_mpsc_far_type, ASXI_MPSC_SENDER, &end);
+    }
     if (asx_likely(!err)) {
-        *self = mpsc_of(end->object);
+        *object = end->object;
     }
     return err;
 }
 
-static asx_err find_receiver(asx_cx *cx, asx_mpsc_receiver receiver, mpsc **self)
+static bool is_home(const asxi_object *object)
+{
+    return asx_likely(object->type == &asxi_mpsc_type);
+}
+
+static asx_err find_receiver(asx_cx *cx, asx_mpsc_receiver receiver, asxi_mpsc **self)
 {
     asxi_end *end;
-    const asx_err err = asxi_end_find(cx, receiver._end, &mpsc_type, RECEIVER, &end);
+    const asx_err err = asxi_end_find(cx, receiver._end, &asxi_mpsc_type, ASXI_MPSC_RECEIVER, &end);
     if (asx_likely(!err)) {
         *self = mpsc_of(end->object);
     }
@@ -201,30 +217,36 @@ static asx_err find_receiver(asx_cx *cx, asx_mpsc_receiver receiver, mpsc **self
 
 asx_err asx_mpsc_sender_clone(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_sender *clone)
 {
-    mpsc *self;
+    asxi_object *object;
     *clone = (asx_mpsc_sender){ 0 };
-    asx_err err = find_sender(cx, sender, &self);
-    if (!err) {
-        err = asxi_end_open(&self->object, SENDER, &clone->_end, NULL);
+    asx_err err = find_sender(cx, sender, &object);
+    if (err) {
+        return err;
     }
-    if (!err) {
-        self->senders++;
+    if (!is_home(object)) {
+        return asxi_mpsc_far_clone(object, &clone->_end);
     }
+    err = asxi_end_open(object, ASXI_MPSC_SENDER, &clone->_end, NULL);
+    mpsc_of(object)->senders += !err;
     return err;
 }
 
-/* Sending */
+/* Sending: take a slot, then fill it or give it back. */
 
 static void reserver_leave(asxi_baton *baton, bool granted)
 {
     if (granted) {
-        slot_return(mpsc_of(baton->object));
+        asxi_mpsc_slots_return(mpsc_of(baton->object), 1);
     }
 }
 
 /* Without waiting. errors: FULL, DISCONNECTED */
-static asx_err slot_try(mpsc *self)
+static asx_err slot_try(asxi_object *object)
 {
+    if (!is_home(object)) {
+        return asxi_mpsc_far_slot_try(object);
+    }
+    asxi_mpsc *const self = mpsc_of(object);
     if (asx_unlikely(self->stopped || self->receiver_gone)) {
         return ASX_E(DISCONNECTED);
     }
@@ -235,142 +257,179 @@ static asx_err slot_try(mpsc *self)
     return ASX_OK;
 }
 
+static asx_outcome slot_wait_here(asx_cx *cx, asxi_mpsc *self, asx_instant deadline_ns)
+{
+    asxi_baton baton = { .object = &self->object, .leave = reserver_leave, .amount = 1 };
+    if (asx_unlikely(self->peers != NULL)) {
+        asxi_mpsc_recall(self);
+    }
+    return asxi_line_wait(cx, &self->reservers, &baton, self->what, deadline_ns,
+                          ASX_E(DISCONNECTED));
+}
+
 /* Ok: a slot of an open channel is reserved. */
-static asx_outcome slot_wait(asx_cx *cx, mpsc *self, asx_instant deadline_ns)
+static asx_outcome slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadline_ns)
 {
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);
     }
-    const asx_err err = slot_try(self);
+    const asx_err err = slot_try(object);
     if (asx_likely(!err)) {
         return asx_ok(0);
     }
     if (err != ASX_E(FULL)) {
         return asx_fail(err);
     }
-    asxi_baton baton = { .object = &self->object, .leave = reserver_leave };
-    return asxi_line_wait(cx, &self->reservers, &baton, self->what, deadline_ns,
-                          ASX_E(DISCONNECTED));
+    return is_home(object) ? slot_wait_here(cx, mpsc_of(object), deadline_ns)
+                           : asxi_mpsc_far_slot_wait(cx, object, deadline_ns);
+}
+
+static void slot_fill(asxi_object *object, const void *item)
+{
+    if (is_home(object)) {
+        mpsc_of(object)->reserved--;
+        asxi_mpsc_item_push(mpsc_of(object), item);
+    } else {
+        asxi_mpsc_far_item_push(object, item);
+    }
+}
+
+static void slot_return(asxi_object *object)
+{
+    if (!is_home(object)) {
+        asxi_mpsc_far_slot_return(object);
+    } else if (asxi_object_is_open(object)) {
+        asxi_mpsc_slots_return(mpsc_of(object), 1);
+    }
+}
+
+static bool listens(asxi_object *object)
+{
+    if (!is_home(object)) {
+        return asxi_mpsc_far_listens(object);
+    }
+    return asxi_object_is_open(object) && !mpsc_of(object)->receiver_gone;
 }
 
 /* The holder ended without resolving its permit. */
 static void permit_lost(void *object, asx_obligation_state state)
 {
-    mpsc *const self = object;
     (void)state;
-    if (asxi_object_is_open(&self->object)) {
-        slot_return(self);
-    }
-    asxi_object_unref(&self->object);
+    slot_return(object);
+    asxi_object_unref(object);
 }
 
-static asx_err permit_make(asx_cx *cx, mpsc *self, asx_mpsc_permit *permit)
+static asx_err permit_make(asx_cx *cx, asxi_object *object, asx_mpsc_permit *permit)
 {
     const asx_obligation_options options = { .kind = ASX_OBLIGATION_SEND_PERMIT,
-                                             .what = self->what,
+                                             .what = is_home(object) ? mpsc_of(object)->what
+                                                                     : asxi_mpsc_far_what(object),
                                              .settle = permit_lost,
-                                             .object = self };
+                                             .object = object };
     const asx_err err = asx_obligation_reserve(cx, &options, &permit->_obligation);
     if (err) {
-        slot_return(self);
+        slot_return(object);
         return err;
     }
-    permit->_channel = asx_handle_of(self);
-    asxi_object_ref(&self->object);
+    permit->_channel = asx_handle_of(object);
+    asxi_object_ref(object);
     return ASX_OK;
 }
 
 asx_outcome asx_mpsc_reserve_until(asx_cx *cx, asx_mpsc_sender sender, asx_instant deadline_ns,
                                    asx_mpsc_permit *permit)
 {
-    mpsc *self;
-    asx_err err = find_sender(cx, sender, &self);
+    asxi_object *object;
+    asx_err err = find_sender(cx, sender, &object);
     if (err) {
         return asx_fail(err);
     }
-    const asx_outcome outcome = slot_wait(cx, self, deadline_ns);
+    const asx_outcome outcome = slot_wait(cx, object, deadline_ns);
     if (!asx_is_ok(outcome)) {
         return outcome;
     }
-    err = permit_make(cx, self, permit);
+    err = permit_make(cx, object, permit);
     return err ? asx_fail(err) : asx_ok(0);
 }
 
 asx_err asx_mpsc_try_reserve(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_permit *permit)
 {
-    mpsc *self;
-    asx_err err = find_sender(cx, sender, &self);
+    asxi_object *object;
+    asx_err err = find_sender(cx, sender, &object);
     if (!err) {
-        err = slot_try(self);
+        err = slot_try(object);
     }
-    return err ? err : permit_make(cx, self, permit);
+    return err ? err : permit_make(cx, object, permit);
+}
+
+static asx_err permit_find(asx_cx *cx, asx_mpsc_permit permit, asxi_object **object)
+{
+    const asx_err err = asxi_object_find(cx, permit._channel, &asxi_mpsc_type, object);
+    return err == ASX_E(TYPE_MISMATCH)
+               ? asxi_object_find(cx, permit._channel, &asxi_mpsc_far_type, object)
+               : err;
 }
 
 asx_err asx_mpsc_permit_send(asx_cx *cx, asx_mpsc_permit permit, const void *item)
 {
     asxi_object *object;
-    asx_err err = asxi_object_find(cx, permit._channel, &mpsc_type, &object);
+    asx_err err = permit_find(cx, permit, &object);
     if (err) {
         return err;
     }
-    mpsc *const self = mpsc_of(object);
-    const bool listens = asxi_object_is_open(object) && !self->receiver_gone;
-    err = listens ? asx_obligation_commit(cx, permit._obligation)
-                  : asx_obligation_abort(cx, permit._obligation);
+    const bool delivers = listens(object);
+    err = delivers ? asx_obligation_commit(cx, permit._obligation)
+                   : asx_obligation_abort(cx, permit._obligation);
     if (err) {
         return err;
     }
-    if (listens) {
-        self->reserved--;
-        item_push(self, item);
-    } else if (asxi_object_is_open(object)) {
-        slot_return(self);
+    if (delivers) {
+        slot_fill(object, item);
+    } else {
+        slot_return(object);
     }
     asxi_object_unref(object);
-    return listens ? ASX_OK : ASX_E(DISCONNECTED);
+    return delivers ? ASX_OK : ASX_E(DISCONNECTED);
 }
 
 void asx_mpsc_permit_abort(asx_cx *cx, asx_mpsc_permit permit)
 {
     asxi_object *object;
-    if (!asxi_object_find(cx, permit._channel, &mpsc_type, &object) &&
-        !asx_obligation_abort(cx, permit._obligation)) {
-        permit_lost(mpsc_of(object), ASX_OBLIGATION_ABORTED);
+    if (!permit_find(cx, permit, &object) && !asx_obligation_abort(cx, permit._obligation)) {
+        permit_lost(object, ASX_OBLIGATION_ABORTED);
     }
 }
 
 asx_outcome asx_mpsc_send_until(asx_cx *cx, asx_mpsc_sender sender, const void *item,
                                 asx_instant deadline_ns)
 {
-    mpsc *self;
-    const asx_err err = find_sender(cx, sender, &self);
+    asxi_object *object;
+    const asx_err err = find_sender(cx, sender, &object);
     if (asx_unlikely(err)) {
         return asx_fail(err);
     }
-    const asx_outcome outcome = slot_wait(cx, self, deadline_ns);
+    const asx_outcome outcome = slot_wait(cx, object, deadline_ns);
     if (asx_likely(asx_is_ok(outcome))) {
-        self->reserved--;
-        item_push(self, item);
+        slot_fill(object, item);
     }
     return outcome;
 }
 
 asx_err asx_mpsc_try_send(asx_cx *cx, asx_mpsc_sender sender, const void *item)
 {
-    mpsc *self;
-    asx_err err = find_sender(cx, sender, &self);
+    asxi_object *object;
+    asx_err err = find_sender(cx, sender, &object);
     if (asx_likely(!err)) {
-        err = slot_try(self);
+        err = slot_try(object);
     }
     if (asx_likely(!err)) {
-        self->reserved--;
-        item_push(self, item);
+        slot_fill(object, item);
     }
     return err;
 }
 
 /* Takes the nth queued item out and closes the gap. */
-static void item_remove(mpsc *self, uint32_t nth, void *item)
+static void item_remove(asxi_mpsc *self, uint32_t nth, void *item)
 {
     item_copy(self, item, slot_at(self, nth));
     for (uint32_t i = nth; i + 1 < self->queued; i++) {
@@ -382,17 +441,23 @@ static void item_remove(mpsc *self, uint32_t nth, void *item)
 asx_outcome asx_mpsc_send_evict(asx_cx *cx, asx_mpsc_sender sender, const void *item,
                                 asx_mpsc_match_fn *match, void *arg, void *evicted)
 {
-    mpsc *self;
-    asx_err err = find_sender(cx, sender, &self);
+    asxi_object *object;
+    asx_err err = find_sender(cx, sender, &object);
     if (!err) {
-        err = slot_try(self);
+        err = slot_try(object);
     }
     if (!err) {
-        self->reserved--;
-        item_push(self, item);
+        slot_fill(object, item);
         return asx_ok(0);
     }
-    if (err != ASX_E(FULL) || !asxi_line_empty(&self->reservers)) {
+    if (err != ASX_E(FULL)) {
+        return asx_fail(err);
+    }
+    if (!is_home(object)) {
+        return asx_fail(ASX_E(WRONG_SHARD));
+    }
+    asxi_mpsc *const self = mpsc_of(object);
+    if (!asxi_line_empty(&self->reservers)) {
         return asx_fail(err);
     }
     uint32_t nth = 0;
@@ -403,7 +468,7 @@ asx_outcome asx_mpsc_send_evict(asx_cx *cx, asx_mpsc_sender sender, const void *
         return asx_fail(ASX_E(FULL));
     }
     item_remove(self, nth, evicted);
-    item_push(self, item);
+    asxi_mpsc_item_push(self, item);
     return asx_ok(1);
 }
 
@@ -415,7 +480,7 @@ static void receiver_leave(asxi_baton *baton, bool granted)
     (void)granted;
 }
 
-static asx_err take(mpsc *self, void *item)
+static asx_err take(asxi_mpsc *self, void *item)
 {
     if (asx_likely(self->queued > 0)) {
         item_pop(self, item);
@@ -428,7 +493,7 @@ static asx_err take(mpsc *self, void *item)
 asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *item,
                                 asx_instant deadline_ns)
 {
-    mpsc *self;
+    asxi_mpsc *self;
     asx_err err = find_receiver(cx, receiver, &self);
     if (asx_unlikely(err)) {
         return asx_fail(err);
@@ -450,14 +515,14 @@ asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *it
 
 asx_err asx_mpsc_try_recv(asx_cx *cx, asx_mpsc_receiver receiver, void *item)
 {
-    mpsc *self;
+    asxi_mpsc *self;
     const asx_err err = find_receiver(cx, receiver, &self);
     return err ? err : take(self, item);
 }
 
 asx_outcome asx_mpsc_recv_many(asx_cx *cx, asx_mpsc_receiver receiver, void *items, uint32_t limit)
 {
-    mpsc *self;
+    asxi_mpsc *self;
     char *const target = items;
     if (limit == 0) {
         return asx_ok(0);
@@ -480,16 +545,17 @@ asx_outcome asx_mpsc_recv_many(asx_cx *cx, asx_mpsc_receiver receiver, void *ite
 
 void asx_mpsc_stop(asx_cx *cx, asx_mpsc_receiver receiver)
 {
-    mpsc *self;
+    asxi_mpsc *self;
     if (!find_receiver(cx, receiver, &self)) {
         self->stopped = true;
         asxi_line_close(&self->reservers);
+        asxi_mpsc_peers_tell(self);
         receiver_wake_if_over(self);
     }
 }
 
 uint32_t asx_mpsc_used(asx_cx *cx, asx_mpsc_receiver receiver)
 {
-    mpsc *self;
+    asxi_mpsc *self;
     return find_receiver(cx, receiver, &self) ? 0 : self->queued + self->reserved;
 }

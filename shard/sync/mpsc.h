@@ -5,7 +5,10 @@
  *         are delivered in the order in which they were committed (CH-1..CH-7).
  * Owner.  The region it was opened in. Items are copied in and out; `drop` is called for those that
  *         nobody received.
- * Far.    A sender for another shard: asx_mpsc_far.h.
+ * Far.    asx_mpsc_export makes a value that another shard turns into a sender of its own. Its
+ *         slots are credits that the home shard granted, so reserve and commit mean the same; only
+ *         an item already under way when the receiver goes cannot come back: it is dropped there
+ *         (XSH-6).
  * Cancel. A cancelled reserve or recv has had no effect: no slot is taken, no item lost. */
 #ifndef ASX_SHARD_SYNC_MPSC_H
 #define ASX_SHARD_SYNC_MPSC_H
@@ -78,7 +81,8 @@ ASX_NODISCARD asx_err asx_mpsc_try_send(asx_cx *cx, asx_mpsc_sender sender, cons
 
 /* Sends without waiting; when the channel is full, takes out the oldest queued item that `match`
  * accepts (NULL: any) and copies it to `evicted`. Ok(1): one was evicted, Ok(0): there was room.
- * errors  FULL: nothing queued matches, or the slot is owed to a waiter; DISCONNECTED, STALE */
+ * errors  FULL: nothing queued matches, or the slot is owed to a waiter; DISCONNECTED, STALE;
+ *         WRONG_SHARD: full, and the queue is another shard's */
 typedef bool asx_mpsc_match_fn(const void *item, void *arg);
 ASX_NODISCARD asx_outcome asx_mpsc_send_evict(asx_cx *cx, asx_mpsc_sender sender, const void *item,
                                               asx_mpsc_match_fn *match, void *arg, void *evicted);
@@ -96,6 +100,24 @@ ASX_NODISCARD asx_outcome asx_mpsc_recv_many(asx_cx *cx, asx_mpsc_receiver recei
 
 /* New reserves fail; what is queued or reserved is still delivered (CH-6). */
 void asx_mpsc_stop(asx_cx *cx, asx_mpsc_receiver receiver);
+
+/* A sender for another shard, as a plain value to put into the argument of asx_spawn_on or into a
+ * message. It counts as a sender until it was imported and that sender was closed, or until
+ * asx_mpsc_far_abandon. */
+typedef struct asx_mpsc_far {
+    asx_handle _peer;
+    asx_drop_fn *_drop;
+    const char *_what;
+    uint32_t _item_size, _capacity;
+} asx_mpsc_far;
+
+/* errors  STALE, NO_SLOTS, NO_MEMORY; WRONG_SHARD for a sender that is far itself */
+ASX_NODISCARD asx_err asx_mpsc_export(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_far *far);
+/* On the shard that shall send, once: a sender in the cx's region.
+ * errors  NO_CAPABILITY (REMOTE), REGION_CLOSED, NO_SLOTS, NO_MEMORY */
+ASX_NODISCARD asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender);
+/* At home, for a value that will not be imported. */
+void asx_mpsc_far_abandon(asx_cx *cx, const asx_mpsc_far *far);
 
 /* queued + reserved, 0 for a stale end. */
 uint32_t asx_mpsc_used(asx_cx *cx, asx_mpsc_receiver receiver);

@@ -36,7 +36,7 @@ asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
                          asxi_object **opened)
 {
     asx_shard *const shard = cx->_shard;
-    asx_region *const region = cx->_region;
+    asx_region *const region = asxi_cx_region(cx);
     asx_assert(size >= sizeof(asxi_object) && size <= ASXI_OBJECT_BYTES);
     if (asx_unlikely(!region)) {
         return ASX_E(REGION_CLOSED);
@@ -140,6 +140,35 @@ void asxi_end_close(asxi_end *end)
     end_free(end);
     object->type->end_close(object, &gone);
     asxi_object_unref(object);
+}
+
+void asxi_object_message(asx_shard *shard, const asx_msg *msg)
+{
+    void *record;
+    if (!shard->objects ||
+        asx_handle_lookup(&shard->objects->ends, asxi_mail_get_handle(msg, 0), &record)) {
+        shard->stats.messages_stale++;
+        asxi_object_message_discard(msg);
+        return;
+    }
+    asxi_end *const end = record;
+    asx_assert(end->object->type->message != NULL);
+    end->object->type->message(end, msg);
+}
+
+void asxi_object_message_discard(const asx_msg *msg)
+{
+    const asxi_object_type *type;
+    memcpy(&type, &msg->words[2], sizeof(type));
+    type->message_discard(msg);
+}
+
+asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uint16_t op)
+{
+    asx_msg msg = { .kind = ASXI_MSG_OBJECT, .flags = op };
+    asxi_mail_put_handle(&msg, 0, end);
+    memcpy(&msg.words[2], &type, sizeof(type));
+    return msg;
 }
 
 void asx_end_close(asx_cx *cx, asx_handle handle)

@@ -13,6 +13,7 @@
 #define ASX_SHARD_SYNC_OBJECT_INTERNAL_H
 
 #include <asx/shard/base/assert.h>
+#include <asx/shard/mail_internal.h>
 #include <asx/shard/shard_internal.h>
 
 #define ASXI_OBJECT_BYTES 256u /* of a record; larger state is in the region's heap */
@@ -27,6 +28,10 @@ typedef struct asxi_object_type {
     void (*close)(asxi_object *object);
     /* An end has gone, and this is what it was; NULL: the type has none. */
     void (*end_close)(asxi_object *object, const asxi_end *end);
+    /* A message from the far end of `end`; NULL: the type has no far ends. */
+    void (*message)(asxi_end *end, const asx_msg *msg);
+    /* A message of this type's that reaches nobody: frees what it owns. */
+    void (*message_discard)(const asx_msg *msg);
 } asxi_object_type;
 
 struct asxi_object {
@@ -43,7 +48,7 @@ struct asxi_end {
     asx_slot slot;
     asxi_object *object;
     asx_list link; /* in object->ends */
-    uint64_t mark; /* the type's: a cursor, a seen version */
+    uint64_t mark; /* the type's: a cursor, a seen version, a pointer */
     uint32_t role; /* the type's */
     uint32_t _zero;
 };
@@ -64,6 +69,9 @@ void asxi_object_unref(asxi_object *object);
 
 /* errors  NO_SLOTS, NO_MEMORY */
 asx_err asxi_end_open(asxi_object *object, uint32_t role, asx_handle *handle, asxi_end **end);
+/* A message to a far end: `op` is the type's, arg32 and words 3..6 are free. */
+asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uint16_t op);
+
 /* Tells the type, and ends the handle. */
 void asxi_end_close(asxi_end *end);
 

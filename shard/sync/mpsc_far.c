@@ -1,0 +1,552 @@
+/* Senders on other shards: credits, as mpsc_internal.h draws them. */
+#include "mpsc_internal.h"
+
+#include <stdlib.h>
+
+#define BATCH_MAX 64u /* credits asked for at once: a quarter of the channel, up to this */
+#define INLINE_BYTES 24u
+
+enum {
+    TO_HOME_ATTACH = 1, /* [3,4] the link */
+    TO_HOME_WANT,       /* arg32 slots */
+    TO_HOME_ITEM,       /* [3] drop, [4..6] the item, or [4] a block that holds it */
+    TO_HOME_RETURN,     /* arg32 credits */
+    TO_HOME_DETACH,
+    TO_FAR_GRANT, /* arg32 credits */
+    TO_FAR_RECALL,
+    TO_FAR_STOPPED,
+    TO_FAR_GONE,
+};
+
+/* Home's record of one far object. In the region's heap, with its end. */
+struct asxi_mpsc_peer {
+    asxi_baton baton; /* in the line of the reservers while it wants slots */
+    asxi_mpsc_peer *next, **at;
+    asxi_mpsc *self;
+    asx_handle link; /* null until attached */
+    uint32_t credits;
+    uint16_t told; /* TO_FAR_STOPPED, then TO_FAR_GONE */
+    bool wants, recalled;
+};
+
+/* What stands for the channel on the sender's shard. */
+typedef struct far_mpsc {
+    asxi_object object;
+    asx_handle peer, link;
+    asx_drop_fn *drop;
+    const char *what;
+    asxi_line reservers;
+    uint32_t item_size, batch;
+    uint32_t credits;  /* neither reserved nor spent */
+    uint32_t reserved; /* permits out, and credits granted to waiters that have not run yet */
+    uint32_t asked;    /* wanted, and not granted yet */
+    uint32_t senders;
+    bool stopped;  /* reserves fail */
+    bool gone;     /* what is sent reaches nobody */
+    bool recalled; /* what is not needed goes home at once */
+    bool detached;
+} far_mpsc;
+
+_Static_assert(sizeof(far_mpsc) <= ASXI_OBJECT_BYTES, "a far mpsc fits a record");
+
+/* Home side */
+
+static asxi_mpsc_peer *peer_of(const asxi_end *end)
+{
+    asxi_mpsc_peer *peer;
+    memcpy(&peer, &end->mark, sizeof(peer));
+    return peer;
+}
+
+static void peer_send(asxi_mpsc_peer *peer, uint16_t op, uint32_t arg)
+{
+    asx_shard *const shard = peer->self->object.shard;
+    asx_msg msg = asxi_object_message_to(peer->link, &asxi_mpsc_type, op);
+    msg.arg32 = arg;
+    asxi_mail_send(shard, peer->link.shard, &msg);
+}
+
+static void peer_grant(asxi_mpsc_peer *peer, uint32_t count)
+{
+    peer->credits += count;
+    peer->recalled = false;
+    peer_send(peer, TO_FAR_GRANT, count);
+}
+
+static void peer_told(asxi_baton *baton, uintptr_t value)
+{
+    asxi_mpsc_peer *const peer = asx_container_of(baton, asxi_mpsc_peer, baton);
+    peer->wants = false;
+    if (value == ASXI_LINE_GRANTED) {
+        peer_grant(peer, (uint32_t)baton->amount);
+        if (!asxi_line_empty(&peer->self->reservers)) {
+            /* Those that asked for it there may have left. */
+            peer->recalled = true;
+            peer_send(peer, TO_FAR_RECALL, 0);
+        }
+    }
+}
+
+static void peer_left(asxi_baton *baton, bool granted)
+{
+    (void)baton; /* what it was granted comes back by its credits */
+    (void)granted;
+}
+
+static void peer_wants(asxi_mpsc_peer *peer, uint32_t count)
+{
+    asxi_mpsc *const self = peer->self;
+    if (self->stopped || self->receiver_gone) {
+        return; /* it was told */
+    }
+    const uint32_t room = asxi_mpsc_room(self);
+    if (room > 0) {
+        const uint32_t granted = count < room ? count : room;
+        self->reserved += granted;
+        peer_grant(peer, granted);
+        return;
+    }
+    asx_assert(!peer->wants);
+    peer->wants = true;
+    peer->baton.amount = count;
+    asxi_line_enter(&self->reservers, &peer->baton);
+    asxi_mpsc_recall(self);
+}
+
+void asxi_mpsc_recall(asxi_mpsc *self)
+{
+    for (asxi_mpsc_peer *peer = self->peers; peer; peer = peer->next) {
+        if (peer->credits > 0 && !peer->recalled && !asx_handle_is_null(peer->link)) {
+            peer->recalled = true;
+            peer_send(peer, TO_FAR_RECALL, 0);
+        }
+    }
+}
+
+static void peer_tell(asxi_mpsc_peer *peer)
+{
+    const uint16_t news = peer->self->receiver_gone ? TO_FAR_GONE
+                          : peer->self->stopped     ? TO_FAR_STOPPED
+                                                    : 0;
+    if (news != peer->told && !asx_handle_is_null(peer->link)) {
+        peer->told = news;
+        peer_send(peer, news, 0);
+    }
+}
+
+static void peer_free(asxi_mpsc_peer *peer)
+{
+    *peer->at = peer->next;
+    if (peer->next) {
+        peer->next->at = peer->at;
+    }
+    asx_heap_free(&peer->self->object.region->heap, peer, sizeof(*peer));
+}
+
+/* Also at the end of the channel: then the peers' memory goes with its region. */
+void asxi_mpsc_peers_tell(asxi_mpsc *self)
+{
+    for (asxi_mpsc_peer *peer = self->peers; peer; peer = peer->next) {
+        peer_tell(peer);
+    }
+}
+
+/* Every item that its credits paid for was queued before. */
+void asxi_mpsc_link_close(asxi_mpsc *self, const asxi_end *end)
+{
+    asxi_mpsc_peer *const peer = peer_of(end);
+    const uint32_t credits = peer->credits;
+    if (peer->wants) {
+        asxi_line_leave(&peer->baton);
+    }
+    peer_free(peer);
+    asxi_mpsc_slots_return(self, credits);
+}
+
+static const void *item_of(const asx_msg *msg, size_t item_size, void **block)
+{
+    *block = NULL;
+    if (item_size <= INLINE_BYTES) {
+        return &msg->words[4];
+    }
+    memcpy(block, &msg->words[4], sizeof(*block));
+    return *block;
+}
+
+static void peer_item(asxi_mpsc_peer *peer, const asx_msg *msg)
+{
+    asxi_mpsc *const self = peer->self;
+    void *block;
+    const void *const item = item_of(msg, self->item_size, &block);
+    asx_assert(peer->credits > 0 && self->reserved > 0);
+    peer->credits--;
+    self->reserved--;
+    if (self->receiver_gone) {
+        asxi_mpsc_type.message_discard(msg);
+        return;
+    }
+    asxi_mpsc_item_push(self, item);
+    free(block);
+}
+
+void asxi_mpsc_message(asxi_end *end, const asx_msg *msg)
+{
+    asxi_mpsc_peer *const peer = peer_of(end);
+    switch (msg->flags) {
+    case TO_HOME_ATTACH:
+        peer->link = asxi_mail_get_handle(msg, 3);
+        peer_tell(peer);
+        return;
+    case TO_HOME_WANT:
+        peer_wants(peer, msg->arg32);
+        return;
+    case TO_HOME_ITEM:
+        peer_item(peer, msg);
+        return;
+    case TO_HOME_RETURN:
+        asx_assert(peer->credits >= msg->arg32);
+        peer->credits -= msg->arg32;
+        peer->recalled = false;
+        asxi_mpsc_slots_return(peer->self, msg->arg32);
+        return;
+    case TO_HOME_DETACH:
+        asxi_end_close(end);
+        return;
+    }
+    asx_unreachable();
+}
+
+asx_err asx_mpsc_export(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_far *far)
+{
+    asxi_end *end;
+    *far = (asx_mpsc_far){ 0 };
+    asx_err err = asxi_end_find(cx, sender._end, &asxi_mpsc_type, ASXI_MPSC_SENDER, &end);
+    if (err) {
+        return err == ASX_E(TYPE_MISMATCH) ? ASX_E(WRONG_SHARD) : err;
+    }
+    asxi_mpsc *const self = asx_container_of(end->object, asxi_mpsc, object);
+    asxi_mpsc_peer *const peer = asx_heap_alloc(&self->object.region->heap, sizeof(*peer));
+    if (!peer) {
+        return ASX_E(NO_MEMORY);
+    }
+    err = asxi_end_open(&self->object, ASXI_MPSC_LINK, &far->_peer, &end);
+    if (err) {
+        asx_heap_free(&self->object.region->heap, peer, sizeof(*peer));
+        return err;
+    }
+    *peer = (asxi_mpsc_peer){
+        .baton = { .object = &self->object, .leave = peer_left, .tell = peer_told },
+        .self = self,
+        .next = self->peers,
+        .at = &self->peers,
+    };
+    if (peer->next) {
+        peer->next->at = &peer->next;
+    }
+    self->peers = peer;
+    memcpy(&end->mark, &peer, sizeof(peer));
+    self->senders++;
+    far->_drop = self->drop;
+    far->_what = self->what;
+    far->_item_size = self->item_size;
+    far->_capacity = self->capacity;
+    return ASX_OK;
+}
+
+void asx_mpsc_far_abandon(asx_cx *cx, const asx_mpsc_far *far)
+{
+    asx_end_close(cx, far->_peer);
+}
+
+/* Far side */
+
+static far_mpsc *far_of(asxi_object *object)
+{
+    return asx_container_of(object, far_mpsc, object);
+}
+
+static void far_send(far_mpsc *self, uint16_t op, uint32_t arg)
+{
+    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, op);
+    msg.arg32 = arg;
+    asxi_mail_send(self->object.shard, self->peer.shard, &msg);
+}
+
+/* Nothing of this shard's will be sent any more. */
+static void detach_if_over(far_mpsc *self)
+{
+    const bool over = !asxi_object_is_open(&self->object) || self->senders == 0;
+    if (over && self->reserved == 0 && !self->detached) {
+        self->detached = true;
+        self->credits = 0;
+        far_send(self, TO_HOME_DETACH, 0);
+    }
+}
+
+static void ask(far_mpsc *self)
+{
+    const uint32_t waiting = self->reservers.count;
+    if (self->asked == 0 && !self->stopped &&
+        (waiting > 0 || (self->batch > 1 && self->credits < self->batch / 2))) {
+        self->asked = waiting > self->batch ? waiting : self->batch;
+        far_send(self, TO_HOME_WANT, self->asked);
+    }
+}
+
+static void credits_share(far_mpsc *self)
+{
+    while (self->credits > 0 && !asxi_line_empty(&self->reservers)) {
+        self->credits--;
+        self->reserved++;
+        asxi_line_tell(asxi_line_head(&self->reservers), ASXI_LINE_GRANTED);
+    }
+}
+
+static void credits_return(far_mpsc *self)
+{
+    far_send(self, TO_HOME_RETURN, self->credits);
+    self->credits = 0;
+}
+
+static void far_stop(far_mpsc *self)
+{
+    self->stopped = true;
+    asxi_line_close(&self->reservers);
+    if (self->credits > 0) {
+        credits_return(self);
+    }
+}
+
+static void far_message(asxi_end *end, const asx_msg *msg)
+{
+    far_mpsc *const self = far_of(end->object);
+    switch (msg->flags) {
+    case TO_FAR_GRANT:
+        self->asked = 0;
+        self->recalled = false;
+        self->credits += msg->arg32;
+        credits_share(self);
+        if (self->stopped) {
+            far_stop(self);
+        } else if (!asxi_line_empty(&self->reservers)) {
+            ask(self);
+        }
+        return;
+    case TO_FAR_RECALL:
+        self->recalled = true;
+        credits_return(self);
+        return;
+    case TO_FAR_STOPPED:
+        far_stop(self);
+        return;
+    case TO_FAR_GONE:
+        self->gone = true;
+        far_stop(self);
+        return;
+    }
+    asx_unreachable();
+}
+
+/* The object is unlinked from its region next: what is left of it are permits. */
+static void far_close(asxi_object *object)
+{
+    far_mpsc *const self = far_of(object);
+    self->gone = true;
+    self->stopped = true;
+    asxi_line_close(&self->reservers);
+    if (self->detached) {
+        return;
+    }
+    if (self->reserved == 0) {
+        self->detached = true;
+        far_send(self, TO_HOME_DETACH, 0);
+    } else if (self->credits > 0) {
+        credits_return(self);
+    }
+}
+
+static void far_end_close(asxi_object *object, const asxi_end *end)
+{
+    far_mpsc *const self = far_of(object);
+    asx_assert_eq(end->role, ASXI_MPSC_SENDER);
+    self->senders--;
+    if (self->senders == 0) {
+        asxi_object_close(object);
+    }
+}
+
+/* An item that reaches no channel: its receiver and its region are gone. */
+static void message_discard(const asx_msg *msg)
+{
+    asx_drop_fn *drop;
+    void *block = NULL;
+    if (msg->flags != TO_HOME_ITEM) {
+        return;
+    }
+    memcpy(&drop, &msg->words[3], sizeof(drop));
+    asx_msg copy = *msg; /* drop takes memory it may write to */
+    void *item = &copy.words[4];
+    if (msg->arg32 > INLINE_BYTES) {
+        memcpy(&block, &msg->words[4], sizeof(block));
+        item = block;
+    }
+    if (drop) {
+        drop(item);
+    }
+    free(block);
+}
+
+void asxi_mpsc_message_discard(const asx_msg *msg)
+{
+    message_discard(msg);
+}
+
+const asxi_object_type asxi_mpsc_far_type = {
+    .name = "far mpsc",
+    .close = far_close,
+    .end_close = far_end_close,
+    .message = far_message,
+    .message_discard = message_discard,
+};
+
+static asx_err import_here(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender)
+{
+    asxi_end *end;
+    asx_err err = asxi_end_find(cx, far->_peer, &asxi_mpsc_type, ASXI_MPSC_LINK, &end);
+    if (!err) {
+        err = asxi_end_open(end->object, ASXI_MPSC_SENDER, &sender->_end, NULL);
+    }
+    if (!err) {
+        asx_container_of(end->object, asxi_mpsc, object)->senders++;
+        asxi_end_close(end);
+    }
+    return err;
+}
+
+asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender)
+{
+    asxi_object *object;
+    asxi_end *link;
+    *sender = (asx_mpsc_sender){ 0 };
+    if (far->_peer.shard == cx->_shard->index) {
+        return import_here(cx, far, sender);
+    }
+    asx_err err = asxi_mail_require(cx, far->_peer.shard);
+    if (!err) {
+        err = asxi_object_open(cx, &asxi_mpsc_far_type, sizeof(far_mpsc), &object);
+    }
+    if (err) {
+        return err;
+    }
+    far_mpsc *const self = far_of(object);
+    self->peer = far->_peer;
+    self->drop = far->_drop;
+    self->what = far->_what;
+    self->item_size = far->_item_size;
+    self->batch = far->_capacity / 4 < BATCH_MAX ? far->_capacity / 4 : BATCH_MAX;
+    self->batch += self->batch == 0;
+    self->detached = true; /* home still knows only the value that is imported here */
+    asxi_line_init(&self->reservers);
+    err = asxi_end_open(object, ASXI_MPSC_LINK, &self->link, &link);
+    if (!err) {
+        err = asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL);
+    }
+    if (err) {
+        asxi_object_close(object);
+        return err;
+    }
+    self->senders = 1;
+    self->detached = false;
+    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, TO_HOME_ATTACH);
+    asxi_mail_put_handle(&msg, 3, self->link);
+    asxi_mail_send(cx->_shard, self->peer.shard, &msg);
+    return ASX_OK;
+}
+
+asx_err asxi_mpsc_far_clone(asxi_object *object, asx_handle *clone)
+{
+    const asx_err err = asxi_end_open(object, ASXI_MPSC_SENDER, clone, NULL);
+    far_of(object)->senders += !err;
+    return err;
+}
+
+const char *asxi_mpsc_far_what(asxi_object *object)
+{
+    return far_of(object)->what;
+}
+
+bool asxi_mpsc_far_listens(asxi_object *object)
+{
+    return asxi_object_is_open(object) && !far_of(object)->gone;
+}
+
+asx_err asxi_mpsc_far_slot_try(asxi_object *object)
+{
+    far_mpsc *const self = far_of(object);
+    if (self->stopped) {
+        return ASX_E(DISCONNECTED);
+    }
+    const bool free = self->credits > 0 && asxi_line_empty(&self->reservers);
+    if (asx_likely(free)) {
+        self->credits--;
+        self->reserved++;
+    }
+    ask(self);
+    return free ? ASX_OK : ASX_E(FULL);
+}
+
+static void waiter_leave(asxi_baton *baton, bool granted)
+{
+    if (granted) {
+        asxi_mpsc_far_slot_return(baton->object);
+    }
+}
+
+asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadline_ns)
+{
+    far_mpsc *const self = far_of(object);
+    asxi_baton baton = { .object = object, .leave = waiter_leave, .amount = 1 };
+    /* Asked once this waiter counts: the line is entered inside. */
+    if (self->asked == 0) {
+        self->asked =
+            self->reservers.count + 1 > self->batch ? self->reservers.count + 1 : self->batch;
+        far_send(self, TO_HOME_WANT, self->asked);
+    }
+    return asxi_line_wait(cx, &self->reservers, &baton, self->what, deadline_ns,
+                          ASX_E(DISCONNECTED));
+}
+
+void asxi_mpsc_far_item_push(asxi_object *object, const void *item)
+{
+    far_mpsc *const self = far_of(object);
+    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, TO_HOME_ITEM);
+    asx_assert(self->reserved > 0);
+    self->reserved--;
+    msg.arg32 = self->item_size;
+    memcpy(&msg.words[3], &self->drop, sizeof(self->drop));
+    if (self->item_size <= INLINE_BYTES) {
+        memcpy(&msg.words[4], item, self->item_size);
+    } else {
+        void *const block = malloc(self->item_size);
+        asx_assert(block != NULL);
+        memcpy(block, item, self->item_size);
+        memcpy(&msg.words[4], &block, sizeof(block));
+    }
+    asxi_mail_send(object->shard, self->peer.shard, &msg);
+    detach_if_over(self);
+}
+
+void asxi_mpsc_far_slot_return(asxi_object *object)
+{
+    far_mpsc *const self = far_of(object);
+    asx_assert(self->reserved > 0);
+    self->reserved--;
+    if (asxi_object_is_open(object)) {
+        self->credits++;
+        credits_share(self);
+        if ((self->stopped || self->recalled) && self->credits > 0) {
+            credits_return(self);
+        }
+    }
+    detach_if_over(self);
+}

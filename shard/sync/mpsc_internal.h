@@ -1,0 +1,76 @@
+/* The two sides of a channel: its home, and the far object that stands for it on another shard.
+ *
+ *   far                              home
+ *   import      ──ATTACH──>          the peer learns the far end
+ *   WANT(n)     ──>                  stands in the line of the reservers, like a fiber
+ *               <──GRANT(k)──        k <= n slots are reserved: credits
+ *   ITEM        ──>                  one credit spent: queued, cannot fail
+ *               <──RECALL──          somebody waits here while credits may lie idle there
+ *   RETURN(k)   ──>                  free again
+ *               <──STOPPED──         reserves fail from now on
+ *               <──GONE──            nobody will receive
+ *   DETACH      ──>                  whatever credits are out come back
+ *
+ * queued + reserved <= capacity holds with reserved = permits + credits out (XSH-6). Both rings are
+ * FIFO, so that at DETACH every item sent before it has been queued. */
+#ifndef ASX_SHARD_SYNC_MPSC_INTERNAL_H
+#define ASX_SHARD_SYNC_MPSC_INTERNAL_H
+
+#include <asx/shard/sync/mpsc.h>
+
+#include "line_internal.h"
+
+#include <string.h>
+
+enum { ASXI_MPSC_SENDER = 1, ASXI_MPSC_RECEIVER, ASXI_MPSC_LINK };
+
+typedef struct asxi_mpsc_peer asxi_mpsc_peer;
+
+typedef struct asxi_mpsc {
+    asxi_object object;
+    char *items; /* a ring of `capacity`, in the region's heap */
+    asx_drop_fn *drop;
+    const char *what;
+    asxi_mpsc_peer *peers;
+    uint32_t capacity, item_size;
+    uint32_t head, queued;
+    uint32_t reserved; /* permits out, slots granted to waiters that have not run yet, credits */
+    uint32_t senders;
+    bool stopped; /* no more reserves */
+    bool receiver_gone;
+    asxi_line reservers;
+    asxi_line receiver; /* the task that receives, when it waits */
+} asxi_mpsc;
+
+_Static_assert(sizeof(asxi_mpsc) <= ASXI_OBJECT_BYTES, "an mpsc fits a record");
+
+extern const asxi_object_type asxi_mpsc_type;
+extern const asxi_object_type asxi_mpsc_far_type;
+
+/* mpsc.c */
+void asxi_mpsc_item_push(asxi_mpsc *self, const void *item);
+/* `count` reserved slots come back unused. */
+void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
+/* A slot is free and nobody waits for it. */
+uint32_t asxi_mpsc_room(const asxi_mpsc *self);
+void asxi_mpsc_sender_gone(asxi_mpsc *self);
+
+/* mpsc_far.c, home side */
+void asxi_mpsc_message(asxi_end *end, const asx_msg *msg);
+void asxi_mpsc_message_discard(const asx_msg *msg);
+void asxi_mpsc_link_close(asxi_mpsc *self, const asxi_end *end);
+/* Somebody waits for a slot: credits that lie idle on other shards are asked back. */
+void asxi_mpsc_recall(asxi_mpsc *self);
+/* The channel was stopped, or its receiver went. */
+void asxi_mpsc_peers_tell(asxi_mpsc *self);
+
+/* mpsc_far.c, far side: what asx_mpsc_* does for a sender of another shard's channel. */
+asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadline_ns);
+asx_err asxi_mpsc_far_slot_try(asxi_object *object);
+bool asxi_mpsc_far_listens(asxi_object *object);
+void asxi_mpsc_far_item_push(asxi_object *object, const void *item);
+void asxi_mpsc_far_slot_return(asxi_object *object);
+asx_err asxi_mpsc_far_clone(asxi_object *object, asx_handle *clone);
+const char *asxi_mpsc_far_what(asxi_object *object);
+
+#endif
