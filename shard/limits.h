@@ -4,8 +4,10 @@
 
 #include <asx/shard/base/time.h>
 
-#define ASX_SHARD_COUNT_MAX 64u      /* the lab's bound; rings are N x N */
-#define ASX_TURN_DISPATCH_MAX 128u   /* SCH-9: then rings, completions and timers get their share */
+#define ASX_SHARD_COUNT_MAX 64u    /* the lab's bound; rings are N x N */
+#define ASX_TURN_DISPATCH_MAX 128u /* SCH-9: then rings, completions and timers get their share */
+#define ASX_TURN_SLICE_NS (2 * ASX_NS_PER_MS) /* SCH-9: the same, when dispatches are long */
+#define ASX_SLICE_LOOK_MAX 32u       /* dispatches between two looks at the clock: 1 ns for each */
 #define ASX_TURN_COMPLETION_MAX 256u /* bounds what one turn borrows buffers for */
 #define ASX_TURN_MESSAGE_MAX 256u    /* per turn, over all inbound rings */
 #define ASX_TURN_TIMER_MAX 1024u
@@ -15,6 +17,7 @@
 #define ASX_LANE_STARVATION_MAX 64u /* SCH-6 */
 #define ASX_EDF_HORIZON_NS (100 * ASX_NS_PER_MS)
 #define ASX_SLICE_CHECKPOINTS_MAX 1024u /* BUD-12 */
+#define ASX_SLICE_CHECKPOINTS_LOOK 8u   /* checkpoints between two looks at the clock */
 
 #define ASX_FINALIZER_POLLS 100u
 #define ASX_FINALIZER_NS (5 * ASX_NS_PER_S)

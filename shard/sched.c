@@ -237,6 +237,8 @@ asx_task *asxi_sched_pick(asx_shard *shard)
         const uint32_t limit = sched->streak_max << (shard->draining > 0);
         if (!others || sched->cancel_streak < limit) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
+            sched->others_waited = others ? sched->others_waited + 1 : 0;
+            shard->stats.streak_exceeded += sched->others_waited > limit; /* the proof: stays 0 */
             task = lane_pop(shard, &sched->cancel);
             ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                        task->lane);
@@ -248,6 +250,7 @@ asx_task *asxi_sched_pick(asx_shard *shard)
         return NULL;
     }
     sched->cancel_streak = 0;
+    sched->others_waited = 0;
     if (asx_unlikely(sched->timed_count > 0) &&
         (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX)) {
         sched->timed_streak = sched->ready.count > 0 ? sched->timed_streak + 1 : 1;

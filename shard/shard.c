@@ -64,6 +64,8 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     shard->leak_threshold = config->leak_threshold;
     shard->leak_escalation = config->leak_escalation;
     shard->edf_horizon_ns = config->edf_horizon_ns ? config->edf_horizon_ns : ASX_EDF_HORIZON_NS;
+    shard->slice_ns = config->slice_ns ? config->slice_ns : ASX_TURN_SLICE_NS;
+    shard->slice_gap = 1;
     shard->diagnostic = config->diagnostic;
     shard->diagnostic_arg = config->diagnostic_arg;
     shard->sched.streak_max = config->cancel_streak ? config->cancel_streak : ASX_CANCEL_STREAK_MAX;
@@ -107,11 +109,48 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     return ASX_OK;
 }
 
+bool asxi_slice_look(asx_shard *shard)
+{
+    shard->slice_looked_ns = shard->driver->ops->now(shard->driver);
+    if (shard->slice_looked_ns >= asx_time_add(shard->now_ns, shard->slice_ns)) {
+        shard->slice_over = true;
+    }
+    return shard->slice_over;
+}
+
+static void slice_begin(asx_shard *shard)
+{
+    shard->slice_over = false;
+    shard->slice_looked_ns = shard->now_ns;
+    shard->slice_left = shard->slice_gap;
+}
+
+/* After a dispatch. Looks come closer when a gap took a good part of the slice, and drift apart
+ * when it did not: a look costs more than a short dispatch. */
+static bool slice_spent(asx_shard *shard)
+{
+    if (asx_likely(--shard->slice_left > 0)) {
+        return shard->slice_over;
+    }
+    const asx_instant looked_ns = shard->slice_looked_ns;
+    (void)asxi_slice_look(shard);
+    const asx_duration took_ns = asx_time_sub(shard->slice_looked_ns, looked_ns);
+    if (took_ns > shard->slice_ns / 8) {
+        const uint64_t fits = shard->slice_gap * (shard->slice_ns / 8) / took_ns;
+        shard->slice_gap = fits > 1 ? (uint32_t)fits : 1;
+    } else if (shard->slice_gap < ASX_SLICE_LOOK_MAX) {
+        shard->slice_gap *= 2;
+    }
+    shard->slice_left = shard->slice_gap;
+    return shard->slice_over;
+}
+
 /* Runs tasks until the lanes are empty or the turn's share is used up. A panic of a poll step lands
  * here, with the step's frame gone and the dispatch it cut short still to be finished. */
 static void dispatch_some(asx_shard *shard)
 {
     volatile unsigned count = 0;
+    slice_begin(shard);
     if (__builtin_setjmp(shard->panic_jump)) {
         shard->in_step = false;
         asxi_task_step_panicked(shard, shard->running);
@@ -124,6 +163,9 @@ static void dispatch_some(asx_shard *shard)
         }
         asxi_task_dispatch(shard, task);
         count = count + 1;
+        if (asx_unlikely(slice_spent(shard))) {
+            break;
+        }
     }
 }
 
@@ -132,8 +174,8 @@ static void expire_late(asx_shard *shard)
 {
     asx_list *node;
     while ((node = asx_list_pop_front(&shard->late_expiries)) != NULL) {
-        asx_task *const task = asx_container_of(node, asx_task, late_link);
-        task->timed_out = true;
+        asx_task *const task = asx_container_of(node, asxi_wait, late_link)->task;
+        task->flags |= ASXI_TASK_TIMED_OUT;
         asx_task_notify(task);
     }
 }
@@ -148,6 +190,7 @@ static void clock_read(asx_shard *shard)
     const asx_instant now_ns = shard->driver->ops->now(shard->driver);
     if (now_ns > shard->now_ns) {
         shard->now_ns = now_ns;
+        expire_late(shard); /* their instant has passed, whatever is still runnable */
     }
 }
 
@@ -250,14 +293,12 @@ asx_err asx_shard_start(asx_shard *shard, asx_task_fn *fn, void *arg, size_t arg
     if (err) {
         return err;
     }
-    task->fn = fn;
-    task->arg = arg;
-    if (arg_size > 0) {
-        task->arg = asx_heap_alloc(&shard->root->heap, arg_size);
-        asx_assert(task->arg != NULL);
-        memcpy(task->arg, arg, arg_size);
-        task->arg_size = (uint32_t)arg_size;
+    const asx_err refused = asxi_task_arg_put(task, arg, arg_size, arg, NULL);
+    if (refused) {
+        asxi_task_uncreate(task);
+        return refused;
     }
+    task->fn = fn;
     asxi_task_start(task);
     return ASX_OK;
 }

@@ -37,6 +37,7 @@ typedef struct asx_shard_config { /* zero-filled fields are the defaults */
     uint32_t cancel_streak;     /* 0: 16 */
     uint32_t turn_dispatch_max; /* tasks run in one turn; 0: 128 */
     asx_trace_sink *trace;      /* NULL: nobody listens; builds with ASX_TRACE=1 only */
+    asx_duration slice_ns;      /* of one turn's dispatches; 0: 2 ms */
     asx_duration edf_horizon_ns;
     asx_leak_response leak_response;
     uint32_t leak_threshold; /* 0: no escalation; else from the n-th leak on, leak_escalation */

@@ -28,6 +28,7 @@ typedef struct asxi_sched {
     uint32_t timed_count, timed_cap;
     uint64_t next_seq;
     uint32_t cancel_streak, timed_streak;
+    uint32_t others_waited; /* cancel dispatches since other work has been runnable (SCH-8) */
     uint32_t streak_max;
 } asxi_sched;
 

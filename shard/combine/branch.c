@@ -182,12 +182,25 @@ asx_outcome asx_join_all(asx_cx *cx, const asx_branch *branches, uint32_t count,
     return result;
 }
 
+/* What a branch made and nobody receives, in time or late (CMB-3). winner: -1 for none. */
+static void drop_losers(const branch_set *set, const asx_branch *branches, int winner)
+{
+    for (uint32_t i = 0; i < set->started; i++) {
+        const asxi_joiner *const joiner = &set->joiners[i];
+        const asx_outcome lost = asx_is_ok(joiner->outcome) ? joiner->outcome : joiner->late;
+        if ((int)i != winner && asx_is_ok(lost) && branches[i].drop_value) {
+            branches[i].drop_value(lost.value);
+        }
+    }
+}
+
 static asx_outcome race_run(branch_set *set, asx_cx *cx, const asx_branch *branches,
                             uint32_t *winner)
 {
     if (set_lowest_done(set) < 0 && set_wait(set, cx, "race", ASX_TIME_NEVER) != ASXI_WOKEN) {
         cancel_for_caller(set, cx);
         set_drain(set, cx);
+        drop_losers(set, branches, -1);
         const asx_outcome panic = set_panic(set);
         return asx_is_ok(panic) ? asxi_cancelled(cx) : asxi_task_lend(cx->_task, panic);
     }
@@ -195,16 +208,11 @@ static asx_outcome race_run(branch_set *set, asx_cx *cx, const asx_branch *branc
     asx_assert(first >= 0);
     asx_scope_cancel(set->scope, ASX_CANCEL_RACE_LOST, NULL);
     set_drain(set, cx);
-    for (uint32_t i = 0; i < set->started; i++) {
-        const asx_outcome lost = set->joiners[i].outcome;
-        if (i != (uint32_t)first && asx_is_ok(lost) && branches[i].drop_value) {
-            branches[i].drop_value(lost.value);
-        }
-    }
+    const asx_outcome panic = set_panic(set);
+    drop_losers(set, branches, asx_is_ok(panic) ? first : -1);
     if (winner) {
         *winner = (uint32_t)first;
     }
-    const asx_outcome panic = set_panic(set);
     return asxi_task_lend(cx->_task, asx_is_ok(panic) ? set->joiners[first].outcome : panic);
 }
 
@@ -235,6 +243,7 @@ asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uin
         const asx_err err = set_start(&set, s, branches);
         if (err) {
             set_drain(&set, cx);
+            drop_losers(&set, branches, -1);
             result = asx_fail(err);
         } else {
             result = race_run(&set, cx, branches, winner);

@@ -64,6 +64,7 @@ static inline kernel_run run_kernel_with(const kernel_setup &setup, asx_task_fn 
     }
     run.end_ns = asx_shard_now(shard);
     asx_shard_stats_read(shard, &run.stats);
+    CHECK(run.stats.streak_exceeded == 0);
     CHECK(run.stats.tasks_live == 0);
     CHECK(run.stats.regions_live == 0);
     CHECK(run.stats.obligations_pending == 0);

@@ -1,6 +1,8 @@
 /* The scheduler's bounds: whatever floods a lane, the others are served in time, and any number of
  * wake-ups is one dispatch. */
-#include "kernel_fixture.h"
+#include "lab_world.h"
+
+#include <algorithm>
 
 static int others_before;
 static bool ready_ran;
@@ -160,4 +162,295 @@ TEST_CASE("sched: a million wake-ups of a queued task are one dispatch", "[sched
         return asx_ok(0);
     };
     run_kernel(body, nullptr, 1, ASX_LEAK_PANIC, false);
+}
+
+/* Floods the cancel lane from `region` (NULL: the tasks alone are cancelled), then counts what runs
+ * before one ready task. */
+static asx_outcome cancel_flood(asx_cx *cx, asx_region *region)
+{
+    others_before = 0;
+    ready_ran = false;
+    const int laps = 200;
+    asx_handle tasks[3];
+    for (asx_handle &task : tasks) {
+        REQUIRE(asx_spawn_poll(cx, region, cleans_forever, &laps, sizeof(laps), nullptr, &task,
+                               nullptr) == ASX_OK);
+    }
+    ASX_TRY(asx_yield(cx));
+    if (region) {
+        asx_region_cancel(region, ASX_CANCEL_USER, nullptr);
+    } else {
+        for (const asx_handle &task : tasks) {
+            asx_task_cancel(cx, task, ASX_CANCEL_USER, nullptr);
+        }
+    }
+    asx_handle ready;
+    REQUIRE(asx_spawn_poll(cx, nullptr, ready_step, nullptr, 0, nullptr, &ready, nullptr) ==
+            ASX_OK);
+    return asx_join(cx, ready);
+}
+
+TEST_CASE("sched: the cancel streak is exactly what was configured, and twice that in a drain",
+          "[sched]")
+{
+    for (static uint32_t limit : { 0u, 1u, 2u, 16u, 33u, 64u }) {
+        for (static int drain = 0; drain < 2; drain++) {
+            CAPTURE(limit, drain);
+            kernel_setup setup;
+            setup.shard.cancel_streak = limit;
+            const auto run = run_kernel_with(
+                setup, TASK {
+                    asx_region *region = nullptr;
+                    if (drain) {
+                        REQUIRE(asx_region_open(cx, nullptr, &region) == ASX_OK);
+                    }
+                    ASX_TRY(cancel_flood(cx, region));
+                    CHECK(others_before == (int)(limit ? limit : 16) * (drain ? 2 : 1));
+                    return asx_ok(0);
+                });
+            CHECK(run.severity == ASX_SEVERITY_OK);
+            CHECK(run.stats.streak_exceeded == 0);
+        }
+    }
+}
+
+TEST_CASE("sched: without other work the cancel lane runs on, and what comes then waits no longer",
+          "[sched]")
+{
+    run_kernel_with(
+        kernel_setup(), TASK {
+            others_before = 0;
+            ready_ran = false;
+            const int laps = 1000;
+            asx_handle task;
+            REQUIRE(asx_spawn_poll(cx, nullptr, cleans_forever, &laps, sizeof(laps), nullptr, &task,
+                                   nullptr) == ASX_OK);
+            ASX_TRY(asx_yield(cx));
+            asx_task_cancel(cx, task, ASX_CANCEL_USER, nullptr);
+            ASX_TRY(asx_sleep(cx, 1)); /* alone, for as long as it likes */
+            CHECK(others_before > 300);
+            return asx_ok(0);
+        });
+}
+
+static bool timed_forever(asx_cx *cx, void *frame, asx_outcome *outcome)
+{
+    return endless(cx, frame, outcome);
+}
+
+TEST_CASE("sched: ready work is served behind six timed dispatches, and with all lanes full within "
+          "seven streaks",
+          "[sched]")
+{
+    for (static int with_cancel = 0; with_cancel < 2; with_cancel++) {
+        CAPTURE(with_cancel);
+        run_kernel_with(
+            kernel_setup(), TASK {
+                others_before = 0;
+                ready_ran = false;
+                const int laps = 400;
+                asx_budget budget = ASX_BUDGET_UNLIMITED;
+                budget.deadline_ns = asx_now(cx) + asx_ms(5);
+                asx_spawn_options options{};
+                options.budget = &budget;
+                asx_handle cleaner{}, ready;
+                if (with_cancel) {
+                    REQUIRE(asx_spawn_poll(cx, nullptr, cleans_forever, &laps, sizeof(laps),
+                                           nullptr, &cleaner, nullptr) == ASX_OK);
+                    ASX_TRY(asx_yield(cx));
+                    asx_task_cancel(cx, cleaner, ASX_CANCEL_USER, nullptr);
+                }
+                for (int i = 0; i < 3; i++) {
+                    REQUIRE(asx_spawn_poll(cx, nullptr, timed_forever, &laps, sizeof(laps),
+                                           &options, nullptr, nullptr) == ASX_OK);
+                }
+                REQUIRE(asx_spawn_poll(cx, nullptr, ready_step, nullptr, 0, nullptr, &ready,
+                                       nullptr) == ASX_OK);
+                ASX_TRY(asx_join(cx, ready));
+                CHECK(others_before == (with_cancel ? 6 + 7 * 16 : 6));
+                return asx_ok(0);
+            });
+    }
+}
+
+TEST_CASE("sched: a task queued ready and then cancelled runs once, and from the cancel lane",
+          "[sched]")
+{
+    run_kernel_with(
+        kernel_setup(), TASK {
+            order.clear();
+            const char names[] = "xyz";
+            asx_handle tasks[3];
+            for (int i = 0; i < 3; i++) {
+                REQUIRE(asx_spawn_poll(
+                            cx, nullptr,
+                            [](asx_cx *cx, void *frame, asx_outcome *outcome) -> bool {
+                                char *const name = static_cast<char *>(frame);
+                                if (*name >= 'a') { /* the first step, uncancelled */
+                                    *name = (char)(*name - 'a' + 'A');
+                                    return false;
+                                }
+                                order += *name;
+                                order += asx_is_cancelled(cx) ? '!' : '.';
+                                *outcome = asx_ok(0);
+                                return true;
+                            },
+                            &names[i], 1, nullptr, &tasks[i], nullptr) == ASX_OK);
+            }
+            ASX_TRY(asx_yield(cx));
+            for (const asx_handle &task : tasks) {
+                asx_task_wake(asx_shard_of(cx), task);
+            }
+            const asx_shard_stats queued = stats_of(cx);
+            CHECK(queued.ready_queued == 3);
+            asx_task_cancel(cx, tasks[2], ASX_CANCEL_USER, nullptr);
+            CHECK(stats_of(cx).ready_queued == 2);
+            CHECK(stats_of(cx).cancel_queued == 1);
+            ASX_TRY(asx_sleep(cx, 1));
+            CHECK(order == "Z!X.Y.");
+            return asx_ok(0);
+        });
+}
+
+static std::string order_of(uint64_t seed)
+{
+    run_kernel(
+        TASK {
+            order.clear();
+            for (char name = 'a'; name <= 'p'; name++) {
+                asx_spawn_options options{};
+                options.priority = name < 'i' ? 50 : 60;
+                REQUIRE(asx_spawn_poll(cx, nullptr, append_step, &name, 1, &options, nullptr,
+                                       nullptr) == ASX_OK);
+            }
+            return asx_sleep(cx, 1);
+        },
+        nullptr, seed);
+    return order;
+}
+
+TEST_CASE("sched: one seed is one order, another permutes equals only", "[sched]")
+{
+    const std::string first = order_of(1), second = order_of(2);
+    CHECK(order_of(1) == first);
+    CHECK(first != second);
+    for (std::string each : { first, second }) {
+        REQUIRE(each.size() == 16);
+        std::string high = each.substr(0, 8), low = each.substr(8);
+        std::sort(high.begin(), high.end());
+        std::sort(low.begin(), low.end());
+        CHECK(high == "ijklmnop");
+        CHECK(low == "abcdefgh");
+    }
+}
+
+static lab_world *the_world;
+
+static bool burns_a_millisecond(asx_cx *cx, void *, asx_outcome *outcome)
+{
+    order += (char)('a' + stats_of(cx).turns % 26);
+    the_world->clock_ns += asx_ms(1);
+    *outcome = asx_ok(0);
+    return true;
+}
+
+/* The longest run of dispatches in one turn, of those that `order` tells. */
+static size_t longest_turn(size_t from)
+{
+    size_t longest = 0, length = 0;
+    for (size_t i = from; i < order.size(); i++) {
+        length = i > from && order[i] == order[i - 1] ? length + 1 : 1;
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
+TEST_CASE("sched: a turn ends when its time is spent, however few tasks it has run", "[sched]")
+{
+    lab_world world(1, 1);
+    the_world = &world;
+    order.clear();
+    world.run(TASK {
+        asx_spawn_options options{};
+        options.detached_result = true;
+        for (uint64_t i = 0; i < 500; i++) { /* short ones first: looking at the clock gets rare */
+            REQUIRE(asx_spawn_poll(
+                        cx, nullptr,
+                        [](asx_cx *, void *, asx_outcome *outcome) -> bool {
+                            *outcome = asx_ok(0);
+                            return true;
+                        },
+                        nullptr, 0, &options, nullptr, nullptr) == ASX_OK);
+        }
+        for (int i = 0; i < 100; i++) {
+            REQUIRE(asx_spawn_poll(cx, nullptr, burns_a_millisecond, nullptr, 0, &options, nullptr,
+                                   nullptr) == ASX_OK);
+        }
+        return asx_sleep(cx, asx_s(1));
+    });
+    REQUIRE(order.size() == 100);
+    CHECK(longest_turn(0) <= 64);
+    CHECK(longest_turn(65) <= 8); /* it has learnt by then, with short ones still in between */
+}
+
+TEST_CASE("sched: a fiber that only checkpoints gives way when the turn's time is spent", "[sched]")
+{
+    lab_world world(1, 1);
+    the_world = &world;
+    world.run(TASK {
+        static bool stop;
+        static asx_duration late_ns;
+        stop = false;
+        asx_handle spinner;
+        REQUIRE(asx_spawn(
+                    cx, nullptr,
+                    TASK {
+                        for (int i = 0; i < 1000 && !stop; i++) {
+                            the_world->clock_ns += asx_ms(1) / 10;
+                            ASX_TRY(asx_checkpoint(cx));
+                        }
+                        return asx_ok(0);
+                    },
+                    nullptr, 0, nullptr, &spinner) == ASX_OK);
+        const asx_instant due = asx_now(cx) + asx_ms(1);
+        ASX_TRY(asx_sleep_until(cx, due));
+        late_ns = the_world->clock_ns - due;
+        stop = true;
+        CHECK(late_ns < asx_ms(7)); /* the rest of one slice, its equal's, and both overshoots */
+        return asx_join(cx, spinner);
+    });
+}
+
+TEST_CASE("sched: a deadline at this very instant comes, even where something is always runnable",
+          "[sched]")
+{
+    lab_world world(1, 1);
+    the_world = &world;
+    world.run(TASK {
+        static uint64_t turn, turns_left;
+        static bool waits;
+        turn = 0;
+        turns_left = 60;
+        waits = true;
+        asx_handle busy;
+        REQUIRE(asx_spawn_poll(
+                    cx, nullptr,
+                    [](asx_cx *cx, void *, asx_outcome *outcome) -> bool {
+                        if (stats_of(cx).turns != turn) {
+                            turn = stats_of(cx).turns;
+                            turns_left--;
+                            the_world->clock_ns += asx_ms(1);
+                        }
+                        asx_task_notify(asx_task_of(cx));
+                        *outcome = asx_ok(0);
+                        return !waits || turns_left == 0;
+                    },
+                    nullptr, 0, nullptr, &busy, nullptr) == ASX_OK);
+        asx_event never{};
+        const asx_instant due = asx_now(cx) + asx_ms(10);
+        CHECK(asx_is_err(asx_event_wait(cx, &never, "nothing", due), ASX_E(TIMED_OUT)));
+        CHECK(turns_left > 40);
+        waits = false;
+        return asx_join(cx, busy);
+    });
 }
