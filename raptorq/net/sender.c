@@ -382,10 +382,18 @@ static bool advance(asx_rq_sender *s)
     return s->current < s->offer.oti.blocks;
 }
 
-static asx_rq_step next_unasked(asx_rq_sender *s, asx_instant now_ns, uint8_t *out, size_t *len)
+/* The first OFFERs get a head start: symbols that arrive before any of them are lost. */
+static asx_rq_step next_unasked(asx_rq_sender *s, asx_instant now_ns, uint8_t *out, size_t *len,
+                                asx_instant *until_ns)
 {
+    if (now_ns < s->probe_at_ns) {
+        *until_ns = s->probe_at_ns;
+        return ASX_RQ_STEP_WAIT;
+    }
     if (s->offers_left > 0 || s->since_probe >= ASX_RQ_SENDER_OFFER_EVERY) {
+        const bool is_first = s->stats.sources + s->stats.repairs == 0;
         s->offers_left -= s->offers_left > 0;
+        s->probe_at_ns = is_first ? asx_time_add(now_ns, ASX_RQ_SENDER_LEAD_NS) : 0;
         return send_offer(s, now_ns, out, len);
     }
     if (s->state == ENDING) {
@@ -395,7 +403,7 @@ static asx_rq_step next_unasked(asx_rq_sender *s, asx_instant now_ns, uint8_t *o
     if (!advance(s)) {
         s->state = ENDING;
         s->offers_left = OFFERS_LAST;
-        return next_unasked(s, now_ns, out, len);
+        return next_unasked(s, now_ns, out, len, until_ns);
     }
     send_block *block = &s->blocks[s->current];
     const uint32_t before = block->next;
@@ -421,7 +429,7 @@ asx_rq_step asx_rq_sender_next(asx_rq_sender *s, asx_instant now_ns, uint8_t *ou
         return ASX_RQ_STEP_WAIT;
     }
     if (!s->config.has_feedback) {
-        return next_unasked(s, now_ns, out, len);
+        return next_unasked(s, now_ns, out, len, until_ns);
     }
     if (s->state != ENDING) {
         return next_asked(s, now_ns, out, len, until_ns);

@@ -32,7 +32,8 @@ ASX_BEGIN_DECLS
 #define ASX_RQ_SENDER_PROBE_NS_MIN (20 * ASX_NS_PER_MS)
 #define ASX_RQ_SENDER_PROBE_NS_MAX ASX_NS_PER_S
 #define ASX_RQ_SENDER_BURST_NS (2 * ASX_NS_PER_MS)
-#define ASX_RQ_SENDER_OFFER_EVERY 32u /* symbols, without feedback */
+#define ASX_RQ_SENDER_OFFER_EVERY 32u              /* symbols, without feedback */
+#define ASX_RQ_SENDER_LEAD_NS (20 * ASX_NS_PER_MS) /* after each of the first OFFERs then */
 #define ASX_RQ_SENDER_LOSS_PERMILLE_MAX 900u
 
 typedef struct asx_rq_sender_config {
