@@ -64,7 +64,31 @@ static void link_footprint(const asx_lab_event *event, asx_lab_footprint *footpr
     reads(footprint, ASX_LAB_RES_REGION, w[4]);
 }
 
-/* The ends of a task's life and its obligations: false when the kind is another's. */
+/* Each of these is false when the kind is another's. */
+
+static bool obligation_footprint(const asx_lab_event *event, asx_lab_footprint *footprint)
+{
+    const uint64_t *const w = event->words;
+    switch (event->kind) {
+    case ASX_TRACE_OBL_RESERVE:
+    case ASX_TRACE_OBL_COMMIT:
+    case ASX_TRACE_OBL_ABORT:
+    case ASX_TRACE_OBL_LEAK:
+        writes(footprint, ASX_LAB_RES_OBL, w[0]);
+        reads(footprint, ASX_LAB_RES_TASK, w[1]);
+        reads(footprint, ASX_LAB_RES_REGION, w[2]);
+        return true;
+    case ASX_TRACE_OBL_TRANSFER:
+        writes(footprint, ASX_LAB_RES_OBL, w[0]);
+        writes(footprint, ASX_LAB_RES_TASK, w[1]);
+        writes(footprint, ASX_LAB_RES_TASK, w[3]);
+        reads(footprint, ASX_LAB_RES_REGION, w[2]);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool task_footprint(const asx_lab_event *event, asx_lab_footprint *footprint)
 {
     const uint64_t *const w = event->words;
@@ -94,20 +118,6 @@ static bool task_footprint(const asx_lab_event *event, asx_lab_footprint *footpr
     case ASX_TRACE_MASK_ENTER:
     case ASX_TRACE_MASK_EXIT:
         writes(footprint, ASX_LAB_RES_TASK, w[0]);
-        return true;
-    case ASX_TRACE_OBL_RESERVE:
-    case ASX_TRACE_OBL_COMMIT:
-    case ASX_TRACE_OBL_ABORT:
-    case ASX_TRACE_OBL_LEAK:
-        writes(footprint, ASX_LAB_RES_OBL, w[0]);
-        reads(footprint, ASX_LAB_RES_TASK, w[1]);
-        reads(footprint, ASX_LAB_RES_REGION, w[2]);
-        return true;
-    case ASX_TRACE_OBL_TRANSFER:
-        writes(footprint, ASX_LAB_RES_OBL, w[0]);
-        writes(footprint, ASX_LAB_RES_TASK, w[1]);
-        writes(footprint, ASX_LAB_RES_TASK, w[3]);
-        reads(footprint, ASX_LAB_RES_REGION, w[2]);
         return true;
     case ASX_TRACE_MONITOR_ADD:
     case ASX_TRACE_MONITOR_DEL:
@@ -254,8 +264,9 @@ void asx_lab_event_footprint(const asx_lab_event *event, asx_lab_footprint *foot
 {
     footprint->count = 0;
     if (asx_lab_event_valid(event) &&
-        (task_footprint(event, footprint) || region_footprint(event, footprint) ||
-         shard_footprint(event, footprint) || world_footprint(event, footprint))) {
+        (task_footprint(event, footprint) || obligation_footprint(event, footprint) ||
+         region_footprint(event, footprint) || shard_footprint(event, footprint) ||
+         world_footprint(event, footprint))) {
         return;
     }
     footprint->count = 0;

@@ -1,0 +1,150 @@
+#include <asx/shard/base/assert.h>
+
+#include "array_internal.h"
+#include "recorder_internal.h"
+
+#include <string.h>
+
+void asxi_recorder_init(asxi_recorder *self, const asx_lab_config *config,
+                        const asx_instant *now_ns)
+{
+    memset(self, 0, sizeof(*self));
+    self->now_ns = now_ns;
+    self->listeners = config->listeners;
+    self->steer = config->steer && config->steer->touch ? config->steer : NULL;
+    self->capacity = config->trace_capacity;
+    self->ring_capacity = config->ring_capacity;
+    self->events = asxi_lab_alloc(self->capacity, sizeof(asx_lab_event));
+    self->clocks =
+        asxi_lab_alloc((size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX, sizeof(asxi_ring_clock));
+    self->trace_hash = self->schedule_hash = ASX_FNV64_EMPTY;
+}
+
+/* Where the Lamport time of a message is kept between its push and its pop. */
+static uint64_t *message_clock(asxi_recorder *self, const uint64_t *words)
+{
+    const uint32_t from = (uint32_t)(words[0] >> 16), to = words[0] & 0xffff;
+    asx_assert(from < ASX_LAB_SHARDS_MAX && to < ASX_LAB_SHARDS_MAX);
+    asxi_ring_clock *const clock = &self->clocks[to * ASX_LAB_SHARDS_MAX + from];
+    if (!clock->sent) {
+        clock->sent = asxi_lab_alloc(self->ring_capacity, sizeof(uint64_t));
+    }
+    return &clock->sent[words[1] & (self->ring_capacity - 1)];
+}
+
+static uint64_t lamport_tick(asxi_recorder *self, uint32_t shard, asx_trace_kind kind,
+                             const uint64_t *words)
+{
+    uint64_t *const own = &self->lamport[shard < ASX_LAB_SHARDS_MAX ? shard : ASX_LAB_SHARDS_MAX];
+    if (kind == ASX_TRACE_RING_POP) {
+        const uint64_t sent = *message_clock(self, words);
+        *own = sent > *own ? sent : *own;
+    }
+    ++*own;
+    if (kind == ASX_TRACE_RING_PUSH) {
+        *message_clock(self, words) = *own;
+    }
+    return *own;
+}
+
+/* What a task that spins on yield makes happen, over and over. */
+static bool is_spinning(asx_trace_kind kind)
+{
+    return kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_TASK_YIELD ||
+           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE;
+}
+
+static void touch(asx_lab_steer *steer, const asx_lab_event *event)
+{
+    asx_lab_footprint footprint;
+    asx_lab_event_footprint(event, &footprint);
+    for (uint32_t i = 0; i < footprint.count; i++) {
+        steer->touch(steer, &footprint.at[i]);
+    }
+}
+
+static void schedule_add(asxi_recorder *self, asx_trace_kind kind, const uint64_t *words)
+{
+    if (kind == ASX_TRACE_TASK_DISPATCH) {
+        const uint64_t row[] = { words[0], words[2], self->step };
+        self->schedule_hash = asx_fnv64_words(self->schedule_hash, row, asx_array_count(row));
+    } else {
+        const uint64_t row[] = { words[0] | words[1] << 16 | words[2] << 32, words[3] };
+        self->schedule_hash = asx_fnv64_words(self->schedule_hash, row, asx_array_count(row));
+    }
+}
+
+void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind,
+                        const uint64_t *words, uint32_t count)
+{
+    if (self->muted) {
+        return;
+    }
+    asx_lab_event *const event = &self->events[self->total % self->capacity];
+    asx_lab_event_init(event, shard, kind, words, count);
+    event->seq = self->total++;
+    event->vtime_ns = *self->now_ns;
+    event->lamport = lamport_tick(self, shard, kind, words);
+    self->trace_hash = asx_lab_event_chain(self->trace_hash, event);
+    self->by_kind[kind]++;
+    self->moves += !is_spinning(kind);
+    if (kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_CHOICE) {
+        schedule_add(self, kind, words);
+    } else if (kind == ASX_TRACE_CANCEL_REQUEST) {
+        self->strengthened += (words[2] & ASX_TRACE_STRENGTHENED) != 0;
+    }
+    if (self->steer) {
+        touch(self->steer, event);
+    }
+    for (asx_lab_listener *each = self->listeners; each; each = each->next) {
+        each->hear(each, event);
+    }
+}
+
+static void report_events(asxi_recorder *self, asx_lab_report *report)
+{
+    const uint64_t kept = self->total < self->capacity ? self->total : self->capacity;
+    const uint64_t first = (self->total - kept) % self->capacity;
+    if (first > 0) { /* turned until the oldest is first */
+        asx_lab_event *const turned = asxi_lab_alloc(kept, sizeof(*turned));
+        memcpy(turned, self->events + first, (kept - first) * sizeof(*turned));
+        memcpy(turned + (kept - first), self->events, first * sizeof(*turned));
+        asxi_lab_free(self->events);
+        self->events = turned;
+    }
+    report->events = self->events;
+    report->events_kept = (uint32_t)kept;
+    self->events = NULL;
+}
+
+void asxi_recorder_report(asxi_recorder *self, asx_lab_report *report)
+{
+    const uint64_t *const n = self->by_kind;
+    report->trace_total = self->total;
+    report->trace_hash = self->trace_hash;
+    report->schedule_hash = self->schedule_hash;
+    report->dispatches = n[ASX_TRACE_TASK_DISPATCH];
+    report->timer_fires = n[ASX_TRACE_TIMER_FIRE];
+    report->counts = (asx_lab_counts){
+        .spawned = n[ASX_TRACE_TASK_SPAWN],
+        .completed = n[ASX_TRACE_TASK_COMPLETE],
+        .cancel_requested = n[ASX_TRACE_CANCEL_REQUEST] - self->strengthened,
+        .cancel_acknowledged = n[ASX_TRACE_CANCEL_ACK],
+        .reserved = n[ASX_TRACE_OBL_RESERVE],
+        .committed = n[ASX_TRACE_OBL_COMMIT],
+        .aborted = n[ASX_TRACE_OBL_ABORT],
+        .leaked = n[ASX_TRACE_OBL_LEAK],
+        .pushed = n[ASX_TRACE_RING_PUSH],
+        .popped = n[ASX_TRACE_RING_POP],
+    };
+    report_events(self, report);
+}
+
+void asxi_recorder_deinit(asxi_recorder *self)
+{
+    for (size_t i = 0; i < (size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX; i++) {
+        asxi_lab_free(self->clocks[i].sent);
+    }
+    asxi_lab_free(self->clocks);
+    asxi_lab_free(self->events);
+}
