@@ -36,7 +36,8 @@ asx_handle asx_cx_task(const asx_cx *cx)
 
 asx_handle asx_cx_region(const asx_cx *cx)
 {
-    return cx->_region ? asx_handle_of(cx->_region) : (asx_handle){ 0 };
+    const asx_region *const region = asxi_cx_region(cx);
+    return region ? asx_handle_of(region) : (asx_handle){ 0 };
 }
 
 uint32_t asx_cx_shard_index(const asx_cx *cx)
@@ -82,7 +83,7 @@ const asx_reason *asx_cancel_reason(const asx_cx *cx)
         return cx->_task->reason;
     }
     if (cx->_is_scope) {
-        return cx->_region ? cx->_region->reason : cx->_closed_reason;
+        return asxi_cx_failure(cx);
     }
     return NULL;
 }
@@ -128,7 +129,21 @@ asx_instant asx_now(const asx_cx *cx)
 
 uint64_t asx_random_u64(asx_cx *cx)
 {
-    return asx_cx_require(cx, ASX_CAP_RANDOM) ? 0 : asx_splitmix64(&cx->_task->entropy);
+    asx_task *const task = cx->_task;
+    if (asx_cx_require(cx, ASX_CAP_RANDOM)) {
+        return 0;
+    }
+    asxi_body *const body = asxi_task_body(task);
+    if (!body) {
+        asx_panic("no memory for a random stream");
+    }
+    if (!(task->flags & ASXI_TASK_SEEDED)) {
+        /* Siblings do not disturb one another's randomness (SPN-5). */
+        task->flags |= ASXI_TASK_SEEDED;
+        body->entropy = asx_mix64(task->cx._region->entropy +
+                                  (task->spawn_seq + 1) * UINT64_C(0x9E3779B97F4A7C15));
+    }
+    return asx_splitmix64(&body->entropy);
 }
 
 uint64_t asx_random_below(asx_cx *cx, uint64_t n)
@@ -145,7 +160,8 @@ uint64_t asx_random_below(asx_cx *cx, uint64_t n)
 
 void *asx_alloc(asx_cx *cx, size_t size)
 {
-    return cx->_region ? asx_heap_alloc(&cx->_region->heap, size) : NULL;
+    asx_region *const region = asxi_cx_region(cx);
+    return region ? asx_heap_alloc(&region->heap, size) : NULL;
 }
 
 void *asx_calloc(asx_cx *cx, size_t size)
@@ -159,7 +175,7 @@ void *asx_calloc(asx_cx *cx, size_t size)
 
 void asx_free(asx_cx *cx, void *ptr, size_t size)
 {
-    if (ptr && cx->_region) {
+    if (ptr && !cx->_region_gone) {
         asx_heap_free(&cx->_region->heap, ptr, size);
     }
 }
@@ -168,8 +184,12 @@ void asx_defer_push(asx_cx *cx, asx_defer *defer, asx_defer_fn *fn)
 {
     asx_task *const task = cx->_task;
     asx_assert(fn != NULL && task == cx->_shard->running);
-    *defer = (asx_defer){ ._below = task->defers, ._fn = fn, ._linked = true };
-    task->defers = defer;
+    asxi_body *const body = asxi_task_body(task);
+    if (!body) {
+        asx_panic("no memory for a cleanup entry");
+    }
+    *defer = (asx_defer){ ._below = body->defers, ._fn = fn, ._linked = true };
+    body->defers = defer;
 }
 
 void asx_defer_pop(asx_cx *cx, asx_defer *defer)
@@ -177,7 +197,7 @@ void asx_defer_pop(asx_cx *cx, asx_defer *defer)
     if (!defer->_linked) {
         return;
     }
-    for (asx_defer **at = &cx->_task->defers; *at; at = &(*at)->_below) {
+    for (asx_defer **at = &cx->_task->body->defers; *at; at = &(*at)->_below) {
         if (*at == defer) {
             *at = defer->_below;
             defer->_linked = false;

@@ -43,13 +43,22 @@ const char *asx_cap_name(asx_cap cap);
 
 typedef struct asx_cx {
     asx_task *_task;
-    asx_region *_region;
+    union {
+        asx_region *_region;              /* read it by asxi_cx_region */
+        const asx_reason *_closed_reason; /* a scope's, once _region_gone */
+    };
     asx_shard *_shard;
-    const asx_reason *_closed_reason; /* a scope's, once its region is gone and _region is NULL */
     uint32_t _caps;
-    uint16_t _depth; /* restrictions above this one */
-    bool _is_scope;  /* waits through this cx also observe _region's failure (REG-9a) */
+    uint8_t _depth;    /* restrictions above this one */
+    bool _is_scope;    /* waits through this cx also observe _region's failure (REG-9a) */
+    bool _region_gone; /* a scope's region has closed, or never opened */
 } asx_cx;
+
+/* Where new work goes; NULL: the scope's region is gone. */
+ASX_INLINE asx_region *asxi_cx_region(const asx_cx *cx)
+{
+    return asx_unlikely(cx->_region_gone) ? NULL : cx->_region;
+}
 
 /* Identity */
 asx_handle asx_cx_task(const asx_cx *cx);

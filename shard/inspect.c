@@ -36,10 +36,10 @@ static const char *lane_name(asxi_lane lane)
     return NULL;
 }
 
-static uint32_t list_count(const asx_list *head)
+static uint32_t ring_count(asx_list *first)
 {
     uint32_t count = 0;
-    asx_list_each(node, head) {
+    for (const asx_list *node = first; node; node = asx_list_ring_next(first, node)) {
         count++;
     }
     return count;
@@ -73,6 +73,8 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
      * is waiting. */
     const bool waits = task->wake == ASXI_WAKE_IDLE && task->state != ASX_TASK_COMPLETED &&
                        task->waits_for != NULL;
+    const asxi_body *const body = task->body;
+    const asxi_wait *const wait = waits && body ? body->parked : NULL;
     const asx_inspect_node node = {
         .kind = ASX_INSPECT_TASK,
         .depth = depth,
@@ -81,16 +83,16 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .label = task->label ? task->label : "",
         .form = task->flags & ASXI_TASK_POLL ? "poll" : "fiber",
         .age_ns = asx_time_sub(w->shard->now_ns, task->spawned_at),
-        .outcome = task->outcome,
+        .outcome = task->flags & ASXI_TASK_ENDING ? task->outcome : asx_ok(0),
         .reason = task->reason,
-        .obligations = list_count(&task->obligations),
-        .ops = list_count(&task->ops),
+        .obligations = body ? ring_count(body->obligations) : 0,
+        .ops = ring_count(task->ops),
         .waits_for = waits ? task->waits_for : NULL,
-        .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->waits_since) : 0,
-        .waits_object = waits && task->parked ? task->parked->object : 0,
-        .waits_kind = waits && task->parked ? task->parked->object_kind : 0,
+        .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->idle_since) : 0,
+        .waits_object = wait ? wait->object : 0,
+        .waits_kind = wait ? wait->object_kind : 0,
         .lane = lane_name((asxi_lane)task->lane),
-        .note = task->checkpoint_note,
+        .note = body ? body->checkpoint_note : NULL,
     };
     w->visit(w->arg, &node);
     w->left--;

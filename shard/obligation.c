@@ -56,6 +56,10 @@ asx_err asx_obligation_reserve(asx_cx *cx, const asx_obligation_options *options
         region->obligations >= region->limits.obligations_max) {
         return ASX_E(AT_CAPACITY);
     }
+    asxi_body *const body = asxi_task_body(task);
+    if (asx_unlikely(!body)) {
+        return ASX_E(NO_MEMORY);
+    }
     obligation *const o = asx_handle_alloc(&shard->obligations, &permit->handle);
     if (asx_unlikely(!o)) {
         return asx_handle_table_why(&shard->obligations);
@@ -66,7 +70,7 @@ asx_err asx_obligation_reserve(asx_cx *cx, const asx_obligation_options *options
     o->options = *options;
     o->reserved_at = shard->now_ns;
     o->reserve_seq = shard->reserve_seq++;
-    asx_list_push_back(&task->obligations, &o->held);
+    asx_list_ring_push_back(&body->obligations, &o->held);
     region->obligations++;
     shard->stats.obligations_reserved++;
     ASXI_TRACE(shard, OBL_RESERVE, asxi_trace_of(o), asxi_trace_of(task), asxi_trace_of(region),
@@ -93,7 +97,7 @@ static void trace_settled(asx_shard *shard, const obligation *o, asx_obligation_
 static void settle(asx_shard *shard, obligation *o, asx_obligation_state state)
 {
     trace_settled(shard, o, state);
-    asx_list_unlink(&o->held);
+    asx_list_ring_unlink(&o->holder->body->obligations, &o->held);
     asx_assert(o->region->obligations > 0);
     o->region->obligations--;
     shard->stats.obligations_committed += state == ASX_OBLIGATION_COMMITTED;
@@ -149,8 +153,12 @@ asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle
         (target->flags & ASXI_TASK_ENDING)) {
         return ASX_E(TASK_NOT_OWNED);
     }
-    asx_list_unlink(&o->held);
-    asx_list_push_back(&target->obligations, &o->held);
+    asxi_body *const body = asxi_task_body(target);
+    if (!body) {
+        return ASX_E(NO_MEMORY);
+    }
+    asx_list_ring_unlink(&o->holder->body->obligations, &o->held);
+    asx_list_ring_push_back(&body->obligations, &o->held);
     ASXI_TRACE(cx->_shard, OBL_TRANSFER, asxi_trace_of(o), asxi_trace_of(o->holder),
                asxi_trace_of(o->region), asxi_trace_of(target));
     o->holder = target;
@@ -195,8 +203,8 @@ void asxi_obligation_audit(asx_task *task, asx_outcome *outcome)
     const bool excused =
         panicked || (task->flags & ASXI_TASK_ACKED) || !(task->flags & ASXI_TASK_STARTED);
     bool becomes_panic = false;
-    while (!asx_list_empty(&task->obligations)) {
-        obligation *const o = asx_container_of(task->obligations._next, obligation, held);
+    while (task->body->obligations) {
+        obligation *const o = asx_container_of(task->body->obligations, obligation, held);
         if (excused) {
             const asx_obligation_options options = o->options;
             settle(shard, o, ASX_OBLIGATION_ABORTED);

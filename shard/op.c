@@ -41,7 +41,7 @@ static void op_done(asx_op *op)
     asx_shard *const shard = task->cx._shard;
     if (!op->more) {
         asx_assert(!(op->flags & ASX_OP_SUBMITTED));
-        asx_list_unlink(&op->_inflight);
+        asx_list_ring_unlink(&task->ops, &op->_inflight);
         task->cx._region->ops--;
         shard->op_in_flight--;
         shard->stats.ops_settled++;
@@ -62,7 +62,7 @@ static void op_submit(asx_op *op, asx_task *task)
     asx_assert(!(op->flags & ASX_OP_SUBMITTED));
     op->_holder = task;
     op->done = op_done;
-    asx_list_push_back(&task->ops, &op->_inflight);
+    asx_list_ring_push_back(&task->ops, &op->_inflight);
     task->cx._region->ops++;
     shard->op_in_flight++;
     shard->stats.ops_started++;
@@ -109,7 +109,8 @@ void asx_op_cancel(asx_op *op)
 
 void asxi_op_cancel_all(asx_task *task)
 {
-    asx_list_each(node, &task->ops) {
+    /* A driver completes inside reap only: no op leaves the ring meanwhile. */
+    for (asx_list *node = task->ops; node; node = asx_list_ring_next(task->ops, node)) {
         op_cancel(task->cx._shard, asx_container_of(node, asx_op, _inflight));
     }
 }

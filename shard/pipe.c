@@ -190,7 +190,7 @@ static const asx_stream_ops pipe_ops = {
 asx_err asx_pipe_create(asx_cx *cx, asx_region *region, size_t cap, asx_stream **near,
                         asx_stream **far)
 {
-    asx_region *const home = region ? region : cx->_region;
+    asx_region *const home = region ? region : asxi_cx_region(cx);
     const size_t size = sizeof(pipe_pair) + 2 * cap;
     asx_assert(cap > 0);
     if (!home) {

@@ -167,7 +167,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
 
 asx_err asx_region_open(asx_cx *cx, const asx_region_options *options, asx_region **region)
 {
-    asx_region *const parent = cx->_region;
+    asx_region *const parent = asxi_cx_region(cx);
     asx_err err = asx_cx_require(cx, ASX_CAP_SPAWN);
     if (asx_unlikely(!parent)) {
         return ASX_E(REGION_CLOSED);
@@ -488,7 +488,7 @@ static bool finalizer_start(asx_region *region)
 void asxi_region_finalizer_done(asx_region *region, asx_task *task)
 {
     asx_assert(region->finalizer_task == task);
-    asxi_finalizer *const finalizer = task->arg;
+    asxi_finalizer *const finalizer = task->arg; /* stands in the heap: no block of the task's */
     asx_timer_disarm(&region->shard->wheel, &finalizer->overdue);
     region->finalizer_task = NULL;
     if (task->outcome.severity == ASX_SEVERITY_PANICKED) {

@@ -84,4 +84,10 @@ void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handl
 bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 
+/* Why the scope of a scope's cx fails; NULL: it does not. */
+static inline const asx_reason *asxi_cx_failure(const asx_cx *cx)
+{
+    return cx->_region_gone ? cx->_closed_reason : cx->_region->reason;
+}
+
 #endif

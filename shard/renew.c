@@ -8,10 +8,12 @@
 
 static bool task_is_bare(const asx_task *task, const asx_cx *cx)
 {
-    return cx == &task->cx && task->state == ASX_TASK_RUNNING && !task->reason && !task->defers &&
-           !task->masks && !task->kernel_masks && !task->joiners && !task->dead &&
-           !(task->flags & (ASXI_TASK_POLL | ASXI_TASK_JOINABLE | ASXI_TASK_FINALIZER)) &&
-           asx_list_empty(&task->ops) && asx_list_empty(&task->obligations) &&
+    const asxi_body *const body = task->body;
+    return cx == &task->cx && task->state == ASX_TASK_RUNNING && !task->reason &&
+           !task->kernel_masks && !task->joiners && !task->ops &&
+           !(task->flags &
+             (ASXI_TASK_POLL | ASXI_TASK_JOINABLE | ASXI_TASK_FINALIZER | ASXI_TASK_BODY_HEAP)) &&
+           !body->defers && !body->masks && !body->dead && !body->obligations &&
            task->slot.generation < UINT32_MAX;
 }
 
@@ -54,7 +56,8 @@ bool asx_task_renew(asx_cx *cx)
     ASXI_TRACE(shard, REGION_CREATE, asxi_trace_of(region), asxi_trace_of(region->parent));
     ASXI_TRACE(shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(region));
     asx_heap_reset(&region->heap);
-    (void)asxi_task_lend(task, asx_ok(0));
+    asx_outcome_release(task->body->lent);
+    task->body->lent = asx_ok(0);
     task->budget = region->budget;
     task->flags &= ~(uint32_t)ASXI_TASK_COST_OUT;
     task->spawned_at = shard->now_ns;

@@ -18,12 +18,6 @@ static void scope_closed(asx_region_waiter *waiter, asx_outcome value)
     }
 }
 
-/* Called just before the region's record goes, while its reason is still there. */
-static void scope_reason_keep(asx_scope *scope)
-{
-    scope->cx._closed_reason = asx_reason_retain(scope->_region->reason);
-}
-
 static void scope_wait_closed(asx_scope *scope)
 {
     asxi_wait wait;
@@ -46,6 +40,7 @@ static void scope_settle(asx_scope *scope)
     }
     asx_outcome_release(scope->_outcome);
     scope->_outcome = asx_ok(0);
+    asx_assert(scope->cx._region_gone);
     asx_reason_release(scope->cx._closed_reason);
     scope->cx._closed_reason = NULL;
     scope->_owner = NULL;
@@ -89,7 +84,10 @@ asx_scope *asx_scope_open(asx_scope *scope, asx_cx *cx, asx_policy policy, asx_o
     asx_region *region = NULL;
     scope->_refused = asx_region_open(cx, &options, &region);
     if (scope->_refused) {
-        scope->cx._region = NULL;
+        if (!scope->cx._region_gone) { /* else it observes what the outer one did */
+            scope->cx._region_gone = true;
+            scope->cx._closed_reason = NULL;
+        }
         if (value) {
             *value = asx_fail(scope->_refused);
         }
@@ -110,8 +108,8 @@ asx_scope *asx_scope_open(asx_scope *scope, asx_cx *cx, asx_policy policy, asx_o
 
 void asxi_scope_region_closing(asx_scope *scope)
 {
-    scope_reason_keep(scope);
-    scope->cx._region = NULL;
+    scope->cx._closed_reason = asx_reason_retain(scope->_region->reason);
+    scope->cx._region_gone = true;
 }
 
 bool asx_scope_enter(asx_scope *scope)

@@ -174,8 +174,8 @@ static void expire_late(asx_shard *shard)
 {
     asx_list *node;
     while ((node = asx_list_pop_front(&shard->late_expiries)) != NULL) {
-        asx_task *const task = asx_container_of(node, asx_task, late_link);
-        task->timed_out = true;
+        asx_task *const task = asx_container_of(node, asxi_wait, late_link)->task;
+        task->flags |= ASXI_TASK_TIMED_OUT;
         asx_task_notify(task);
     }
 }
@@ -293,14 +293,12 @@ asx_err asx_shard_start(asx_shard *shard, asx_task_fn *fn, void *arg, size_t arg
     if (err) {
         return err;
     }
-    task->fn = fn;
-    task->arg = arg;
-    if (arg_size > 0) {
-        task->arg = asx_heap_alloc(&shard->root->heap, arg_size);
-        asx_assert(task->arg != NULL);
-        memcpy(task->arg, arg, arg_size);
-        task->arg_size = (uint32_t)arg_size;
+    const asx_err refused = asxi_task_arg_put(task, arg, arg_size, arg, NULL);
+    if (refused) {
+        asxi_task_uncreate(task);
+        return refused;
     }
+    task->fn = fn;
     asxi_task_start(task);
     return ASX_OK;
 }
@@ -388,6 +386,7 @@ void asx_shard_destroy(asx_shard *shard)
     asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
     asxi_mail_destroy(shard);
     asxi_limbs_destroy(shard);
+    asxi_objects_destroy(shard);
     asx_outcome_release(shard->root_value);
     if (shard->sched.timed) {
         asx_chunk_release(&shard->chunks, shard->sched.timed,

@@ -172,7 +172,7 @@ static void socket_region_ending(asx_region_waiter *waiter, asx_outcome value)
 
 asx_err asx_socket_adopt(asx_cx *cx, asx_region *region, int32_t fd, asx_stream **stream)
 {
-    asx_region *const home = region ? region : cx->_region;
+    asx_region *const home = region ? region : asxi_cx_region(cx);
     asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
     socket_stream *const self = home ? asx_region_alloc(home, sizeof(*self)) : NULL;
     if (!self) {

@@ -1,35 +1,70 @@
 /* From a spawn's arguments to a queued task that its region owns (SPN-*). */
 #include <asx/shard/base/assert.h>
-#include <asx/shard/base/prng.h>
 
 #include "shard_internal.h"
 #include "trace_internal.h"
 
 #include <string.h>
 
-static void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
+/* Once for each record: what no task that used it will have changed. */
+static void task_first_use(asx_task *task, asx_shard *shard)
 {
     memset((char *)task + sizeof(asx_slot), 0, sizeof(*task) - sizeof(asx_slot));
-    task->flags = flags;
     task->cx._task = task;
-    task->cx._region = region;
     task->cx._shard = shard;
     task->timer.fn = asxi_task_timer_fired;
+}
+
+static void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
+{
+    if (asx_unlikely(task->slot.generation == 1)) {
+        task_first_use(task, shard);
+    }
+    asx_debug_assert(!task->reason && !task->joiners && !task->ops && !task->body);
+    task->flags = flags;
+    task->state = ASX_TASK_CREATED;
+    task->wake = ASXI_WAKE_IDLE;
+    task->lane = ASXI_LANE_NONE;
+    task->kernel_masks = 0;
     task->wake_at = ASX_TIME_NEVER;
-    asx_list_init(&task->ops);
-    asx_list_init(&task->obligations);
-    task->spawned_at = shard->now_ns;
+    task->cx._region = region;
+    task->budget = region->budget;
     task->spawn_seq = region->spawn_seq++;
-    task->entropy =
-        asx_mix64(region->entropy + (task->spawn_seq + 1) * UINT64_C(0x9E3779B97F4A7C15));
+    task->arg = NULL;
+    task->arg_size = 0;
+    task->waits_for = NULL;
+    task->spawned_at = shard->now_ns;
+    asx_list_push_back(&region->tasks, &task->sibling);
+}
+
+static void task_apply(asx_task *task, const asx_spawn_options *options)
+{
+    if (options->detached_result) {
+        task->flags &= ~(uint32_t)ASXI_TASK_JOINABLE;
+    }
+    if (options->sendable && (task->flags & ASXI_TASK_POLL)) {
+        task->flags |= ASXI_TASK_SENDABLE;
+    }
+    if (options->caps) {
+        task->cx._caps &= options->caps;
+    }
+    if (options->budget) {
+        task->budget = asx_budget_meet(task->budget, *options->budget);
+    }
+    if (options->priority) {
+        task->budget.priority = (uint8_t)options->priority;
+    }
+    if (options->stack_bytes) {
+        const size_t kib = (options->stack_bytes + 1023) >> 10;
+        task->stack_kib = kib < UINT16_MAX ? (uint16_t)kib : UINT16_MAX; /* more than there is */
+    }
+    task->label = options->label;
 }
 
 asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
                          uint32_t flags, asx_task **out)
 {
-    static const asx_spawn_options defaults;
     asx_shard *const shard = region->shard;
-    options = options ? options : &defaults;
     const asx_err err = asxi_region_admit(region, cx ? cx->_task->cx._region : NULL);
     if (asx_unlikely(err)) {
         return err;
@@ -38,24 +73,13 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
     if (asx_unlikely(!task)) {
         return asx_handle_table_why(&shard->tasks);
     }
-    task_init(task, shard, region, flags);
-    if (!options->detached_result) {
-        task->flags |= ASXI_TASK_JOINABLE;
+    task_init(task, shard, region, flags | ASXI_TASK_JOINABLE);
+    task->cx._caps = cx ? cx->_caps : region->caps;
+    task->stack_kib = ASX_STACK_DEFAULT_BYTES >> 10;
+    task->label = NULL;
+    if (options) {
+        task_apply(task, options);
     }
-    task->cx._caps =
-        (cx ? cx->_caps : region->caps) & (options->caps ? options->caps : ASX_CAP_ALL);
-    task->budget = region->budget;
-    if (options->budget) {
-        task->budget = asx_budget_meet(task->budget, *options->budget);
-    }
-    if (options->priority) {
-        task->budget.priority = (uint8_t)options->priority;
-    }
-    task->stack_bytes =
-        (uint32_t)(options->stack_bytes ? options->stack_bytes : ASX_STACK_DEFAULT_BYTES);
-    task->drop = options->drop;
-    task->label = options->label;
-    asx_list_push_back(&region->tasks, &task->sibling);
     region->live_tasks++;
     shard->stats.spawned++;
     *out = task;
@@ -70,8 +94,7 @@ void asxi_task_start(asx_task *task)
     asxi_sched_enqueue(task->cx._shard, task);
 }
 
-/* Undoes asxi_task_create for a task that never became visible to anybody. */
-static void task_uncreate(asx_task *task)
+void asxi_task_uncreate(asx_task *task)
 {
     asx_region *const region = task->cx._region;
     asx_list_unlink(&task->sibling);
@@ -81,36 +104,59 @@ static void task_uncreate(asx_task *task)
     asx_handle_free(&task->cx._shard->tasks, task);
 }
 
-static asx_err spawn_common(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                            uint32_t flags, const void *init, size_t size, asx_task **out)
+asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t size, const void *pointer,
+                          asx_drop_fn *drop)
 {
-    asx_task *task = NULL;
+    const size_t note_size = drop ? sizeof(asxi_drop_note) : 0;
+    void *arg;
+    memcpy(&arg, &pointer, sizeof(arg));
+    if (note_size + size > 0) {
+        char *const block = asx_heap_alloc(&task->cx._region->heap, note_size + size);
+        if (asx_unlikely(!block)) {
+            return ASX_E(NO_MEMORY);
+        }
+        task->arg_size = (uint32_t)(note_size + size);
+        arg = size > 0 ? block + note_size : arg;
+        if (drop) {
+            *(asxi_drop_note *)(void *)block = (asxi_drop_note){ .drop = drop, .arg = arg };
+            task->flags |= ASXI_TASK_HAS_DROP;
+        }
+        if (size > 0 && init) {
+            memcpy(arg, init, size);
+        } else if (size > 0) {
+            memset(arg, 0, size);
+        }
+        arg = block;
+    }
+    task->arg = arg;
+    return ASX_OK;
+}
+
+static asx_err spawn_common(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                            uint32_t flags, const void *init, size_t size, const void *pointer,
+                            asx_task **out)
+{
     asx_err err = asx_cx_require(cx, ASX_CAP_SPAWN);
-    region = region ? region : cx->_region;
+    region = region ? region : asxi_cx_region(cx);
     if (asx_unlikely(!region)) {
         return ASX_E(REGION_CLOSED); /* a scope whose region failed and is gone */
     }
     if (asx_likely(!err)) {
-        err = asxi_task_create(cx, region, options, flags, &task);
+        err = asxi_task_create(cx, region, options, flags, out);
     }
     if (asx_unlikely(err)) {
         return err;
     }
-    if (size > 0) {
-        task->arg = asx_heap_alloc(&region->heap, size);
-        if (asx_unlikely(!task->arg)) {
-            task_uncreate(task);
-            return ASX_E(NO_MEMORY);
-        }
-        task->arg_size = (uint32_t)size;
-        if (init) {
-            memcpy(task->arg, init, size);
-        } else {
-            memset(task->arg, 0, size);
-        }
+    asx_drop_fn *const drop = options ? options->drop : NULL;
+    if (asx_likely(size == 0 && !drop)) {
+        memcpy(&(*out)->arg, &pointer, sizeof(pointer));
+        return ASX_OK;
     }
-    *out = task;
-    return ASX_OK;
+    err = asxi_task_arg_put(*out, init, size, pointer, drop);
+    if (asx_unlikely(err)) {
+        asxi_task_uncreate(*out);
+    }
+    return err;
 }
 
 /* Nothing was taken over: what the argument holds is given back here (SPN-3). */
@@ -128,13 +174,10 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
 {
     asx_task *task;
     asx_assert(fn != NULL);
-    const asx_err err = spawn_common(cx, region, options, 0, arg, arg_size, &task);
+    const asx_err err = spawn_common(cx, region, options, 0, arg, arg_size, arg, &task);
     if (asx_unlikely(err)) {
         drop_refused(options, arg);
         return err;
-    }
-    if (arg_size == 0) {
-        memcpy(&task->arg, &arg, sizeof(task->arg));
     }
     task->fn = fn;
     asxi_task_start(task);
@@ -150,19 +193,19 @@ asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const 
 {
     asx_task *task;
     asx_assert(step != NULL);
-    const asx_err err = spawn_common(cx, region, options, ASXI_TASK_POLL, init, frame_size, &task);
+    const asx_err err =
+        spawn_common(cx, region, options, ASXI_TASK_POLL, init, frame_size, NULL, &task);
     if (asx_unlikely(err)) {
         drop_refused(options, init);
         return err;
     }
     task->step = step;
-    task->flags |= options && options->sendable ? ASXI_TASK_SENDABLE : 0u;
     asxi_task_start(task);
     if (handle) {
         *handle = asx_handle_of(task);
     }
     if (frame) {
-        *frame = task->arg;
+        *frame = asxi_task_arg(task);
     }
     return ASX_OK;
 }

@@ -32,14 +32,31 @@ const char *asx_task_state_name(asx_task_state state)
     return (unsigned)state < asx_array_count(names) ? names[state] : "?";
 }
 
+asxi_body *asxi_task_body_create(asx_task *task)
+{
+    asxi_body *const body = asx_heap_alloc(&task->cx._region->heap, sizeof(*body));
+    asx_assert(!task->body);
+    if (body) {
+        *body = (asxi_body){ 0 };
+        task->body = body;
+        task->flags |= ASXI_TASK_BODY_HEAP;
+    }
+    return body;
+}
+
 asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
 {
-    if (asx_unlikely(outcome.severity >= ASX_SEVERITY_CANCELLED) ||
-        asx_unlikely(task->lent.severity >= ASX_SEVERITY_CANCELLED)) {
-        (void)asx_outcome_retain(outcome);
-        asx_outcome_release(task->lent);
-        task->lent = outcome;
+    if (asx_likely(outcome.severity < ASX_SEVERITY_CANCELLED)) {
+        return outcome;
     }
+    asxi_body *const body = asxi_task_body(task);
+    if (!body) { /* nowhere to note the reference: the payload is not handed out */
+        return outcome.severity == ASX_SEVERITY_CANCELLED ? asx_cancelled(NULL)
+                                                          : asx_panicked(NULL);
+    }
+    (void)asx_outcome_retain(outcome);
+    asx_outcome_release(body->lent);
+    body->lent = outcome;
     return outcome;
 }
 
@@ -72,16 +89,16 @@ void asx_task_notify(asx_task *task)
 
 void asx_task_waits_for(asx_cx *cx, const char *what)
 {
-    if (cx->_task->waits_for != what) {
-        cx->_task->waits_for = what;
-        cx->_task->waits_since = cx->_shard->now_ns;
-    }
+    cx->_task->waits_for = what;
 }
 
 void asx_task_wake_at(asx_cx *cx, asx_instant at_ns)
 {
     asx_task *const task = cx->_task;
     asx_assert(task->flags & ASXI_TASK_POLL);
+    if (asx_unlikely(task->flags & ASXI_TASK_ENDING)) {
+        return; /* a completion callback: there is no step to wake any more */
+    }
     if (at_ns > task->budget.deadline_ns) {
         at_ns = asx_time_add(task->budget.deadline_ns, 1);
     }
@@ -94,14 +111,31 @@ void asx_task_wake_at(asx_cx *cx, asx_instant at_ns)
 
 /* Cancelling */
 
+/* The priority needs no such meet: it follows from the strongest reason, which the task keeps. */
 static void cleanup_meet(asx_task *task, asx_budget cleanup)
 {
     if (cleanup.poll_quota < task->cleanup_polls) {
-        task->cleanup_polls = cleanup.poll_quota;
+        task->cleanup_polls = (uint16_t)cleanup.poll_quota;
     }
-    if (cleanup.priority > task->cleanup_priority) {
-        task->cleanup_priority = cleanup.priority;
+}
+
+/* The code may still look at the reason it was handed. */
+static void reason_replace(asx_task *task, const asx_reason *stronger)
+{
+    const asx_reason *old = task->reason;
+    if (task->flags & ASXI_TASK_REASON_LENT) {
+        asxi_body *const body = asxi_task_body(task);
+        task->flags &= ~(uint32_t)ASXI_TASK_REASON_LENT;
+        if (body) {
+            const asx_reason *const older = body->outgrown;
+            body->outgrown = old;
+            old = older;
+        } else {
+            old = NULL; /* without memory to note it, it is never freed */
+        }
     }
+    asx_reason_release(old);
+    task->reason = asx_reason_retain(stronger);
 }
 
 static void promote(asx_task *task)
@@ -125,17 +159,14 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
                    asxi_trace_of(task->cx._region),
                    stronger->kind | (task->reason ? ASX_TRACE_STRENGTHENED : 0u),
                    asx_trace_id(stronger->region), asx_trace_id(stronger->task));
-        (void)asx_reason_retain(stronger);
-        asx_reason_release(task->reason);
-        task->reason = stronger;
+        reason_replace(task, stronger);
     }
     const asx_budget cleanup = asx_cancel_cleanup_budget((asx_cancel_kind)reason->kind);
     switch ((asx_task_state)task->state) {
     case ASX_TASK_CREATED:
     case ASX_TASK_RUNNING:
         task->state = ASX_TASK_CANCEL_REQUESTED;
-        task->cleanup_polls = cleanup.poll_quota;
-        task->cleanup_priority = cleanup.priority;
+        task->cleanup_polls = (uint16_t)cleanup.poll_quota;
         /* The lane's priority is the cleanup's from here on; deadlines order nothing in it. */
         if (task->lane != ASXI_LANE_NONE) {
             asxi_sched_remove(task->cx._shard, task);
@@ -154,10 +185,7 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
         cleanup_meet(task, cleanup);
         if (task->lane != ASXI_LANE_NONE) {
             asxi_sched_remove(task->cx._shard, task);
-            task->budget.poll_quota = task->budget.poll_quota < cleanup.poll_quota
-                                          ? task->budget.poll_quota
-                                          : cleanup.poll_quota;
-            task->budget.priority = task->cleanup_priority;
+            task->budget = asx_budget_meet(task->budget, cleanup);
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
             task->budget = asx_budget_meet(task->budget, cleanup);
@@ -202,23 +230,39 @@ static void finish_outcome(asx_task *task)
     asx_outcome_release(was);
 }
 
-static void release_stacks(asx_task *task)
+static void release_stack(asx_shard *shard, asx_fiber *fiber)
 {
-    asx_shard *const shard = task->cx._shard;
-    if (task->fiber.stack) {
-        asx_stack *const stack = task->fiber.stack;
-        asx_fiber_deinit(&task->fiber);
-        asx_stack_release(&shard->stacks, stack);
-        task->fiber.stack = NULL;
+    asx_stack *const stack = fiber->stack;
+    asx_fiber_deinit(fiber);
+    asx_stack_release(&shard->stacks, stack);
+}
+
+/* The body goes with the stack it stands on. */
+static void release_body(asx_task *task)
+{
+    asxi_body *const body = task->body;
+    asx_fiber fiber = body->fiber;
+    asx_assert(!body->obligations && !body->defers && !body->dead);
+    if (asx_unlikely(body->lent.severity >= ASX_SEVERITY_CANCELLED)) {
+        asx_outcome_release(body->lent);
+    }
+    if (asx_unlikely(body->outgrown != NULL)) {
+        asx_reason_release(body->outgrown);
+    }
+    task->body = NULL;
+    if (fiber.stack) {
+        release_stack(task->cx._shard, &fiber);
+    }
+    if (asx_unlikely(task->flags & ASXI_TASK_BODY_HEAP)) {
+        asx_heap_free(&task->cx._region->heap, body, sizeof(*body));
     }
 }
 
 /* The last of the user's code that runs for a task: a panic in it is the task's (PAN-5). */
 static void drop_argument(asx_task *task)
 {
-    asx_drop_fn *const drop = task->drop;
-    task->drop = NULL;
-    const asx_panic_info *const panic = asxi_contain(task->cx._shard, drop, task->arg);
+    const asxi_drop_note *const note = task->arg;
+    const asx_panic_info *const panic = asxi_contain(task->cx._shard, note->drop, note->arg);
     if (panic && task->outcome.severity != ASX_SEVERITY_PANICKED) {
         asx_outcome_release(task->outcome);
         task->outcome = asx_panicked(panic);
@@ -227,16 +271,16 @@ static void drop_argument(asx_task *task)
     }
 }
 
+/* Nothing of the task is in flight, none of its stacks is running. */
 static void complete(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
     asx_region *const region = task->cx._region;
-    asx_assert(asx_list_empty(&task->ops) && !task->defers && !task->dead);
-    asx_timer_disarm(&shard->wheel, &task->timer);
-    if (asx_unlikely(!asx_list_empty(&task->obligations))) {
+    asx_assert(!task->ops && !asx_timer_armed(&task->timer));
+    if (task->body && asx_unlikely(task->body->obligations != NULL)) {
         asxi_obligation_audit(task, &task->outcome);
     }
-    if (asx_unlikely(task->drop != NULL)) {
+    if (asx_unlikely(task->flags & ASXI_TASK_HAS_DROP)) {
         drop_argument(task);
     }
     if (asx_unlikely(task->reason != NULL)) {
@@ -250,14 +294,17 @@ static void complete(asx_task *task)
     }
     ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
                task->outcome.severity);
-    release_stacks(task);
+    if (task->body) {
+        release_body(task);
+    }
     if (task->arg_size > 0) {
         asx_heap_free(&region->heap, task->arg, task->arg_size);
-        task->arg = NULL;
     }
     shard->stats.completed++;
-    shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
-    shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
+    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
+        shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
+        shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
+    }
     if (asx_unlikely(task->flags & ASXI_TASK_FINALIZER)) {
         asxi_region_finalizer_done(region, task);
         return;
@@ -265,16 +312,18 @@ static void complete(asx_task *task)
     asxi_region_task_done(region, task);
 }
 
+/* What stays behind is what spawning relies on: no pointer, nothing linked. */
 void asxi_task_reap(asx_task *task)
 {
     asx_assert_eq(task->state, ASX_TASK_COMPLETED);
+    asx_debug_assert(!task->body && !task->ops && !task->joiners);
     asx_list_unlink(&task->sibling);
     if (asx_unlikely(task->reason != NULL)) {
         asx_reason_release(task->reason);
+        task->reason = NULL;
     }
-    if (asx_unlikely((task->outcome.severity | task->lent.severity) >= ASX_SEVERITY_CANCELLED)) {
+    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
         asx_outcome_release(task->outcome);
-        asx_outcome_release(task->lent);
     }
     asx_handle_free(&task->cx._shard->tasks, task);
 }
@@ -292,9 +341,10 @@ static void end_body(asx_task *task, asx_outcome outcome)
 /* Runs what is left on the cleanup list. On a fiber of the task; entries may wait, masked. */
 static void run_defers(asx_task *task)
 {
-    while (task->defers) {
-        asx_defer *const defer = task->defers;
-        task->defers = defer->_below;
+    asxi_body *const body = task->body;
+    while (body->defers) {
+        asx_defer *const defer = body->defers;
+        body->defers = defer->_below;
         defer->_linked = false;
         defer->_fn(&task->cx, defer);
     }
@@ -302,11 +352,10 @@ static void run_defers(asx_task *task)
 
 static void wait_for_ops(asx_task *task)
 {
-    if (!asx_list_empty(&task->ops)) {
+    if (asx_unlikely(task->ops != NULL)) {
         asxi_op_cancel_all(task);
         task->waits_for = "operations in flight";
-        task->waits_since = task->cx._shard->now_ns;
-        while (!asx_list_empty(&task->ops)) {
+        while (task->ops) {
             asxi_task_switch_out(task);
         }
     }
@@ -314,12 +363,13 @@ static void wait_for_ops(asx_task *task)
 
 static void release_dead(asx_task *task)
 {
-    bool more = task->dead != NULL;
+    asxi_body *const body = task->body;
+    bool more = body->dead != NULL;
     asxi_dead_fiber dead = { 0 };
     if (more) {
-        dead = *task->dead;
+        dead = *body->dead;
     }
-    task->dead = NULL;
+    body->dead = NULL;
     while (more) {
         /* The older record stands on the stack that this one names: read before it goes. */
         asxi_dead_fiber older = { 0 };
@@ -327,9 +377,7 @@ static void release_dead(asx_task *task)
         if (more) {
             older = *dead.older;
         }
-        asx_stack *const stack = dead.fiber.stack;
-        asx_fiber_deinit(&dead.fiber);
-        asx_stack_release(&task->cx._shard->stacks, stack);
+        release_stack(task->cx._shard, &dead.fiber);
         dead = older;
     }
 }
@@ -337,16 +385,23 @@ static void release_dead(asx_task *task)
 ASX_NORETURN static void fiber_leave(asx_task *task)
 {
     task->flags |= ASXI_TASK_DONE;
-    asx_fiber_switch_final(&task->fiber, &task->cx._shard->thread_fiber);
+    asx_fiber_switch_final(&task->body->fiber, &task->cx._shard->thread_fiber);
     asx_unreachable();
+}
+
+/* From here on the kernel's own mask holds; what the code left open is forgotten. */
+static void masks_close(asx_task *task)
+{
+    task->kernel_masks++;
+    task->body->masks = NULL;
+    task->body->mask_depth = 0;
 }
 
 static void fiber_main(void *arg)
 {
     asx_task *const task = arg;
-    end_body(task, task->fn(&task->cx, task->arg));
-    task->kernel_masks++;
-    task->masks = NULL;
+    end_body(task, task->fn(&task->cx, asxi_task_arg(task)));
+    masks_close(task);
     run_defers(task);
     wait_for_ops(task);
     fiber_leave(task);
@@ -360,12 +415,11 @@ static void finisher_main(void *arg)
     asxi_dead_fiber dead = { 0 };
     if (shard->has_handoff) {
         dead.fiber = shard->handoff_dead;
-        dead.older = task->dead;
-        task->dead = &dead;
+        dead.older = task->body->dead;
+        task->body->dead = &dead;
         shard->has_handoff = false;
     }
-    task->kernel_masks++;
-    task->masks = NULL;
+    masks_close(task);
     wait_for_ops(task); /* an operation's buffer may lie in a scope that the entries close */
     run_defers(task);
     wait_for_ops(task);
@@ -375,13 +429,19 @@ static void finisher_main(void *arg)
 
 /* Dispatching */
 
-static bool start_fiber(asx_task *task, asx_fiber_fn *main)
+/* A body that stands on a stack moves to the new one: the old one did not end well. */
+static bool start_fiber(asx_task *task, asx_fiber_fn *main, size_t stack_bytes)
 {
-    asx_stack *const stack = asx_stack_acquire(&task->cx._shard->stacks, task->stack_bytes);
+    asx_stack *const stack = asx_stack_acquire(&task->cx._shard->stacks, stack_bytes);
     if (asx_unlikely(!stack)) {
         return false;
     }
-    asx_fiber_init(&task->fiber, stack, main, task);
+    if (asx_likely(!(task->flags & ASXI_TASK_BODY_HEAP))) {
+        asxi_body *const body = asx_stack_reserve(stack, sizeof(*body));
+        *body = asx_unlikely(task->body != NULL) ? *task->body : (asxi_body){ 0 };
+        task->body = body;
+    }
+    asx_fiber_init(&task->body->fiber, stack, main, task);
     return true;
 }
 
@@ -436,34 +496,41 @@ static void after_step(asx_shard *shard, asx_task *task);
 
 static void run_finisher(asx_shard *shard, asx_task *task)
 {
-    if (task->fiber.stack && (task->flags & ASXI_TASK_PANICKED)) {
-        if (!task->defers && asx_list_empty(&task->ops) && !task->dead) {
+    asxi_body *const body = task->body;
+    if (body->fiber.stack && (task->flags & ASXI_TASK_PANICKED)) {
+        if (!body->defers && !task->ops && !body->dead) {
             complete(task); /* nothing to run: the dead stack goes with the record */
             return;
         }
-        shard->handoff_dead = task->fiber;
+        shard->handoff_dead = body->fiber;
         shard->has_handoff = true;
-        task->fiber.stack = NULL;
+        body->fiber.stack = NULL;
     }
-    if (!start_fiber(task, finisher_main)) {
+    if (!start_fiber(task, finisher_main, ASX_STACK_DEFAULT_BYTES)) {
         asx_assert_fail(__FILE__, __LINE__, "no stack to clean up after a panic");
     }
     task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
-    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
+    asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
     after_step(shard, task);
+}
+
+static void go_idle(const asx_shard *shard, asx_task *task)
+{
+    task->wake = ASXI_WAKE_IDLE;
+    task->idle_since = shard->now_ns;
 }
 
 static void end_poll_task(asx_shard *shard, asx_task *task)
 {
-    if (asx_unlikely(task->defers != NULL)) {
+    if (asx_unlikely(task->body != NULL) && task->body->defers) {
         run_finisher(shard, task);
         return;
     }
-    if (asx_unlikely(!asx_list_empty(&task->ops))) {
+    if (asx_unlikely(task->ops != NULL)) {
         asxi_op_cancel_all(task);
-        if (!asx_list_empty(&task->ops)) {
-            asx_task_waits_for(&task->cx, "operations in flight");
-            task->wake = ASXI_WAKE_IDLE; /* asxi_task_op_settled notifies at the last one */
+        if (task->ops) {
+            task->waits_for = "operations in flight";
+            go_idle(shard, task); /* asxi_task_op_settled notifies at the last one */
             return;
         }
     }
@@ -487,7 +554,7 @@ static void after_step(asx_shard *shard, asx_task *task)
         task->wake = ASXI_WAKE_QUEUED;
         asxi_sched_enqueue(shard, task);
     } else {
-        task->wake = ASXI_WAKE_IDLE;
+        go_idle(shard, task);
         if (task->flags & ASXI_TASK_POLL) { /* a fiber said so where it parked */
             ASXI_TRACE(shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                        asxi_trace_text(task->waits_for), 0);
@@ -499,7 +566,7 @@ static void run_step(asx_shard *shard, asx_task *task)
 {
     asx_outcome outcome;
     shard->in_step = true;
-    const bool done = task->step(&task->cx, task->arg, &outcome);
+    const bool done = task->step(&task->cx, asxi_task_arg(task), &outcome);
     shard->in_step = false;
     if (done) {
         end_body(task, outcome);
@@ -523,7 +590,8 @@ static bool first_dispatch(asx_task *task)
         return false;
     }
     task->state = ASX_TASK_RUNNING;
-    if (!(task->flags & ASXI_TASK_POLL) && asx_unlikely(!start_fiber(task, fiber_main))) {
+    if (!(task->flags & ASXI_TASK_POLL) &&
+        asx_unlikely(!start_fiber(task, fiber_main, (size_t)task->stack_kib << 10))) {
         end_body(task, asx_fail(ASX_E(NO_STACK)));
         complete(task);
         return false;
@@ -535,7 +603,6 @@ void asxi_task_dispatch(asx_shard *shard, asx_task *task)
 {
     asx_assert_eq(task->wake, ASXI_WAKE_QUEUED);
     task->wake = ASXI_WAKE_POLLING;
-    task->slice_checkpoints = 0;
     task->flags &= ~(uint32_t)ASXI_TASK_YIELDED;
     shard->running = task;
     shard->stats.dispatches++;
@@ -543,15 +610,16 @@ void asxi_task_dispatch(asx_shard *shard, asx_task *task)
         shard->running = NULL;
         return;
     }
+    task->slice_checkpoints = 0;
     if (asx_likely(pay_poll(task))) {
         if (asx_unlikely((task->flags & (ASXI_TASK_POLL | ASXI_TASK_ENDING)) ==
                          (ASXI_TASK_POLL | ASXI_TASK_ENDING)) &&
-            !task->fiber.stack) {
+            !asxi_task_has_fiber(task)) {
             end_poll_task(shard, task);
-        } else if ((task->flags & ASXI_TASK_POLL) && !task->fiber.stack) {
+        } else if ((task->flags & ASXI_TASK_POLL) && !asxi_task_has_fiber(task)) {
             run_step(shard, task);
         } else {
-            asx_fiber_switch(&shard->thread_fiber, &task->fiber);
+            asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
             after_step(shard, task);
         }
     }
@@ -584,12 +652,13 @@ void asx_task_run_now(asx_cx *cx, asx_handle handle)
 /* The step left by a panic: `task` is ENDING, and its frame on the thread's stack is gone. */
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task)
 {
+    asx_timer_disarm(&shard->wheel, &task->timer);
     end_poll_task(shard, task);
 }
 
 void asxi_task_op_settled(asx_task *task)
 {
-    if (task->flags & ASXI_TASK_ENDING && asx_list_empty(&task->ops)) {
+    if (task->flags & ASXI_TASK_ENDING && !task->ops) {
         asx_task_notify(task);
     }
 }
@@ -610,7 +679,7 @@ void asxi_task_abandon(asx_task *task)
     task->budget = ASX_BUDGET_UNLIMITED;
     task->kernel_masks = 1;
     asx_timer_disarm(&shard->wheel, &task->timer);
-    if (task->flags & ASXI_TASK_POLL && !task->fiber.stack) {
+    if (task->flags & ASXI_TASK_POLL && !asxi_task_has_fiber(task)) {
         task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
         end_poll_task(shard, task);
         return;

@@ -1,7 +1,11 @@
 /* The task record: who may touch which field when.
  *
- * Everything here belongs to the home shard's thread. Fields are grouped by the event that touches
- * them, so that a dispatch of a task that holds nothing stays within three cache lines. */
+ * Everything here belongs to the home shard's thread. The record is four cache lines, and an idle
+ * poll task is nothing more: what only running code needs stands in asxi_body. Fields share memory
+ * where the states that use them exclude each other; each union says which state holds which.
+ *
+ * A free record is clean: all but what spawning writes is as the next task needs it. Hence
+ * asxi_task_reap leaves no pointer behind, and spawning does not clear. */
 #ifndef ASX_SHARD_TASK_INTERNAL_H
 #define ASX_SHARD_TASK_INTERNAL_H
 
@@ -38,18 +42,24 @@ enum {
     ASXI_TASK_COST_OUT = 1u << 8, /* sticky: a charge was larger than what remained */
     ASXI_TASK_OVERRUN = 1u << 9,  /* the overrun diagnostic was given */
     ASXI_TASK_SENDABLE = 1u << 10,
-    ASXI_TASK_YIELDED = 1u << 11,  /* goes behind its equals at the end of this step */
-    ASXI_TASK_DONE = 1u << 12,     /* the fiber switched away for the last time */
-    ASXI_TASK_HAS_LATE = 1u << 13, /* `late` holds what a cancelled body returned itself */
+    ASXI_TASK_YIELDED = 1u << 11,   /* goes behind its equals at the end of this step */
+    ASXI_TASK_DONE = 1u << 12,      /* the fiber switched away for the last time */
+    ASXI_TASK_HAS_LATE = 1u << 13,  /* `late` holds what a cancelled body returned itself */
+    ASXI_TASK_TIMED_OUT = 1u << 14, /* the deadline of the wait it is parked in has passed */
     ASXI_TASK_SLEEPING =
         1u << 15, /* its timer is the wait's resource, not a deadline: fires on time */
+    ASXI_TASK_SEEDED = 1u << 16,      /* its random stream has begun */
+    ASXI_TASK_HAS_DROP = 1u << 17,    /* `arg` is an asxi_drop_note */
+    ASXI_TASK_BODY_HEAP = 1u << 18,   /* `body` stands in the region's heap, not on the stack */
+    ASXI_TASK_REASON_LENT = 1u << 19, /* its code was handed `reason`: it must not dangle */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through
  * asxi_wait_resolve. */
 typedef struct asxi_wait asxi_wait;
 struct asxi_wait {
-    asx_list link; /* in the resource's queue */
+    asx_list link;      /* in the resource's queue */
+    asx_list late_link; /* in shard->late_expiries */
     asx_task *task;
     uintptr_t value; /* what the resolver granted */
     uint64_t object; /* trace identity of what is waited for; traced builds only */
@@ -70,72 +80,92 @@ typedef struct asxi_joiner {
     bool told;
 } asxi_joiner;
 
+/* What a task's code needs while it runs: at the top of a fiber's stack; in the region's heap for
+ * the few poll tasks that mask, defer, reserve, draw or checkpoint, from the first time on. */
+typedef struct asxi_body {
+    asx_fiber fiber; /* stack is NULL: none; a poll task has one while its finisher runs */
+    asxi_wait *parked;
+    asx_mask *masks;              /* innermost first, on the task's stack */
+    asx_defer *defers;            /* cleanup entries, innermost first */
+    asx_list *obligations;        /* reserved, oldest first */
+    struct asxi_dead_fiber *dead; /* stacks that panicked: kept until nothing can write into them */
+    asx_outcome lent;             /* what was handed to the task last: keeps its payload alive */
+    const asx_reason *outgrown;   /* a reference: the task's reason before, handed to its code */
+    uint64_t entropy;             /* state of the task's SplitMix64 stream */
+    uint64_t checkpoints;
+    asx_instant checkpoint_at;
+    const char *checkpoint_note;
+    uint32_t mask_depth;
+} asxi_body;
+
+/* In front of an argument that somebody must be told to drop. */
+typedef struct asxi_drop_note {
+    asx_drop_fn *drop;
+    void *arg; /* the copy behind the note, or the caller's memory */
+} asxi_drop_note;
+
 struct asx_task {
     asx_slot slot;
 
     /* Every enqueue and dispatch */
-    asx_list run; /* in a lane's list; TIMED: heap links */
+    union {
+        asx_list run;           /* QUEUED: in a lane's list */
+        uint32_t timed_index;   /* QUEUED in the TIMED heap */
+        asx_instant idle_since; /* IDLE: when it left the processor */
+    };
     uint64_t run_seq;
-    uint32_t timed_index; /* in the TIMED heap */
-    uint8_t state;        /* asx_task_state */
-    uint8_t wake;         /* asxi_wake */
-    uint8_t lane;         /* asxi_lane: where it is queued */
-    uint8_t kernel_masks;
     uint32_t flags;
+    uint8_t state; /* asx_task_state */
+    uint8_t wake;  /* asxi_wake */
+    uint8_t lane;  /* asxi_lane: where it is queued */
+    uint8_t kernel_masks;
+    union {
+        struct { /* until ENDING */
+            union {
+                asx_task_fn *fn;
+                asx_step_fn *step;
+            };
+            asx_instant
+                wake_at; /* poll tasks: the wanted instant; the timer may be armed earlier */
+        };
+        asx_outcome outcome; /* from ENDING on: a reference */
+    };
+
     asx_cx cx; /* the base context: task, owner region, shard, capabilities */
     asx_budget budget;
+    const asx_reason *reason; /* a reference; set in states 2..4 and kept to the end */
 
-    /* The body */
-    union {
-        asx_task_fn *fn;
-        asx_step_fn *step;
-    };
-    void *arg; /* argument copy or frame, in the region heap; or the caller's when arg_size is 0 */
-    uint32_t arg_size;
-    uint32_t stack_bytes;
-    asx_drop_fn *drop;
-    asx_fiber fiber; /* live from the first dispatch of a fiber, or of a poll task's finisher */
-
-    /* Ownership */
     asx_list sibling; /* in region->tasks, by spawn_seq */
     uint64_t spawn_seq;
-    const char *label;
-
-    /* Cancellation */
-    const asx_reason *reason; /* a reference; set in states 2..4 and kept to the end */
-    uint32_t cleanup_polls;   /* of the pending cleanup budget (state 2) */
-    uint8_t cleanup_priority;
-    uint8_t mask_depth;
-    uint16_t slice_checkpoints;
-    asx_mask *masks;   /* innermost first, on the task's stack */
-    asx_defer *defers; /* cleanup entries, innermost first */
-
-    /* Waiting */
-    asxi_wait *parked;     /* the wait it is suspended in */
-    asx_timer timer;       /* of the current wait, or the poll task's wake_at */
-    asx_instant wake_at;   /* poll tasks: the wanted instant; the timer may be armed earlier */
-    const char *waits_for; /* diagnostic */
-    asx_instant waits_since;
-    bool timed_out;
-    asx_list late_link; /* in shard->late_expiries */
-
-    /* Resources */
-    asx_list ops;         /* operations in flight */
-    asx_list obligations; /* reserved */
-
-    /* The end */
-    asx_outcome outcome;
-    asx_outcome late;
     asxi_joiner *joiners; /* FIFO */
+    void *arg;         /* argument copy or frame, in the region heap; or the caller's, or a note */
+    uint32_t arg_size; /* of the block in the region heap; 0: there is none */
+    union {
+        uint16_t stack_kib;         /* fibers, before the first dispatch */
+        uint16_t slice_checkpoints; /* afterwards: since it last suspended */
+    };
+    uint16_t cleanup_polls; /* of the pending cleanup budget (state 2) */
+    asx_list *ops;          /* operations in flight, oldest first */
+    asxi_body *body;        /* NULL: its code has not run, or needed nothing of it yet */
 
-    uint64_t entropy; /* state of the task's SplitMix64 stream */
-    uint64_t checkpoints;
-    asx_instant checkpoint_at;
-    const char *checkpoint_note;
+    union {
+        asx_timer timer; /* of the current wait, or the poll task's wake_at */
+        struct {         /* from COMPLETED on */
+            asx_list _unlinked;
+            asx_outcome late; /* with HAS_LATE: Ok or Err, so it holds no reference */
+        };
+    };
+    const char *waits_for; /* diagnostic */
+    const char *label;
     asx_instant spawned_at;
-    struct asxi_dead_fiber *dead; /* stacks that panicked: kept until nothing can write into them */
-    asx_outcome lent;             /* what was handed to the task last: keeps its payload alive */
 };
+
+/* One page holds sixteen, and a dispatch of a task that holds nothing stays within three lines. */
+_Static_assert(sizeof(asx_task) == 256, "an idle poll task's share of 512 bytes a connection");
+_Static_assert(offsetof(asx_task, cx) == 64, "the first line: what the lanes touch");
+_Static_assert(offsetof(asx_task, sibling) == 128, "the second: what a dispatch reads");
+_Static_assert(offsetof(asx_task, timer) == 192, "the third: what ends with the task");
+_Static_assert(offsetof(asx_timer, at_ns) == sizeof(asx_list), "late leaves the timer disarmed");
 
 /* A stack that is not run again, remembered in the frame of the finisher that came after it. */
 typedef struct asxi_dead_fiber {
@@ -147,12 +177,19 @@ typedef struct asxi_dead_fiber {
 asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
                          uint32_t flags, asx_task **out);
 void asxi_task_start(asx_task *task);
+/* Undoes asxi_task_create for a task that never became visible to anybody. */
+void asxi_task_uncreate(asx_task *task);
+/* Gives the task its argument: `size` bytes copied from `init` (NULL: zeroed) into the region's
+ * heap, or `pointer` when size is 0. errors  NO_MEMORY: nothing has happened */
+ASX_NODISCARD asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t size,
+                                        const void *pointer, asx_drop_fn *drop);
 
 /* task.c */
 void asxi_task_dispatch(asx_shard *shard, asx_task *task);
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason);
 void asxi_task_op_settled(asx_task *task);
 asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome);
+asxi_body *asxi_task_body_create(asx_task *task);
 void asxi_task_reap(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
@@ -184,6 +221,24 @@ void asxi_wait_abandon(asx_task *task);
 void asxi_wait_resolve(asxi_wait *wait, uintptr_t value);
 void asxi_task_switch_out(asx_task *task);
 void asxi_task_timer_fired(asx_timer *timer);
+
+/* The argument as the body sees it. */
+static inline void *asxi_task_arg(const asx_task *task)
+{
+    return asx_unlikely(task->flags & ASXI_TASK_HAS_DROP) ? ((asxi_drop_note *)task->arg)->arg
+                                                          : task->arg;
+}
+
+/* The body, made now where there is none; NULL without memory, never for a fiber that runs. */
+static inline asxi_body *asxi_task_body(asx_task *task)
+{
+    return asx_likely(task->body != NULL) ? task->body : asxi_task_body_create(task);
+}
+
+static inline bool asxi_task_has_fiber(const asx_task *task)
+{
+    return task->body && task->body->fiber.stack;
+}
 
 static inline bool asxi_task_is_cancelling(const asx_task *task)
 {

@@ -34,14 +34,15 @@ static bool spend_mask(asx_task *task)
     if (task->kernel_masks > 0) {
         return true;
     }
-    for (asx_mask *mask = task->masks; mask; mask = mask->_outer) {
+    asx_mask *const innermost = task->body ? task->body->masks : NULL;
+    for (asx_mask *mask = innermost; mask; mask = mask->_outer) {
         if (mask->_left > 0) {
             mask->_left--;
             return true;
         }
     }
-    if (task->masks && !task->masks->_reported) {
-        task->masks->_reported = true;
+    if (innermost && !innermost->_reported) {
+        innermost->_reported = true;
         asxi_diagnose(task->cx._shard, "MASK_EXHAUSTED: task %s masked longer than it asked for",
                       task->label ? task->label : "-");
     }
@@ -57,7 +58,8 @@ static void acknowledge(asx_task *task)
         task->flags |= ASXI_TASK_ACKED;
         task->budget = ASX_BUDGET_UNLIMITED;
         task->budget.poll_quota = task->cleanup_polls;
-        task->budget.priority = task->cleanup_priority;
+        task->budget.priority =
+            asx_cancel_cleanup_budget((asx_cancel_kind)task->reason->kind).priority;
     }
 }
 
@@ -85,7 +87,7 @@ static void slice_yield(asx_task *task)
 static void meter_cancelled(asx_task *task)
 {
     task->slice_checkpoints++;
-    if (!task->parked && slice_used(task)) {
+    if (!(task->body && task->body->parked) && slice_used(task)) {
         slice_yield(task);
     }
 }
@@ -106,8 +108,7 @@ bool asxi_observe_cancel(asx_cx *cx)
         return true;
     }
     const bool scope_failed =
-        asx_unlikely(cx->_is_scope) && task->kernel_masks == 0 &&
-        (cx->_region ? cx->_region->reason != NULL : cx->_closed_reason != NULL);
+        asx_unlikely(cx->_is_scope) && task->kernel_masks == 0 && asxi_cx_failure(cx) != NULL;
     if (asx_unlikely(scope_failed)) {
         meter_cancelled(task);
     }
@@ -116,12 +117,12 @@ bool asxi_observe_cancel(asx_cx *cx)
 
 asx_outcome asxi_cancelled(asx_cx *cx)
 {
-    const asx_task *const task = cx->_task;
-    const asx_reason *reason = task->reason;
-    if (cx->_is_scope && !asxi_task_is_cancelling(task)) {
-        reason = cx->_region ? cx->_region->reason : cx->_closed_reason;
+    asx_task *const task = cx->_task;
+    if (asx_unlikely(cx->_is_scope) && !asxi_task_is_cancelling(task)) {
+        return asxi_task_lend(task, asx_cancelled(asxi_cx_failure(cx)));
     }
-    return asxi_task_lend(cx->_task, asx_cancelled(reason));
+    task->flags |= ASXI_TASK_REASON_LENT;
+    return asx_cancelled(task->reason);
 }
 
 void asxi_wait_init(asxi_wait *wait, asx_cx *cx)
@@ -142,7 +143,7 @@ void asxi_task_switch_out(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
     asx_assert(shard->running == task && !shard->in_step);
-    asx_fiber_switch(&task->fiber, &shard->thread_fiber);
+    asx_fiber_switch(&task->body->fiber, &shard->thread_fiber);
 }
 
 /* A deadline that falls on this very instant waits until what is ready now has run (TMR-3a). */
@@ -162,10 +163,10 @@ void asxi_task_timer_fired(asx_timer *timer)
         return;
     }
     if (timer->at_ns == shard->now_ns && !(task->flags & ASXI_TASK_SLEEPING)) {
-        asx_list_push_back(&shard->late_expiries, &task->late_link);
+        asx_list_push_back(&shard->late_expiries, &task->body->parked->late_link);
         return;
     }
-    task->timed_out = true;
+    task->flags |= ASXI_TASK_TIMED_OUT;
     asx_task_notify(task);
 }
 
@@ -174,7 +175,7 @@ static bool wait_is_masked(const asx_task *task)
     if (task->kernel_masks > 0) {
         return true;
     }
-    for (const asx_mask *mask = task->masks; mask; mask = mask->_outer) {
+    for (const asx_mask *mask = task->body->masks; mask; mask = mask->_outer) {
         if (mask->_left > 0) {
             return true;
         }
@@ -185,9 +186,8 @@ static bool wait_is_masked(const asx_task *task)
 static void wait_begin(asx_task *task, asxi_wait *wait, const char *what, asx_instant at_ns)
 {
     task->waits_for = what;
-    task->waits_since = task->cx._shard->now_ns;
-    task->timed_out = false;
-    task->parked = wait;
+    task->flags &= ~(uint32_t)ASXI_TASK_TIMED_OUT;
+    task->body->parked = wait;
     ASXI_TRACE(task->cx._shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                asxi_trace_text(what), wait->object);
     if (at_ns != ASX_TIME_NEVER) {
@@ -198,15 +198,15 @@ static void wait_begin(asx_task *task, asxi_wait *wait, const char *what, asx_in
 static void wait_end(asx_task *task, asxi_wait *wait)
 {
     asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
-    asx_list_unlink(&task->late_link);
+    asx_list_unlink(&wait->late_link);
     asx_list_unlink(&wait->link);
-    task->parked = NULL;
+    task->body->parked = NULL;
     task->waits_for = NULL;
 }
 
 void asxi_wait_abandon(asx_task *task)
 {
-    asxi_wait *const wait = task->parked;
+    asxi_wait *const wait = task->body ? task->body->parked : NULL;
     if (wait) {
         wait_end(task, wait);
         if (wait->leave) {
@@ -223,10 +223,10 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
     asxi_woken woken = ASXI_WOKEN;
     wait_begin(task, wait, what, deadline_ns < budget_ns ? deadline_ns : budget_ns);
     for (;;) {
-        if (!wait->resolved && !task->timed_out) {
+        if (!wait->resolved && !(task->flags & ASXI_TASK_TIMED_OUT)) {
             asxi_task_switch_out(task);
         }
-        if (task->timed_out && !wait->resolved && budget_ns < deadline_ns &&
+        if ((task->flags & ASXI_TASK_TIMED_OUT) && !wait->resolved && budget_ns < deadline_ns &&
             task->state == ASX_TASK_RUNNING) {
             request_own_cancel(task, ASX_CANCEL_DEADLINE);
         }
@@ -237,12 +237,13 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
         if (wait->resolved) {
             break;
         }
-        if (task->timed_out) {
+        if ((task->flags & ASXI_TASK_TIMED_OUT)) {
             if (deadline_ns <= cx->_shard->now_ns) {
                 woken = ASXI_WOKEN_TIMEOUT;
                 break;
             }
-            task->timed_out = false; /* the budget's deadline, deferred by a mask opened before */
+            /* The budget's deadline, deferred by a mask opened before. */
+            task->flags &= ~(uint32_t)ASXI_TASK_TIMED_OUT;
             asx_timer_arm(&cx->_shard->wheel, &task->timer, deadline_ns);
         }
     }
@@ -281,15 +282,21 @@ asx_outcome asx_checkpoint(asx_cx *cx)
     if (asx_unlikely(task != cx->_shard->running)) {
         return asx_fail(ASX_E(WRONG_TASK));
     }
-    task->checkpoints++;
-    task->checkpoint_at = cx->_shard->now_ns;
+    asxi_body *const body = task->body;
+    if (asx_likely(body != NULL)) { /* a poll task without one is known by when it last ran */
+        body->checkpoints++;
+        body->checkpoint_at = cx->_shard->now_ns;
+    }
     task->slice_checkpoints++;
     return checkpoint_slow(cx);
 }
 
 asx_outcome asx_checkpoint_note(asx_cx *cx, const char *message)
 {
-    cx->_task->checkpoint_note = message;
+    asxi_body *const body = asxi_task_body(cx->_task);
+    if (body) {
+        body->checkpoint_note = message;
+    }
     return asx_checkpoint(cx);
 }
 
@@ -341,17 +348,22 @@ asx_outcome asx_sleep(asx_cx *cx, asx_duration duration)
 
 asx_mask *asx_mask_open(asx_mask *mask, asx_cx *cx, uint32_t k)
 {
-    asx_task *const task = cx->_task;
-    *mask = (asx_mask){ ._outer = task->masks, ._task = task, ._left = (uint16_t)k, ._open = true };
+    asxi_body *const body = asxi_task_body(cx->_task);
+    if (!body) {
+        asx_panic("no memory for a mask");
+    }
+    *mask = (asx_mask){
+        ._outer = body->masks, ._task = cx->_task, ._left = (uint16_t)k, ._open = true
+    };
     if (k < 1 || k > UINT16_MAX) {
         asx_panic("mask of %u observations: 1 to 65535 are allowed", k);
     }
-    if (task->mask_depth >= ASX_MASK_DEPTH_MAX) {
+    if (body->mask_depth >= ASX_MASK_DEPTH_MAX) {
         asx_panic("masks nested deeper than %u", ASX_MASK_DEPTH_MAX);
     }
-    task->mask_depth++;
-    task->masks = mask;
-    ASXI_TRACE(task->cx._shard, MASK_ENTER, asxi_trace_of(task), task->mask_depth);
+    body->mask_depth++;
+    body->masks = mask;
+    ASXI_TRACE(cx->_shard, MASK_ENTER, asxi_trace_of(cx->_task), body->mask_depth);
     return mask;
 }
 
@@ -360,14 +372,14 @@ void asx_mask_close(asx_mask *mask)
     if (!mask->_open) {
         return;
     }
-    if (mask->_task->masks != mask) {
+    asxi_body *const body = mask->_task->body;
+    if (body->masks != mask) {
         asx_panic("mask closed out of order");
     }
     mask->_open = false;
-    ASXI_TRACE(mask->_task->cx._shard, MASK_EXIT, asxi_trace_of(mask->_task),
-               mask->_task->mask_depth);
-    mask->_task->masks = mask->_outer;
-    mask->_task->mask_depth--;
+    ASXI_TRACE(mask->_task->cx._shard, MASK_EXIT, asxi_trace_of(mask->_task), body->mask_depth);
+    body->masks = mask->_outer;
+    body->mask_depth--;
 }
 
 asx_outcome asx_commit_section(asx_cx *cx, uint32_t k, asx_section_fn *fn, void *arg)

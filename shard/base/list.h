@@ -94,6 +94,34 @@ ASX_INLINE void asx_list_splice_back(asx_list *target, asx_list *source)
     }
 }
 
+/* A list without a head: its owner holds the first node, or NULL. One word in place of two, for
+ * those who always know the owner when a node goes. */
+ASX_INLINE void asx_list_ring_push_back(asx_list **first, asx_list *node)
+{
+    if (*first) {
+        asx_list_insert_before(*first, node);
+    } else {
+        asx_debug_assert(!asx_list_linked(node));
+        asx_list_init(node);
+        *first = node;
+    }
+}
+
+ASX_INLINE void asx_list_ring_unlink(asx_list **first, asx_list *node)
+{
+    asx_debug_assert(*first != NULL && asx_list_linked(node));
+    if (*first == node) {
+        *first = node->_next == node ? NULL : node->_next;
+    }
+    asx_list_unlink(node);
+}
+
+/* The node behind `node`, or NULL behind the last. */
+ASX_INLINE asx_list *asx_list_ring_next(asx_list *first, const asx_list *node)
+{
+    return node->_next == first ? NULL : node->_next;
+}
+
 #define asx_list_each(node, head) \
     for (asx_list *node = (head)->_next; node != (head); node = node->_next)
 
