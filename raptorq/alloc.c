@@ -2,6 +2,8 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
+#include "scratch_internal.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -38,4 +40,20 @@ void asx_rq_alloc_put(const asx_rq_alloc *alloc, void *block, size_t size)
     } else {
         free(block);
     }
+}
+
+bool asxi_scratch_grow(const asx_rq_alloc *alloc, asxi_scratch *scratch, size_t size)
+{
+    if (scratch->cap < size) {
+        asxi_scratch_free(alloc, scratch);
+        scratch->at = asx_rq_alloc_get(alloc, size);
+        scratch->cap = scratch->at != NULL ? size : 0;
+    }
+    return scratch->at != NULL;
+}
+
+void asxi_scratch_free(const asx_rq_alloc *alloc, asxi_scratch *scratch)
+{
+    asx_rq_alloc_put(alloc, scratch->at, scratch->cap);
+    *scratch = (asxi_scratch){ 0 };
 }

@@ -4,21 +4,23 @@
 
 #include <string.h>
 
-/* Rows of a stripe should stay in the second-level cache over a pass; below 256 bytes the cost of
- * an operation outweighs that of its bytes. */
+/* Measured at T = 1280: the smallest blocks want whole symbols, since a stripe costs more than its
+ * bytes there; then rows of 256 bytes are best while a stripe's rows are far from filling the
+ * second-level cache, and rows of 128 from there on. Narrower ones lose more on each operation than
+ * the cache gives back. The kernels know the last two widths. */
 enum {
-    STRIPE_CACHE = 704 << 10,
-    STRIPE_MIN = 256,
-    STRIPE_MAX = 1280,
+    WHOLE = 1280,
+    WIDE = 256,
+    NARROW = 128,
+    WHOLE_ROWS_MAX = 64,
+    WIDE_ROWS_MAX = 640,
+    IN_PLACE_ROWS_MAX = 6144, /* up to here the symbols are read where they are */
 };
 
 static uint32_t stripe_width(uint32_t rows, uint32_t size)
 {
-    uint32_t best = STRIPE_CACHE / rows;
-    best = best < STRIPE_MIN ? STRIPE_MIN : best > STRIPE_MAX ? STRIPE_MAX : best;
-    /* equal stripes: a narrow last one would cost nearly as much as a full one */
-    const uint32_t stripes = (uint32_t)asx_div_ceil(size, best);
-    return (uint32_t)asx_align_up(asx_div_ceil(size, stripes), 64);
+    const uint32_t best = rows <= WHOLE_ROWS_MAX ? WHOLE : rows <= WIDE_ROWS_MAX ? WIDE : NARROW;
+    return size < best ? (uint32_t)asx_align_up(size, 64) : best;
 }
 
 asx_err asx_rq_block_init(asx_rq_block *block, uint32_t k, uint32_t symbol_size,
@@ -43,7 +45,9 @@ asx_err asx_rq_block_init(asx_rq_block *block, uint32_t k, uint32_t symbol_size,
         block->large_count = sub_blocks;
         block->large_size = block->small_size;
     }
-    block->width = stripe_width(block->param.l + block->param.h, block->large_size);
+    block->width = stripe_width(block->param.l, block->large_size);
+    block->is_packed =
+        block->param.l > IN_PLACE_ROWS_MAX && block->large_size > 2 * (uint32_t)NARROW;
     block->stripes =
         block->large_count * (uint32_t)asx_div_ceil(block->large_size, block->width) +
         (sub_blocks - block->large_count) * (uint32_t)asx_div_ceil(block->small_size, block->width);

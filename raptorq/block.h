@@ -12,6 +12,7 @@
 #include <asx/raptorq/param.h>
 #include <asx/shard/base/decls.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ typedef struct asx_rq_block {
     uint32_t small_size;              /* of the others */
     uint32_t width;                   /* of a stripe, multiple of 64 */
     uint32_t stripes;
+    bool is_packed; /* symbols are copied into rows before a stripe is worked on */
 } asx_rq_block;
 
 typedef struct asx_rq_stripe {

@@ -1,6 +1,5 @@
 #include <asx/raptorq/decoder.h>
 #include <asx/raptorq/replay.h>
-#include <asx/raptorq/tuple.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 #include <asx/shard/base/prng.h>
@@ -77,6 +76,9 @@ void asx_rq_decoder_destroy(asx_rq_decoder *decoder)
     const asx_rq_alloc *alloc = decoder->config.alloc != NULL ? &copy : NULL;
     asx_rq_alloc_put(alloc, decoder->repair,
                      (size_t)decoder->repair_max * decoder->block.symbol_size);
+    asxi_scratch_free(alloc, &decoder->slab);
+    asxi_scratch_free(alloc, &decoder->list);
+    asxi_scratch_free(alloc, &decoder->units);
     asx_rq_alloc_put(alloc, decoder->arena, decoder->arena_size);
     asx_rq_alloc_put(alloc, decoder, sizeof(*decoder));
 }
@@ -211,16 +213,6 @@ asx_rq_feed asxi_decode_feed(const asx_rq_decoder *decoder, const asx_rq_stripe 
                           .exact = stripe->exact };
 }
 
-/* Where the feed has symbol `number`; NULL for padding, which is zero. */
-static const uint8_t *fed(const asx_rq_feed *feed, uint32_t number)
-{
-    if (number == ASX_RQ_FEED_ZERO) {
-        return NULL;
-    }
-    return number < feed->split ? feed->first + number * feed->first_stride
-                                : feed->second + (number - feed->split) * feed->second_stride;
-}
-
 bool asxi_decode_holds(const asxi_decode_job *job, const asx_rq_stripe *stripe, const uint8_t *slab)
 {
     enum { PART = 1024 };
@@ -228,7 +220,7 @@ bool asxi_decode_holds(const asxi_decode_job *job, const asx_rq_stripe *stripe, 
     const asx_rq_decoder *decoder = job->decoder;
     const asx_rq_feed feed = asxi_decode_feed(decoder, stripe);
     for (uint32_t i = 0; i < job->spare_count; i++) {
-        const uint8_t *symbol = fed(&feed, job->spare[i].feed);
+        const uint8_t *symbol = asx_rq_feed_at(&feed, job->spare[i].feed);
         uint16_t rows[ASX_RQ_SUPPORT_MAX];
         const uint32_t count =
             asx_rq_plan_support(job->plan, &decoder->block.param, job->spare[i].isi, rows);
@@ -244,20 +236,44 @@ bool asxi_decode_holds(const asxi_decode_job *job, const asx_rq_stripe *stripe, 
     return true;
 }
 
+/* L + H rows, the extra ones, and the packed symbols. */
+static uint8_t *slab_of(const asxi_decode_job *job, uint32_t index)
+{
+    return job->decoder->slab.at + index * job->slab_stride;
+}
+
+uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe)
+{
+    const asx_rq_param *param = &job->decoder->block.param;
+    return slab_of(job, index) + ((size_t)param->l + param->h) * stripe->width;
+}
+
+uint8_t *asxi_decode_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
+                            const asx_rq_feed *feed)
+{
+    const asx_rq_decoder *decoder = job->decoder;
+    uint8_t *slab = slab_of(job, index);
+    uint8_t *packed = asxi_decode_extra(job, index, stripe) + (size_t)job->extra * stripe->width;
+    asx_rq_replay(job->plan, decoder->kernel, slab, stripe->width, feed,
+                  decoder->block.is_packed ? packed : NULL);
+    return slab;
+}
+
 asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *stripe_job,
                             const asx_rq_executor *executor)
 {
     asx_rq_decoder *decoder = job->decoder;
     const asx_rq_block *block = &decoder->block;
-    /* One after the other, all stripes share one slab, which then stays in the cache. */
-    const size_t one = ((size_t)block->param.l + block->param.h + extra) * block->width;
-    const size_t slabs = executor != NULL ? block->stripes : 1;
+    const size_t l = block->param.l;
+    const size_t rows = l + block->param.h + extra + (block->is_packed ? l : 0);
+    const size_t one = rows * block->width;
     const size_t flags = block->stripes * sizeof(uint32_t);
+    job->extra = extra;
     job->slab_stride = executor != NULL ? one : 0;
-    job->slab = asx_rq_alloc_get(alloc_of(decoder), slabs * one);
     job->mismatch = asx_rq_alloc_get(alloc_of(decoder), flags);
     asx_err err = ASX_RQ_E(NO_MEMORY);
-    if (job->slab != NULL && job->mismatch != NULL) {
+    if (job->mismatch != NULL && asxi_scratch_grow(alloc_of(decoder), &decoder->slab,
+                                                   executor != NULL ? one * block->stripes : one)) {
         memset(job->mismatch, 0, flags);
         asx_rq_executor_run(executor, block->stripes, stripe_job, job);
         err = ASX_OK;
@@ -265,7 +281,6 @@ asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *st
             err = job->mismatch[i] != 0 ? ASX_RQ_E(CORRUPT) : err;
         }
     }
-    asx_rq_alloc_put(alloc_of(decoder), job->slab, slabs * one);
     asx_rq_alloc_put(alloc_of(decoder), job->mismatch, flags);
     return err;
 }
@@ -288,7 +303,7 @@ static void list_symbols(asxi_decode_job *job)
     const asx_rq_decoder *decoder = job->decoder;
     for (uint32_t esi = 0; esi < decoder->block.param.k; esi++) {
         if (decoder->source_state[esi] != ASXI_SYMBOL_USABLE) {
-            job->lost[job->lost_count++] = esi;
+            job->lost[job->lost_count++] = (uint16_t)esi;
         }
     }
     for (uint32_t i = 0; i < decoder->repairs; i++) {
@@ -321,12 +336,14 @@ static asx_err attempt(asx_rq_decoder *decoder, const asx_rq_executor *executor)
     if (decoder->stats.sources == k) {
         return ASX_OK;
     }
-    const size_t size = ((size_t)k + decoder->repairs) * sizeof(uint32_t);
+    const size_t size = decoder->repairs * sizeof(uint32_t) + k * sizeof(uint16_t);
     uint32_t *lists = asx_rq_alloc_get(alloc_of(decoder), size);
     if (lists == NULL) {
         return ASX_RQ_E(NO_MEMORY);
     }
-    asxi_decode_job job = { .decoder = decoder, .lost = lists, .repair = lists + k };
+    asxi_decode_job job = { .decoder = decoder,
+                            .repair = lists,
+                            .lost = (uint16_t *)(void *)(lists + decoder->repairs) };
     list_symbols(&job);
     wipe_lost(&job); /* the few-losses method reads them as zero */
     const bool few = job.lost_count <= few_max(decoder);

@@ -3,9 +3,12 @@
  * The intermediate symbols are a linear function of the source. Replaying the encoding plan on the
  * received source with the lost symbols as zero gives one part of them; replaying it on unit
  * vectors, one byte column a lost symbol, gives the other part as coefficients. Each repair symbol
- * then is a known combination of the lost ones, and an m x m system remains. */
+ * then is a known combination of the lost ones, and an m x m system remains.
+ *
+ * In a small block the unit vectors are those of the whole source. They are the same for every
+ * block of that K, and with them a few repair symbols are reduced by the received source in one
+ * product, without any replay of symbols. */
 #include <asx/raptorq/replay.h>
-#include <asx/raptorq/tuple.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
@@ -26,29 +29,45 @@ static const asx_rq_alloc *alloc_of(const asxi_decode_job *job)
     return job->decoder->config.alloc;
 }
 
-/* Coefficients of every intermediate symbol over the lost ones: rows of `width` bytes. */
-static uint8_t *replay_units(const asxi_decode_job *job, size_t width, size_t *size)
+enum { ROWS_K_MAX = 256, ROWS_LOST_MAX = 24 };
+
+static bool wants_rows(const asxi_decode_job *job)
 {
     const asx_rq_param *param = &job->decoder->block.param;
+    return param->k_prime <= ROWS_K_MAX &&
+           (job->lost_count <= ROWS_LOST_MAX || job->lost_count == param->k);
+}
+
+/* Makes the decoder's units: every slab row as a combination of the lost symbols, or with by_rows
+ * of all source symbols. */
+static asx_err make_units(asxi_decode_job *job)
+{
+    asx_rq_decoder *decoder = job->decoder;
+    const asx_rq_param *param = &decoder->block.param;
+    const size_t width = asx_align_up(job->by_rows ? param->k : job->lost_count, 64);
+    job->units_width = width;
+    if (job->by_rows && decoder->has_units) {
+        return ASX_OK;
+    }
+    decoder->has_units = false;
     const size_t slab_size = ((size_t)param->l + param->h) * width;
     const size_t units_size = (size_t)param->k * width;
-    *size = slab_size + units_size;
-    uint8_t *slab = asx_rq_alloc_get(alloc_of(job), *size);
-    if (slab == NULL) {
-        return NULL;
+    if (!asxi_scratch_grow(alloc_of(job), &decoder->units, slab_size + units_size)) {
+        return ASX_RQ_E(NO_MEMORY);
     }
-    uint8_t *units = slab + slab_size;
+    uint8_t *units = decoder->units.at + slab_size;
     memset(units, 0, units_size);
-    for (uint32_t i = 0; i < job->lost_count; i++) {
-        units[job->lost[i] * width + i] = 1;
+    for (uint32_t i = 0; i < (job->by_rows ? param->k : job->lost_count); i++) {
+        units[(job->by_rows ? i : job->lost[i]) * width + i] = 1;
     }
     const asx_rq_feed feed = { .first = units,
                                .first_stride = width,
                                .split = param->k,
                                .end = param->k,
                                .exact = (uint32_t)width };
-    asx_rq_replay(job->plan, job->decoder->kernel, slab, width, &feed);
-    return slab;
+    asx_rq_replay(job->plan, decoder->kernel, decoder->units.at, width, &feed, NULL);
+    decoder->has_units = job->by_rows;
+    return ASX_OK;
 }
 
 /* Reduces row `rank` by the rows before it; keeps it, and reduces those by it, if an unknown is
@@ -76,10 +95,34 @@ static bool insert(lost_system *system, const asx_rq_kernel *kernel)
     return true;
 }
 
+/* Sets the coefficients of a repair symbol over the lost ones; with by_rows also keeps those over
+ * the whole source as the next equation's. */
+static void set_row(const asxi_decode_job *job, const lost_system *system, uint32_t repair,
+                    uint8_t *rows)
+{
+    const asx_rq_decoder *decoder = job->decoder;
+    uint16_t support[ASX_RQ_SUPPORT_MAX];
+    uint8_t *row = system->rows + system->rank * system->width;
+    const uint32_t count = asx_rq_plan_support(
+        job->plan, &decoder->block.param,
+        asx_rq_isi(&decoder->block.param, decoder->repair_esi[repair]), support);
+    memset(row, 0, system->width);
+    if (job->by_rows) {
+        uint8_t *whole = rows + system->rank * job->units_width;
+        decoder->kernel->sum(whole, job->units_width, decoder->units.at, job->units_width, support,
+                             count);
+        for (uint32_t i = 0; i < system->m; i++) {
+            row[i] = whole[job->lost[i]];
+        }
+    } else {
+        decoder->kernel->sum(row, system->m, decoder->units.at, job->units_width, support, count);
+    }
+    row[system->m + system->rank] = 1;
+}
+
 /* Chooses m independent repair symbols; the others are spare. Sets equation[] and, in the right
- * half of the rows, the inverse. */
-static bool solve(asxi_decode_job *job, lost_system *system, const uint8_t *units,
-                  size_t units_width, uint32_t *equation)
+ * half of the system's rows, the inverse. */
+static bool solve(asxi_decode_job *job, lost_system *system, uint32_t *equation, uint8_t *rows)
 {
     const asx_rq_decoder *decoder = job->decoder;
     const asx_rq_param *param = &decoder->block.param;
@@ -94,73 +137,109 @@ static bool solve(asxi_decode_job *job, lost_system *system, const uint8_t *unit
             }
             break;
         }
-        uint16_t support[ASX_RQ_SUPPORT_MAX];
-        const uint32_t count = asx_rq_plan_support(
-            job->plan, param, asx_rq_isi(param, decoder->repair_esi[index]), support);
-        uint8_t *row = system->rows + system->rank * system->width;
-        memset(row, 0, system->width);
-        decoder->kernel->sum(row, system->m, units, units_width, support, count);
-        row[system->m + system->rank] = 1;
+        set_row(job, system, index, rows);
         equation[system->rank] = index;
         insert(system, decoder->kernel);
     }
     return system->rank == system->m;
 }
 
+/* What the lost symbols add up to in each equation: the repair symbol less the received part. */
+static void reduce_rows(const asxi_decode_job *job, const asx_rq_stripe *stripe,
+                        const asx_rq_feed *feed, uint8_t *rest)
+{
+    const uint32_t m = job->lost_count, k = job->decoder->block.param.k;
+    for (uint32_t i = 0; i < m; i++) {
+        memcpy(rest + i * stripe->width, feed->second + job->equation[i] * feed->second_stride,
+               stripe->exact);
+    }
+    if (m < k) {
+        /* the lost ones are zero in the output, so that all of it can be taken */
+        const asx_rq_product received = { .outputs = m,
+                                          .inputs = k,
+                                          .factors = job->rows,
+                                          .factor_stride = job->units_width,
+                                          .in = feed->first,
+                                          .in_stride = feed->first_stride,
+                                          .out = rest,
+                                          .out_stride = stripe->width,
+                                          .add = true };
+        job->decoder->kernel->product(&received, stripe->exact);
+    }
+}
+
+static void reduce_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
+                          const asx_rq_feed *feed, uint8_t *rest)
+{
+    const asx_rq_decoder *decoder = job->decoder;
+    const uint8_t *slab = asxi_decode_replay(job, index, stripe, feed);
+    const uint16_t *entry = job->list;
+    for (uint32_t i = 0; i < job->lost_count; i++, entry += 1 + entry[0]) {
+        uint8_t *row = rest + i * stripe->width;
+        decoder->kernel->sum(row, stripe->exact, slab, stripe->width, entry + 1, entry[0]);
+        decoder->kernel->xor_row(row, feed->second + job->equation[i] * feed->second_stride,
+                                 stripe->exact);
+    }
+}
+
 static void stripe_job(void *arg, uint32_t index)
 {
     const asxi_decode_job *job = arg;
     const asx_rq_decoder *decoder = job->decoder;
-    const asx_rq_kernel *kernel = decoder->kernel;
-    const asx_rq_param *param = &decoder->block.param;
     const uint32_t m = job->lost_count;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&decoder->block, index);
-    const asx_rq_feed feed = asxi_decode_feed(decoder, &stripe);
-    uint8_t *slab = job->slab + index * job->slab_stride;
-    const bool all_lost = m == param->k; /* then the received part is zero everywhere */
-    if (!all_lost) {
-        asx_rq_feed received = feed;
-        received.end = param->k;
-        asx_rq_replay(job->plan, kernel, slab, stripe.width, &received);
+    asx_rq_feed feed = asxi_decode_feed(decoder, &stripe);
+    feed.end = decoder->block.param.k; /* the encoding plan asks for source symbols only */
+    uint8_t *rest = asxi_decode_extra(job, index, &stripe);
+    if (job->by_rows) {
+        reduce_rows(job, &stripe, &feed, rest);
+    } else {
+        reduce_replay(job, index, &stripe, &feed, rest);
     }
-    uint8_t *rest = slab + ((size_t)param->l + param->h) * stripe.width;
-    for (uint32_t i = 0; i < m; i++) {
-        const uint32_t repair = job->equation[i];
-        const uint8_t *symbol = feed.second + repair * feed.second_stride;
-        uint8_t *row = rest + i * stripe.width;
-        if (all_lost) {
-            memcpy(row, symbol, stripe.exact);
-        } else {
-            uint16_t support[ASX_RQ_SUPPORT_MAX];
-            const uint32_t count = asx_rq_plan_support(
-                job->plan, param, asx_rq_isi(param, decoder->repair_esi[repair]), support);
-            kernel->sum(row, stripe.exact, slab, stripe.width, support, count);
-            kernel->xor_row(row, symbol, stripe.exact);
-        }
-    }
-    for (uint32_t i = 0; i < m; i++) {
-        kernel->combine(decoder->output + stripe.source_offset +
-                            (size_t)job->lost[i] * stripe.source_stride,
-                        stripe.exact, rest, stripe.width, NULL, job->inverse + (size_t)i * m, m, 0);
-    }
+    const asx_rq_product lost = { .outputs = m,
+                                  .inputs = m,
+                                  .factors = job->inverse,
+                                  .factor_stride = m,
+                                  .in = rest,
+                                  .in_stride = stripe.width,
+                                  .out = decoder->output + stripe.source_offset,
+                                  .out_stride = stripe.source_stride,
+                                  .out_row = job->lost };
+    decoder->kernel->product(&lost, stripe.exact);
     if (job->spare_count > 0) {
         /* Only now is the whole source there, and with it the true intermediate symbols. */
-        asx_rq_feed received = feed;
-        received.end = param->k;
-        asx_rq_replay(job->plan, kernel, slab, stripe.width, &received);
+        const uint8_t *slab = asxi_decode_replay(job, index, &stripe, &feed);
         job->mismatch[index] = !asxi_decode_holds(job, &stripe, slab);
     }
 }
 
-static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const uint8_t *units,
-                             size_t units_width, const asx_rq_executor *executor)
+static bool list_equations(asxi_decode_job *job)
+{
+    asx_rq_decoder *decoder = job->decoder;
+    const asx_rq_param *param = &decoder->block.param;
+    if (!asxi_scratch_grow(alloc_of(job), &decoder->list,
+                           job->lost_count * (size_t)ASX_RQ_ENTRY_MAX * sizeof(uint16_t))) {
+        return false;
+    }
+    uint16_t *list = (uint16_t *)(void *)decoder->list.at;
+    job->list = list;
+    for (uint32_t i = 0; i < job->lost_count; i++) {
+        list = asx_rq_plan_entry(job->plan, param,
+                                 asx_rq_isi(param, decoder->repair_esi[job->equation[i]]), list);
+    }
+    return true;
+}
+
+static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const asx_rq_executor *executor)
 {
     const uint32_t m = job->lost_count;
     lost_system system = { .m = m, .width = asx_align_up(2 * (size_t)m, 64), .rows = memory };
     uint8_t *inverse = memory + m * system.width;
-    uint32_t *equation = (uint32_t *)(void *)(inverse + asx_align_up((size_t)m * m, 64));
+    uint8_t *rows = inverse + asx_align_up((size_t)m * m, 64);
+    uint32_t *equation =
+        (uint32_t *)(void *)(rows + (job->by_rows ? m * job->units_width : (size_t)0));
     system.pivot = (uint16_t *)(void *)(equation + m);
-    if (!solve(job, &system, units, units_width, equation)) {
+    if (!solve(job, &system, equation, rows)) {
         return ASX_RQ_E(RANK);
     }
     for (uint32_t i = 0; i < m; i++) {
@@ -168,6 +247,10 @@ static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const uint8_
     }
     job->inverse = inverse;
     job->equation = equation;
+    job->rows = rows;
+    if (!job->by_rows && !list_equations(job)) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
     job->decoder->stats.verified = job->spare_count;
     return asxi_decode_stripes(job, m, stripe_job, executor);
 }
@@ -182,17 +265,16 @@ asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor)
     if (err != ASX_OK) {
         return err;
     }
-    size_t units_size;
-    const size_t units_width = asx_align_up(m, 64);
-    uint8_t *units = replay_units(job, units_width, &units_size);
+    job->by_rows = wants_rows(job);
+    err = make_units(job);
+    if (err != ASX_OK) {
+        return err;
+    }
     const size_t size = m * asx_align_up(2 * (size_t)m, 64) + asx_align_up((size_t)m * m, 64) +
+                        (job->by_rows ? m * job->units_width : 0) +
                         m * (sizeof(uint32_t) + sizeof(uint16_t));
     uint8_t *memory = asx_rq_alloc_get(alloc_of(job), size);
-    err = ASX_RQ_E(NO_MEMORY);
-    if (units != NULL && memory != NULL) {
-        err = solve_and_run(job, memory, units, units_width, executor);
-    }
-    asx_rq_alloc_put(alloc_of(job), units, units_size);
+    err = memory != NULL ? solve_and_run(job, memory, executor) : ASX_RQ_E(NO_MEMORY);
     asx_rq_alloc_put(alloc_of(job), memory, size);
     return err;
 }

@@ -4,6 +4,8 @@
 
 #include <asx/raptorq/decoder.h>
 
+#include "scratch_internal.h"
+
 typedef enum asxi_symbol_state {
     ASXI_SYMBOL_ABSENT = 0,
     ASXI_SYMBOL_USABLE = 1,
@@ -29,7 +31,11 @@ struct asx_rq_decoder {
     bool is_stale; /* nothing was fed since the last attempt failed with `last` */
     asx_err last;
     asx_rq_decoder_stats stats;
-    uint8_t *arena; /* the small arrays */
+    asxi_scratch slab;  /* stripes' rows during an attempt */
+    asxi_scratch list;  /* of supports during an attempt */
+    asxi_scratch units; /* METHOD_FEW: slab rows as combinations of source symbols */
+    bool has_units;     /* of the whole source: good for every block of this K */
+    uint8_t *arena;     /* the small arrays */
     size_t arena_size;
     asx_rq_alloc alloc;
 };
@@ -38,7 +44,7 @@ struct asx_rq_decoder {
 typedef struct asxi_decode_job {
     asx_rq_decoder *decoder;
     asx_rq_plan *plan;
-    uint32_t *lost;
+    uint16_t *lost;
     uint32_t lost_count;
     uint32_t *repair; /* indices of usable ones */
     uint32_t repair_count;
@@ -46,12 +52,17 @@ typedef struct asxi_decode_job {
         uint32_t isi, feed;
     } spare[8]; /* received rows that are left to check */
     uint32_t spare_count;
-    uint8_t *slab; /* one stripe's, or with an executor one for each */
-    size_t slab_stride;
+    /* What each lost symbol is the sum of, or with METHOD_FEW each equation: see plan_entry. */
+    const uint16_t *list;
+    uint32_t extra;     /* rows behind the L + H of each slab */
+    size_t slab_stride; /* 0 when the stripes, one after the other, share one slab */
     uint32_t *mismatch; /* one flag for each stripe */
     /* METHOD_FEW only */
+    bool by_rows;             /* `rows` hold coefficients over the whole source */
     const uint8_t *inverse;   /* lost x lost */
     const uint32_t *equation; /* repair index of each row */
+    const uint8_t *rows;      /* by_rows: of each equation, units_width apart */
+    size_t units_width;
 } asxi_decode_job;
 
 asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor);
@@ -59,8 +70,15 @@ asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
 
 /* Runs one stripe job for each stripe, with slabs, and reports CORRUPT or NO_MEMORY. extra is the
  * number of rows that each slab gets behind its L + H. */
-asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *stripe_job,
-                            const asx_rq_executor *executor);
+ASX_NODISCARD asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra,
+                                          asx_rq_job *stripe_job, const asx_rq_executor *executor);
+
+/* Computes the intermediate symbols of a stripe from the fed ones; returns the slab. */
+uint8_t *asxi_decode_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
+                            const asx_rq_feed *feed);
+
+/* The rows behind the L + H of a stripe's slab. */
+uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe);
 
 /* The feed of a stripe: source symbols from the output, repair symbols from the store. */
 asx_rq_feed asxi_decode_feed(const asx_rq_decoder *decoder, const asx_rq_stripe *stripe);

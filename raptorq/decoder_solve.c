@@ -1,6 +1,5 @@
 /* Decoding by a plan for the received rows. */
 #include <asx/raptorq/replay.h>
-#include <asx/raptorq/tuple.h>
 
 #include "decoder_internal.h"
 #include "plan_internal.h"
@@ -9,24 +8,46 @@ static void stripe_job(void *arg, uint32_t index)
 {
     const asxi_decode_job *job = arg;
     const asx_rq_decoder *decoder = job->decoder;
-    const asx_rq_param *param = &decoder->block.param;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&decoder->block, index);
     const asx_rq_feed feed = asxi_decode_feed(decoder, &stripe);
-    uint8_t *slab = job->slab + index * job->slab_stride;
-    asx_rq_replay(job->plan, decoder->kernel, slab, stripe.width, &feed);
+    const uint8_t *slab = asxi_decode_replay(job, index, &stripe, &feed);
     if (!asxi_decode_holds(job, &stripe, slab) ||
         !asx_rq_replay_holds(job->plan, decoder->kernel, slab, stripe.width,
                              decoder->config.verify_max)) {
         job->mismatch[index] = 1;
         return;
     }
-    for (uint32_t i = 0; i < job->lost_count; i++) {
-        uint16_t rows[ASX_RQ_SUPPORT_MAX];
-        const uint32_t count = asx_rq_plan_support(job->plan, param, job->lost[i], rows);
-        decoder->kernel->sum(decoder->output + stripe.source_offset +
-                                 (size_t)job->lost[i] * stripe.source_stride,
-                             stripe.exact, slab, stripe.width, rows, count);
+    const uint16_t *entry = job->list;
+    uint8_t *out = decoder->output + stripe.source_offset;
+    for (uint32_t i = 0; i < job->lost_count; i++, entry += 1 + entry[0]) {
+        decoder->kernel->sum(out + (size_t)job->lost[i] * stripe.source_stride, stripe.exact, slab,
+                             stripe.width, entry + 1, entry[0]);
     }
+}
+
+/* Lists the supports of the lost symbols, and the spare equations. */
+static asx_err prepare(asxi_decode_job *job, const asx_rq_rows *rows)
+{
+    asx_rq_decoder *decoder = job->decoder;
+    const asx_rq_plan *plan = job->plan;
+    const uint32_t verify_max = decoder->config.verify_max;
+    if (!asxi_scratch_grow(decoder->config.alloc, &decoder->list,
+                           job->lost_count * (size_t)ASX_RQ_ENTRY_MAX * sizeof(uint16_t))) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
+    uint16_t *list = (uint16_t *)(void *)decoder->list.at;
+    job->list = list;
+    for (uint32_t i = 0; i < job->lost_count; i++) {
+        list = asx_rq_plan_entry(plan, &decoder->block.param, job->lost[i], list);
+    }
+    for (uint32_t i = 0; i < plan->spare_count && i < verify_max; i++) {
+        job->spare[i].isi = rows->isi[plan->spare[i]];
+        job->spare[i].feed = rows->feed[plan->spare[i]];
+        job->spare_count++;
+    }
+    const uint32_t checks = asx_rq_replay_spare(plan) + job->spare_count;
+    decoder->stats.verified = checks < verify_max ? checks : verify_max;
+    return ASX_OK;
 }
 
 /* Received source symbols, padding, then repair symbols. */
@@ -69,15 +90,9 @@ asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
                                       &job->plan, param, &rows, decoder->config.policy,
                                       decoder->config.alloc, &decoder->stats.solve);
     if (err == ASX_OK) {
-        const asx_rq_plan *plan = job->plan;
-        for (uint32_t i = 0; i < plan->spare_count && i < decoder->config.verify_max; i++) {
-            job->spare[i].isi = rows.isi[plan->spare[i]];
-            job->spare[i].feed = rows.feed[plan->spare[i]];
-            job->spare_count++;
-        }
-        const uint32_t checks = asx_rq_replay_spare(plan) + job->spare_count;
-        decoder->stats.verified =
-            checks < decoder->config.verify_max ? checks : decoder->config.verify_max;
+        err = prepare(job, &rows);
+    }
+    if (err == ASX_OK) {
         err = asxi_decode_stripes(job, 0, stripe_job, executor);
     }
     asx_rq_alloc_put(decoder->config.alloc, lists, size);

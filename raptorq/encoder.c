@@ -1,24 +1,10 @@
 #include <asx/raptorq/encoder.h>
 #include <asx/raptorq/replay.h>
-#include <asx/raptorq/tuple.h>
 #include <asx/shard/base/assert.h>
 
-#include <stdbool.h>
-#include <string.h>
+#include "encoder_internal.h"
 
-struct asx_rq_encoder {
-    asx_rq_block block;
-    asx_rq_plan *plan;
-    const asx_rq_kernel *kernel;
-    const uint8_t *source;
-    uint8_t *slab;     /* NULL until the first prepare */
-    uint8_t *padded;   /* the last symbol, or with N > 1 the whole block, with its zeros */
-    size_t padded_cap; /* bytes of it */
-    bool is_short;     /* the source ends inside the last symbol */
-    bool is_ready;     /* the slab holds the intermediate symbols */
-    asx_rq_alloc alloc;
-    const asx_rq_alloc *alloc_ptr; /* NULL or &alloc */
-};
+#include <string.h>
 
 asx_err asx_rq_encoder_create(asx_rq_encoder **result, const asx_rq_block *block, asx_rq_plan *plan,
                               const asx_rq_alloc *alloc)
@@ -46,7 +32,11 @@ void asx_rq_encoder_destroy(asx_rq_encoder *encoder)
     const asx_rq_alloc alloc = encoder->alloc;
     const asx_rq_alloc *ptr = encoder->alloc_ptr != NULL ? &alloc : NULL;
     asx_rq_plan_unref(encoder->plan);
-    asx_rq_alloc_put(ptr, encoder->slab, asx_rq_block_slab_size(&encoder->block));
+    asxi_scratch_free(ptr, &encoder->slab);
+    asxi_scratch_free(ptr, &encoder->packed);
+    asxi_scratch_free(ptr, &encoder->list);
+    asxi_scratch_free(ptr, &encoder->units);
+    asxi_scratch_free(ptr, &encoder->rows);
     asx_rq_alloc_put(ptr, encoder->padded, encoder->padded_cap);
     asx_rq_alloc_put(ptr, encoder, sizeof(*encoder));
 }
@@ -91,21 +81,62 @@ asx_err asx_rq_encoder_load(asx_rq_encoder *encoder, const void *source, size_t 
     return ASX_OK;
 }
 
+asx_rq_feed asxi_encoder_feed(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe)
+{
+    const uint32_t k = encoder->block.param.k;
+    return (asx_rq_feed){
+        .first = encoder->source + stripe->source_offset,
+        .first_stride = stripe->source_stride,
+        .second = encoder->is_short ? encoder->padded + stripe->symbol_offset : NULL,
+        .split = encoder->is_short ? k - 1 : k,
+        .end = k,
+        .exact = stripe->exact,
+    };
+}
+
+/* The intermediate symbols of one stripe; every stripe has its own part of the slab, or all share
+ * the first one. */
+static uint8_t *replay_stripe(const asx_rq_encoder *encoder, uint32_t index,
+                              const asx_rq_stripe *stripe)
+{
+    const asx_rq_block *block = &encoder->block;
+    const asx_rq_feed feed = asxi_encoder_feed(encoder, stripe);
+    const size_t packed = (size_t)block->param.l * block->width;
+    uint8_t *slab = encoder->slab.at + (encoder->is_shared ? 0 : stripe->slab_offset);
+    asx_rq_replay(encoder->plan, encoder->kernel, slab, stripe->width, &feed,
+                  !block->is_packed      ? NULL
+                  : encoder->is_parallel ? encoder->packed.at + index * packed
+                                         : encoder->packed.at);
+    return slab;
+}
+
 static void prepare_stripe(void *arg, uint32_t index)
 {
     const asx_rq_encoder *encoder = arg;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&encoder->block, index);
-    const uint32_t k = encoder->block.param.k;
-    const asx_rq_feed feed = {
-        .first = encoder->source + stripe.source_offset,
-        .first_stride = stripe.source_stride,
-        .second = encoder->is_short ? encoder->padded + stripe.symbol_offset : NULL,
-        .split = encoder->is_short ? k - 1 : k,
-        .end = k,
-        .exact = stripe.exact,
-    };
-    asx_rq_replay(encoder->plan, encoder->kernel, encoder->slab + stripe.slab_offset, stripe.width,
-                  &feed);
+    replay_stripe(encoder, index, &stripe);
+}
+
+/* The plan and the memory of a replay over all stripes. */
+static asx_err make_ready(asx_rq_encoder *encoder, bool is_shared, bool is_parallel)
+{
+    const asx_rq_block *block = &encoder->block;
+    const size_t whole = asx_rq_block_slab_size(block), stripe = whole / block->stripes;
+    const size_t packed = (size_t)block->param.l * block->width;
+    if (encoder->plan == NULL) {
+        const asx_err err = asx_rq_plan_encode(&encoder->plan, &block->param, encoder->alloc_ptr);
+        if (err != ASX_OK) {
+            return err;
+        }
+    }
+    encoder->is_shared = is_shared;
+    encoder->is_parallel = is_parallel;
+    if (!asxi_scratch_grow(encoder->alloc_ptr, &encoder->slab, is_shared ? stripe : whole) ||
+        (block->is_packed && !asxi_scratch_grow(encoder->alloc_ptr, &encoder->packed,
+                                                packed * (is_parallel ? block->stripes : 1)))) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
+    return ASX_OK;
 }
 
 asx_err asx_rq_encoder_prepare(asx_rq_encoder *encoder, const asx_rq_executor *executor)
@@ -114,23 +145,22 @@ asx_err asx_rq_encoder_prepare(asx_rq_encoder *encoder, const asx_rq_executor *e
     if (encoder->is_ready) {
         return ASX_OK;
     }
-    if (encoder->plan == NULL) {
-        const asx_err err =
-            asx_rq_plan_encode(&encoder->plan, &encoder->block.param, encoder->alloc_ptr);
-        if (err != ASX_OK) {
-            return err;
-        }
+    const asx_err err = make_ready(encoder, false, executor != NULL);
+    if (err == ASX_OK) {
+        asx_rq_executor_run(executor, encoder->block.stripes, prepare_stripe, encoder);
+        encoder->is_ready = true;
     }
-    if (encoder->slab == NULL) {
-        encoder->slab =
-            asx_rq_alloc_get(encoder->alloc_ptr, asx_rq_block_slab_size(&encoder->block));
-        if (encoder->slab == NULL) {
-            return ASX_RQ_E(NO_MEMORY);
-        }
+    return err;
+}
+
+static void get_source(const asx_rq_encoder *encoder, uint32_t esi, void *symbol)
+{
+    const asx_rq_block *block = &encoder->block;
+    if (encoder->is_short && esi == block->param.k - 1) {
+        memcpy(symbol, encoder->padded, block->symbol_size);
+    } else {
+        asx_rq_block_get(block, encoder->source, esi, symbol);
     }
-    asx_rq_executor_run(executor, encoder->block.stripes, prepare_stripe, encoder);
-    encoder->is_ready = true;
-    return ASX_OK;
 }
 
 asx_err asx_rq_encoder_symbol(asx_rq_encoder *encoder, uint32_t esi, void *symbol)
@@ -141,11 +171,7 @@ asx_err asx_rq_encoder_symbol(asx_rq_encoder *encoder, uint32_t esi, void *symbo
         return ASX_RQ_E(BAD_ESI);
     }
     if (esi < block->param.k) {
-        if (encoder->is_short && esi == block->param.k - 1) {
-            memcpy(symbol, encoder->padded, block->symbol_size);
-        } else {
-            asx_rq_block_get(block, encoder->source, esi, symbol);
-        }
+        get_source(encoder, esi, symbol);
         return ASX_OK;
     }
     const asx_err err = asx_rq_encoder_prepare(encoder, NULL);
@@ -158,7 +184,93 @@ asx_err asx_rq_encoder_symbol(asx_rq_encoder *encoder, uint32_t esi, void *symbo
     for (uint32_t i = 0; i < block->stripes; i++) {
         const asx_rq_stripe stripe = asx_rq_block_stripe(block, i);
         encoder->kernel->sum((uint8_t *)symbol + stripe.symbol_offset, stripe.exact,
-                             encoder->slab + stripe.slab_offset, stripe.width, rows, count);
+                             encoder->slab.at + stripe.slab_offset, stripe.width, rows, count);
     }
     return ASX_OK;
+}
+
+/* Lists the slab rows of each repair symbol once for all stripes. */
+static asx_err list_supports(asx_rq_encoder *encoder, uint32_t esi, uint32_t count)
+{
+    const asx_rq_param *param = &encoder->block.param;
+    if (encoder->list_count == count && encoder->list_esi == esi) {
+        return ASX_OK;
+    }
+    encoder->list_count = 0;
+    if (!asxi_scratch_grow(encoder->alloc_ptr, &encoder->list,
+                           count * (size_t)ASX_RQ_ENTRY_MAX * sizeof(uint16_t))) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
+    uint16_t *at = (uint16_t *)(void *)encoder->list.at;
+    for (uint32_t i = 0; i < count; i++) {
+        at = asx_rq_plan_entry(encoder->plan, param, asx_rq_isi(param, esi + i), at);
+    }
+    encoder->list_esi = esi;
+    encoder->list_count = count;
+    return ASX_OK;
+}
+
+/* Sums the listed rows of one stripe into each symbol, which are T apart. */
+static void sum_stripe(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe,
+                       const uint8_t *slab, uint8_t *symbols)
+{
+    const uint16_t *at = (const uint16_t *)(const void *)encoder->list.at;
+    uint8_t *out = symbols + stripe->symbol_offset;
+    for (uint32_t i = 0; i < encoder->list_count; i++) {
+        encoder->kernel->sum(out, stripe->exact, slab, stripe->width, at + 1, at[0]);
+        at += 1 + at[0];
+        out += encoder->block.symbol_size;
+    }
+}
+
+typedef struct symbols_job {
+    asx_rq_encoder *encoder;
+    uint8_t *symbols;
+} symbols_job;
+
+static void symbols_stripe(void *arg, uint32_t index)
+{
+    const symbols_job *job = arg;
+    const asx_rq_encoder *encoder = job->encoder;
+    const asx_rq_stripe stripe = asx_rq_block_stripe(&encoder->block, index);
+    const uint8_t *slab = encoder->is_ready ? encoder->slab.at + stripe.slab_offset
+                                            : replay_stripe(encoder, index, &stripe);
+    sum_stripe(encoder, &stripe, slab, job->symbols);
+}
+
+static asx_err repair_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t count,
+                              uint8_t *symbols, const asx_rq_executor *executor)
+{
+    asx_err err = ASX_OK;
+    if (!encoder->is_ready) {
+        err = make_ready(encoder, executor == NULL, executor != NULL);
+        if (err == ASX_OK && asxi_encoder_wants_rows(encoder, count)) {
+            return asxi_encoder_rows(encoder, esi, count, symbols);
+        }
+    }
+    if (err == ASX_OK) {
+        err = list_supports(encoder, esi, count);
+    }
+    if (err == ASX_OK) {
+        symbols_job job = { .encoder = encoder, .symbols = symbols };
+        asx_rq_executor_run(executor, encoder->block.stripes, symbols_stripe, &job);
+        encoder->is_ready = !encoder->is_shared;
+    }
+    return err;
+}
+
+asx_err asx_rq_encoder_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t count, void *symbols,
+                               const asx_rq_executor *executor)
+{
+    const asx_rq_block *block = &encoder->block;
+    asx_assert(encoder->source != NULL);
+    if (esi > ASX_RQ_ESI_MAX || count > ASX_RQ_ESI_MAX + 1 - esi) {
+        return ASX_RQ_E(BAD_ESI);
+    }
+    uint8_t *at = symbols;
+    for (; count > 0 && esi < block->param.k; esi++, count--) {
+        get_source(encoder, esi, at);
+        at += block->symbol_size;
+    }
+    return count > 0 ? repair_symbols(encoder, esi, count, at, executor) : ASX_OK;
 }

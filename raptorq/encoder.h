@@ -2,10 +2,13 @@
  *
  * Model.   Source symbols come straight from the caller's bytes. The first repair symbol asked for
  *          makes the intermediate symbols, by replaying the plan of K'; every further one is a sum
- *          of some seven rows.
+ *          of some seven rows. When all that a block needs is asked for at once, the intermediate
+ *          symbols are never kept: a stripe's are summed while they are in the cache, and a few
+ *          symbols of a small block come straight from the source.
  * Owner.   One thread at a time; the executor may use more inside prepare().
- * Bounds.  Slab of (L + H) T bytes, kept over blocks of the same shape: nothing is allocated after
- *          create, except one symbol's worth of padding there.
+ * Bounds.  Slab of (L + H) T bytes, or of one stripe's part of it when only symbols() is used; for
+ *          large K the same again of L T bytes with an executor. Memory is kept over blocks of the
+ *          same shape: after the first one nothing is allocated.
  */
 #ifndef ASX_RAPTORQ_ENCODER_H
 #define ASX_RAPTORQ_ENCODER_H
@@ -51,6 +54,15 @@ ASX_NODISCARD asx_err asx_rq_encoder_prepare(asx_rq_encoder *encoder,
  * errors  BAD_ESI, NO_MEMORY
  */
 ASX_NODISCARD asx_err asx_rq_encoder_symbol(asx_rq_encoder *encoder, uint32_t esi, void *symbol);
+
+/* Writes `count` symbols from `esi` on, each T bytes, one after the other: the way for a sender
+ * that knows how many repair symbols the block will need. Intermediate symbols that are there are
+ * used.
+ *
+ * errors  BAD_ESI, NO_MEMORY
+ */
+ASX_NODISCARD asx_err asx_rq_encoder_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t count,
+                                             void *symbols, const asx_rq_executor *executor);
 
 ASX_END_DECLS
 

@@ -13,6 +13,7 @@
 
 #include <asx/shard/base/decls.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,19 @@ typedef struct asx_rq_feed {
     size_t second_stride;
     uint32_t split, end;
     uint32_t exact; /* bytes that may be read at each; the row's other bytes are taken as zero */
+    /* When set, whole rows of the slab's width, one for each fed operation in the program's order:
+     * then nothing above counts. */
+    const uint8_t *packed;
 } asx_rq_feed;
+
+/* Where symbol `number` is; NULL when it is zero. */
+ASX_INLINE const uint8_t *asx_rq_feed_at(const asx_rq_feed *feed, uint32_t number)
+{
+    if (number < feed->split) {
+        return feed->first + number * feed->first_stride;
+    }
+    return number < feed->end ? feed->second + (number - feed->split) * feed->second_stride : NULL;
+}
 
 /* A gather program is a run of 16-bit words, an operation being
  *   [count | ASX_RQ_GATHER_FED] [target row] ([feed low] [feed high])? [source row]{count}
@@ -46,6 +59,20 @@ typedef struct asx_rq_hdpc {
     const uint8_t *pairs; /* two sums for each column but the last */
 } asx_rq_hdpc;
 
+/* A matrix times rows, the rows being spaced equally in memory. */
+typedef struct asx_rq_product {
+    uint32_t outputs, inputs;
+    const uint8_t *factors; /* of input j in output i: factors[i * factor_stride + j] */
+    size_t factor_stride;
+    const uint8_t *in;
+    size_t in_stride;
+    const uint16_t *in_row; /* which row input j is; NULL: j */
+    uint8_t *out;
+    size_t out_stride;
+    const uint16_t *out_row; /* which row output i is; NULL: i */
+    bool add;                /* to what the outputs hold */
+} asx_rq_product;
+
 typedef struct asx_rq_kernel {
     const char *name;
     void (*xor_row)(uint8_t *dst, const uint8_t *src, size_t len);
@@ -57,9 +84,8 @@ typedef struct asx_rq_kernel {
     /* dst = sum of the rows, exactly len bytes written, len <= width */
     void (*sum)(uint8_t *dst, size_t len, const uint8_t *slab, size_t width, const uint16_t *rows,
                 uint32_t count);
-    /* dst = (add ? dst : 0) + sum of factor * row, exactly len bytes written */
-    void (*combine)(uint8_t *dst, size_t len, const uint8_t *slab, size_t width,
-                    const uint16_t *rows, const uint8_t *factors, uint32_t count, int add);
+    /* Each output is the sum of factor times input; exactly len bytes are read and written. */
+    void (*product)(const asx_rq_product *product, size_t len);
     /* sums[i] = HDPC row i times the slab; sums are `hdpc->sums` rows of `width` */
     void (*hdpc)(const asx_rq_hdpc *hdpc, const uint8_t *slab, size_t width, uint8_t *sums);
     /* w = 2 w + bits, a += w, b += w; len a multiple of 64, bits one bit for each byte */

@@ -20,6 +20,8 @@
 #define RQ_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#define HDPC_SUMS_MAX 16
+
 #define RQ_FN VEC_TARGET static
 #define RQ_INLINE VEC_TARGET static inline __attribute__((always_inline))
 
@@ -160,44 +162,70 @@ RQ_INLINE void gather_chunk(const int n, uint8_t *slab, size_t width, size_t off
     }
 }
 
-RQ_FN void gather(const uint16_t *op, const uint16_t *end, uint8_t *slab, size_t width,
-                  const asx_rq_feed *feed)
+/* A constant width leaves only the chunks it needs. */
+RQ_INLINE void gather_op(const size_t width, uint8_t *slab, uint32_t target, const uint16_t *rows,
+                         uint32_t count, const uint8_t *fed, size_t exact)
 {
+    size_t at = 0;
+    for (; at + VEC_MANY * VEC_BYTES <= width; at += VEC_MANY * VEC_BYTES) {
+        gather_chunk(VEC_MANY, slab, width, at, target, rows, count, fed, exact);
+    }
+#if VEC_MANY > 8
+    for (; at + 8 * VEC_BYTES <= width; at += 8 * VEC_BYTES) {
+        gather_chunk(8, slab, width, at, target, rows, count, fed, exact);
+    }
+#endif
+    for (; at + 4 * VEC_BYTES <= width; at += 4 * VEC_BYTES) {
+        gather_chunk(4, slab, width, at, target, rows, count, fed, exact);
+    }
+    for (; at + 2 * VEC_BYTES <= width; at += 2 * VEC_BYTES) {
+        gather_chunk(2, slab, width, at, target, rows, count, fed, exact);
+    }
+    for (; at < width; at += VEC_BYTES) {
+        gather_chunk(1, slab, width, at, target, rows, count, fed, exact);
+    }
+}
+
+RQ_INLINE void gather_program(const uint16_t *op, const uint16_t *end, uint8_t *slab,
+                              const size_t width, const asx_rq_feed *feed)
+{
+    const uint8_t *packed = feed->packed;
+    const size_t exact = packed != NULL ? width : feed->exact;
     while (op < end) {
         const uint32_t count = op[0] & ASX_RQ_GATHER_COUNT;
         const bool is_fed = (op[0] & ASX_RQ_GATHER_FED) != 0;
         const uint32_t target = op[1];
         const uint8_t *fed = NULL;
         op += 2;
-        if (is_fed) {
-            const uint32_t number = op[0] | (uint32_t)op[1] << 16;
-            if (asx_likely(number < feed->split)) {
-                fed = feed->first + number * feed->first_stride;
-            } else if (number < feed->end) {
-                fed = feed->second + (number - feed->split) * feed->second_stride;
-            }
+        if (is_fed && packed != NULL) {
+            fed = packed;
+            packed += width;
+            op += 2;
+        } else if (is_fed) {
+            fed = asx_rq_feed_at(feed, op[0] | (uint32_t)op[1] << 16);
             op += 2;
         }
-        const size_t exact = feed->exact;
-        size_t at = 0;
-        for (; at + VEC_MANY * VEC_BYTES <= width; at += VEC_MANY * VEC_BYTES) {
-            gather_chunk(VEC_MANY, slab, width, at, target, op, count, fed, exact);
-        }
-#if VEC_MANY > 5
-        for (; at + 5 * VEC_BYTES <= width; at += 5 * VEC_BYTES) {
-            gather_chunk(5, slab, width, at, target, op, count, fed, exact);
-        }
-#endif
-        for (; at + 4 * VEC_BYTES <= width; at += 4 * VEC_BYTES) {
-            gather_chunk(4, slab, width, at, target, op, count, fed, exact);
-        }
-        for (; at + 2 * VEC_BYTES <= width; at += 2 * VEC_BYTES) {
-            gather_chunk(2, slab, width, at, target, op, count, fed, exact);
-        }
-        for (; at < width; at += VEC_BYTES) {
-            gather_chunk(1, slab, width, at, target, op, count, fed, exact);
-        }
+        gather_op(width, slab, target, op, count, fed, exact);
         op += count;
+    }
+}
+
+RQ_FN void gather(const uint16_t *op, const uint16_t *end, uint8_t *slab, size_t width,
+                  const asx_rq_feed *feed)
+{
+    switch (width) {
+    case 64:
+        gather_program(op, end, slab, 64, feed);
+        break;
+    case 128:
+        gather_program(op, end, slab, 128, feed);
+        break;
+    case 256:
+        gather_program(op, end, slab, 256, feed);
+        break;
+    default:
+        gather_program(op, end, slab, width, feed);
+        break;
     }
 }
 
@@ -226,98 +254,192 @@ RQ_FN void sum(uint8_t *dst, size_t len, const uint8_t *slab, size_t width, cons
     for (; at + 4 * VEC_BYTES <= len; at += 4 * VEC_BYTES) {
         sum_chunk(4, dst, len, slab, width, at, rows, count);
     }
+    for (; at + 2 * VEC_BYTES <= len; at += 2 * VEC_BYTES) {
+        sum_chunk(2, dst, len, slab, width, at, rows, count);
+    }
     for (; at < len; at += VEC_BYTES) {
         sum_chunk(1, dst, len, slab, width, at, rows, count);
     }
 }
 
-RQ_INLINE void combine_chunk(const int n, uint8_t *dst, size_t len, const uint8_t *slab,
-                             size_t width, size_t offset, const uint16_t *rows,
-                             const uint8_t *factors, uint32_t count, bool add)
+/* `outs` outputs from `first` on, `n` vectors at `at` of each: an input is loaded once for all. */
+RQ_INLINE void product_chunk(const int outs, const int n, const bool whole, const asx_rq_product *p,
+                             uint32_t first, size_t at, size_t len)
 {
-    vec sum[4];
+    vec sum[4][4];
+    uint8_t *out[4];
+    const uint8_t *factors[4];
     RQ_UNROLL
-    for (int v = 0; v < n; v++) {
-        const size_t at = offset + (size_t)v * VEC_BYTES;
-        sum[v] = add ? load_part(dst + at, bytes_left(len, at)) : (vec){ 0 };
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (factors[i] == 0) {
-            continue;
-        }
-        const vec_factor f = factor_load(factors[i]);
-        const uint8_t *source = slab + (rows != NULL ? rows[i] : i) * width + offset;
+    for (int o = 0; o < outs; o++) {
+        const uint32_t i = first + (uint32_t)o;
+        out[o] = p->out + (p->out_row != NULL ? p->out_row[i] : i) * p->out_stride + at;
+        factors[o] = p->factors + i * p->factor_stride;
         RQ_UNROLL
         for (int v = 0; v < n; v++) {
-            sum[v] ^= factor_apply(f, load(source + (size_t)v * VEC_BYTES));
+            const size_t from = (size_t)v * VEC_BYTES;
+            sum[o][v] = p->add ? load_part(out[o] + from, bytes_left(len, at + from)) : (vec){ 0 };
+        }
+    }
+    for (uint32_t j = 0; j < p->inputs; j++) {
+        const uint8_t *in = p->in + (p->in_row != NULL ? p->in_row[j] : j) * p->in_stride + at;
+        vec x[4];
+        RQ_UNROLL
+        for (int v = 0; v < n; v++) {
+            const size_t from = (size_t)v * VEC_BYTES;
+            x[v] = whole ? load(in + from) : load_part(in + from, bytes_left(len, at + from));
+        }
+        RQ_UNROLL
+        for (int o = 0; o < outs; o++) {
+            const vec_factor f = factor_load(factors[o][j]);
+            RQ_UNROLL
+            for (int v = 0; v < n; v++) {
+                sum[o][v] ^= factor_apply(f, x[v]);
+            }
         }
     }
     RQ_UNROLL
-    for (int v = 0; v < n; v++) {
-        const size_t at = offset + (size_t)v * VEC_BYTES;
-        store_part(dst + at, sum[v], bytes_left(len, at));
+    for (int o = 0; o < outs; o++) {
+        RQ_UNROLL
+        for (int v = 0; v < n; v++) {
+            const size_t from = (size_t)v * VEC_BYTES;
+            store_part(out[o] + from, sum[o][v], bytes_left(len, at + from));
+        }
     }
 }
 
-RQ_FN void combine(uint8_t *dst, size_t len, const uint8_t *slab, size_t width,
-                   const uint16_t *rows, const uint8_t *factors, uint32_t count, int add)
+/* One column of all outputs: while it lasts, the inputs' part stays in the first-level cache. */
+RQ_INLINE void product_column(const int n, const bool whole, const asx_rq_product *p, size_t at,
+                              size_t len)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= p->outputs; i += 4) {
+        product_chunk(4, n, whole, p, i, at, len);
+    }
+    for (; i + 2 <= p->outputs; i += 2) {
+        product_chunk(2, n, whole, p, i, at, len);
+    }
+    for (; i < p->outputs; i++) {
+        product_chunk(1, n, whole, p, i, at, len);
+    }
+}
+
+RQ_FN void product(const asx_rq_product *p, size_t len)
 {
     size_t at = 0;
+#if VEC_BYTES == 64
     for (; at + 4 * VEC_BYTES <= len; at += 4 * VEC_BYTES) {
-        combine_chunk(4, dst, len, slab, width, at, rows, factors, count, add != 0);
+        product_column(4, true, p, at, len);
     }
-    for (; at < len; at += VEC_BYTES) {
-        combine_chunk(1, dst, len, slab, width, at, rows, factors, count, add != 0);
+#endif
+    for (; at + 2 * VEC_BYTES <= len; at += 2 * VEC_BYTES) {
+        product_column(2, true, p, at, len);
+    }
+    for (; at + VEC_BYTES <= len; at += VEC_BYTES) {
+        product_column(1, true, p, at, len);
+    }
+    if (at < len) {
+        product_column(1, false, p, at, len);
+    }
+}
+
+/* One step of the recurrence, without the sums. */
+RQ_INLINE void hdpc_step(const int n, vec *w, uint32_t row, const uint8_t *column, size_t width)
+{
+    RQ_UNROLL
+    for (int v = 0; v < n; v++) {
+        w[v] = vec_double(w[v]);
+    }
+    if (row != ASX_RQ_ROW_NONE) {
+        const uint8_t *source = column + row * width;
+        RQ_UNROLL
+        for (int v = 0; v < n; v++) {
+            w[v] ^= load(source + (size_t)v * VEC_BYTES);
+        }
+    }
+}
+
+RQ_INLINE void add_to(const int n, uint8_t *dst, const vec *w)
+{
+    RQ_UNROLL
+    for (int v = 0; v < n; v++) {
+        const size_t at = (size_t)v * VEC_BYTES;
+        store(dst + at, load(dst + at) ^ w[v]);
+    }
+}
+
+/* What the last column adds: alpha^row of it to each sum. */
+RQ_INLINE void hdpc_last(const int n, const asx_rq_hdpc *hdpc, vec *w, uint8_t *column,
+                         size_t width)
+{
+    for (uint32_t h = 0; h < hdpc->sums; h++) {
+        add_to(n, column + h * width, w);
+        RQ_UNROLL
+        for (int v = 0; v < n; v++) {
+            w[v] = vec_double(w[v]);
+        }
     }
 }
 
 RQ_INLINE void hdpc_chunk(const int n, const asx_rq_hdpc *hdpc, const uint8_t *slab, size_t width,
                           size_t offset, uint8_t *sums)
 {
-    vec w[4] = { 0 };
+    vec w[2] = { 0 };
     const uint32_t last = hdpc->columns - 1;
-    for (uint32_t j = 0; j < hdpc->columns; j++) {
-        const uint32_t row = hdpc->row[j];
-        RQ_UNROLL
-        for (int v = 0; v < n; v++) {
-            w[v] = vec_double(w[v]);
-        }
-        if (row != ASX_RQ_ROW_NONE) {
-            const uint8_t *source = slab + row * width + offset;
+    for (uint32_t j = 0; j < last; j++) {
+        hdpc_step(n, w, hdpc->row[j], slab + offset, width);
+        add_to(n, sums + hdpc->pairs[2 * j] * width + offset, w);
+        add_to(n, sums + hdpc->pairs[2 * j + 1] * width + offset, w);
+    }
+    hdpc_step(n, w, hdpc->row[last], slab + offset, width);
+    hdpc_last(n, hdpc, w, sums + offset, width);
+}
+
+/* With many columns each pair of sums comes often: adding to one sum for the pair halves the
+ * stores, which are what this pass waits for. */
+RQ_INLINE void hdpc_paired_chunk(const int n, const asx_rq_hdpc *hdpc, const uint8_t *slab,
+                                 size_t width, size_t offset, uint8_t *sums)
+{
+    enum { PAIRS = HDPC_SUMS_MAX * (HDPC_SUMS_MAX - 1) / 2 };
+    uint8_t paired[PAIRS * 2 * VEC_BYTES] __attribute__((aligned(64)));
+    const size_t size = (size_t)n * VEC_BYTES;
+    memset(paired, 0, hdpc->sums * (hdpc->sums - 1) / 2 * size);
+    vec w[2] = { 0 };
+    const uint32_t last = hdpc->columns - 1;
+    for (uint32_t j = 0; j < last; j++) {
+        hdpc_step(n, w, hdpc->row[j], slab + offset, width);
+        const uint32_t a = hdpc->pairs[2 * j], b = hdpc->pairs[2 * j + 1];
+        const uint32_t high = a > b ? a : b, low = a > b ? b : a;
+        add_to(n, paired + (high * (high - 1) / 2 + low) * size, w);
+    }
+    const uint8_t *pair = paired;
+    for (uint32_t high = 1; high < hdpc->sums; high++) {
+        for (uint32_t low = 0; low < high; low++, pair += size) {
+            vec both[2];
             RQ_UNROLL
             for (int v = 0; v < n; v++) {
-                w[v] ^= load(source + (size_t)v * VEC_BYTES);
+                both[v] = load(pair + (size_t)v * VEC_BYTES);
             }
-        }
-        if (j == last) {
-            break;
-        }
-        uint8_t *a = sums + hdpc->pairs[2 * j] * width + offset;
-        uint8_t *b = sums + hdpc->pairs[2 * j + 1] * width + offset;
-        RQ_UNROLL
-        for (int v = 0; v < n; v++) {
-            const size_t at = (size_t)v * VEC_BYTES;
-            store(a + at, load(a + at) ^ w[v]);
-            store(b + at, load(b + at) ^ w[v]);
+            add_to(n, sums + high * width + offset, both);
+            add_to(n, sums + low * width + offset, both);
         }
     }
-    for (uint32_t h = 0; h < hdpc->sums; h++) {
-        uint8_t *a = sums + h * width + offset;
-        RQ_UNROLL
-        for (int v = 0; v < n; v++) {
-            const size_t at = (size_t)v * VEC_BYTES;
-            store(a + at, load(a + at) ^ w[v]);
-            w[v] = vec_double(w[v]);
-        }
-    }
+    hdpc_step(n, w, hdpc->row[last], slab + offset, width);
+    hdpc_last(n, hdpc, w, sums + offset, width);
 }
 
 RQ_FN void hdpc(const asx_rq_hdpc *hdpc_rows, const uint8_t *slab, size_t width, uint8_t *sums)
 {
-    memset(sums, 0, hdpc_rows->sums * width);
+    const uint32_t count = hdpc_rows->sums;
+    asx_assert_le(count, HDPC_SUMS_MAX);
+    memset(sums, 0, count * width);
+    const bool many = hdpc_rows->columns > 2 * count * (count - 1);
     size_t at = 0;
-    for (; at + 4 * VEC_BYTES <= width; at += 4 * VEC_BYTES) {
-        hdpc_chunk(4, hdpc_rows, slab, width, at, sums);
+    for (; at + 2 * VEC_BYTES <= width; at += 2 * VEC_BYTES) {
+        if (many) {
+            hdpc_paired_chunk(2, hdpc_rows, slab, width, at, sums);
+        } else {
+            hdpc_chunk(2, hdpc_rows, slab, width, at, sums);
+        }
     }
     for (; at < width; at += VEC_BYTES) {
         hdpc_chunk(1, hdpc_rows, slab, width, at, sums);
@@ -351,6 +473,6 @@ const asx_rq_kernel KERNEL = { .name = KERNEL_NAME,
                                .muladd_row = muladd_row,
                                .gather = gather,
                                .sum = sum,
-                               .combine = combine,
+                               .product = product,
                                .hdpc = hdpc,
                                .hdpc_bits = hdpc_bits };

@@ -54,6 +54,7 @@ static size_t place(asx_rq_plan *plan, uint8_t *base)
     PLACE(pairs, plan->free > 0 ? 2 * (size_t)columns : 0);
     PLACE(lambda, plan->free > 0 ? (size_t)plan->h * plan->rank : 0);
     PLACE(inverse, plan->free > 0 ? (size_t)plan->h * plan->h : 0);
+    PLACE(fed, plan->pivots + plan->rank);
 #undef PLACE
     plan->hdpc.row = plan->hdpc_row;
     plan->hdpc.pairs = plan->pairs;
@@ -87,6 +88,42 @@ asx_rq_plan *asxi_rq_plan_create(const asx_rq_param *param, uint32_t pivots, uin
         place(plan, (uint8_t *)plan);
     }
     return plan;
+}
+
+/* The next fed number of a program, moving *op behind its operation; false at the end. */
+static bool next_fed(const uint16_t **op, const uint16_t *end, uint32_t *number)
+{
+    while (*op < end) {
+        const uint16_t *at = *op;
+        const bool is_fed = (at[0] & ASX_RQ_GATHER_FED) != 0;
+        *op = at + (at[0] & ASX_RQ_GATHER_COUNT) + (is_fed ? 4 : 2);
+        if (is_fed) {
+            *number = at[2] | (uint32_t)at[3] << 16;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool asxi_rq_plan_list_fed(asx_rq_plan *plan)
+{
+    const uint16_t *op = plan->forward;
+    uint32_t number, n = 0;
+    plan->fed_count = 0;
+    while (next_fed(&op, plan->forward + plan->forward_len, &number)) {
+        if (plan->fed_count == plan->pivots + plan->rank) {
+            return false;
+        }
+        plan->fed[plan->fed_count++] = number;
+    }
+    op = plan->backward;
+    while (next_fed(&op, plan->backward + plan->backward_len, &number)) {
+        if (n == plan->fed_count || plan->fed[n] != number) {
+            return false;
+        }
+        n++;
+    }
+    return true;
 }
 
 asx_err asx_rq_plan_encode(asx_rq_plan **plan, const asx_rq_param *param, const asx_rq_alloc *alloc)

@@ -4,6 +4,8 @@
 
 #include <asx/raptorq/plan.h>
 
+#include <stdbool.h>
+
 struct asx_rq_plan {
     uint32_t refs;
     uint32_t k_prime, l, h;
@@ -17,7 +19,7 @@ struct asx_rq_plan {
     asx_rq_solve_stats stats;
     asx_rq_hdpc hdpc;
 
-    /* All in the block's tail, in this order. */
+    /* All in the block's tail, in this order; `fed` is the last. */
     uint16_t *row_of;  /* slab row of each column, L of them */
     uint16_t *forward; /* gather programs */
     uint16_t *backward;
@@ -29,6 +31,11 @@ struct asx_rq_plan {
     uint8_t *inverse;    /* when free > 0: H x H. Times the HDPC right-hand sides: the free
                           * columns, then what must be zero */
 
+    /* Numbers of the symbols that `forward` asks for, in order; `backward` asks for a first part of
+     * the same. Follows from the programs and is not saved. */
+    uint32_t *fed;
+    uint32_t fed_count;
+
     size_t size; /* of the block */
     asx_rq_alloc alloc;
     int has_alloc;
@@ -38,6 +45,9 @@ struct asx_rq_plan {
 asx_rq_plan *asxi_rq_plan_create(const asx_rq_param *param, uint32_t pivots, uint32_t rank,
                                  uint32_t forward_len, uint32_t backward_len,
                                  const asx_rq_alloc *alloc);
+
+/* Sets `fed` from the programs; false when they do not ask in the same order. */
+bool asxi_rq_plan_list_fed(asx_rq_plan *plan);
 
 /* The two sums that each HDPC column but the last is added to. */
 void asxi_rq_hdpc_pairs(const asx_rq_param *param, uint8_t *pairs);

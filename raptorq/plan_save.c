@@ -176,7 +176,7 @@ asx_err asx_rq_plan_load(asx_rq_plan **result, const uint8_t *bytes, size_t len,
         plan->stats = h.stats;
         plan->spare_count = h.spare_count;
         memcpy(plan->spare, h.spare, sizeof(h.spare));
-        err = check_plan(plan) ? ASX_OK : err;
+        err = check_plan(plan) && asxi_rq_plan_list_fed(plan) ? ASX_OK : err;
     }
     if (err != ASX_OK) {
         asx_rq_plan_unref(plan);

@@ -242,6 +242,8 @@ static asx_err write_programs(asxi_solver *solver, const scratch *at, asx_rq_pla
     write_hdpc(solver, plan);
     list_spare(solver, plan);
     plan->stats = solver->stats;
+    const bool in_order = asxi_rq_plan_list_fed(plan);
+    asx_assert(in_order);
     *result = plan;
     return ASX_OK;
 }

@@ -230,6 +230,37 @@ TEST_CASE("decoder: odd symbol sizes, sub-blocks and stripes", "[raptorq]")
     }
 }
 
+TEST_CASE("decoder: wide symbols of a large block, few and all of them lost", "[raptorq]")
+{
+    asx_prng prng;
+    asx_prng_init(&prng, 4);
+    rq::encoder e(6300, 300, 1, 1, rq::object((size_t)6300 * 300, 5));
+    REQUIRE(e.block.is_packed);
+    lose_and_decode(e, prng, 20, 0, nullptr);
+    lose_and_decode(e, prng, 6300, 1, nullptr);
+}
+
+TEST_CASE("decoder: block after block, each with another number of losses", "[raptorq]")
+{
+    const uint32_t k = 120, t = 300;
+    rq::encoder e(k, t, 1, 1, rq::object((size_t)k * t, 6));
+    asx_rq_decoder_config config = {};
+    config.few_max = UINT32_MAX;
+    config.verify_max = 2;
+    rq::decoder d(e.block, config);
+    for (uint32_t lost : { 3u, 24u, 25u, 1u, 60u, 120u, 2u }) {
+        CAPTURE(lost);
+        std::fill(d.output.begin(), d.output.end(), (uint8_t)0x55);
+        asx_rq_decoder_reset(d.self, d.output.data());
+        for (uint32_t esi = lost; esi < k + lost + 4; esi++) {
+            REQUIRE(d.feed(esi, e.symbol(esi)) == ASX_OK);
+        }
+        REQUIRE(d.attempt() == ASX_OK);
+        CHECK(d.stats().verified > 0);
+        CHECK(d.output == e.source);
+    }
+}
+
 TEST_CASE("decoder: bursts, all repair, and symbols in any order", "[raptorq]")
 {
     const uint32_t k = 400, t = 24;

@@ -5,6 +5,7 @@
 #include "codec.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -113,6 +114,94 @@ TEST_CASE("encoder: whole objects with blocks and sub-blocks equal two other cod
         }
     }
     CHECK(seen > 500);
+}
+
+namespace
+{
+
+/* Runs the last job first, which no code may notice. */
+void run_backwards(void *, uint32_t count, asx_rq_job *job, void *arg)
+{
+    while (count-- > 0) {
+        job(arg, count);
+    }
+}
+
+rq::bytes together(encoder &e, uint32_t esi, uint32_t count, const asx_rq_executor *executor)
+{
+    rq::bytes out((size_t)count * e.block.symbol_size, 0xEE);
+    REQUIRE(asx_rq_encoder_symbols(e.self, esi, count, out.data(), executor) == ASX_OK);
+    return out;
+}
+
+} // namespace
+
+TEST_CASE("encoder: symbols asked for together are those asked for one by one", "[raptorq]")
+{
+    const asx_rq_executor backwards = { run_backwards, nullptr };
+    struct {
+        uint32_t k, t, n, al;
+    } shapes[] = {
+        { 1, 1, 1, 1 },    { 3, 70, 1, 1 },    { 10, 1280, 1, 8 },
+        { 26, 333, 2, 3 }, { 100, 600, 1, 1 }, { 250, 64, 1, 8 },
+        { 256, 65, 1, 1 }, { 300, 320, 3, 4 }, { 700, 200, 1, 1 },
+    };
+    for (const auto &s : shapes) {
+        CAPTURE(s.k, s.t, s.n);
+        /* the last symbol ends early: its missing bytes are zero, and not read */
+        const size_t len = (size_t)s.k * s.t - (s.t > 1 ? s.t / 2 : 0);
+        encoder one(s.k, s.t, s.n, s.al, rq::object(len, s.k));
+        for (uint32_t first : { s.k, s.k - 1, s.k + 70000 }) {
+            for (uint32_t count : { 1u, 5u, 24u, 60u }) {
+                rq::bytes expected;
+                for (uint32_t i = 0; i < count; i++) {
+                    const rq::bytes symbol = one.symbol(first + i);
+                    expected.insert(expected.end(), symbol.begin(), symbol.end());
+                }
+                CAPTURE(first, count);
+                encoder fresh(s.k, s.t, s.n, s.al, one.source),
+                    threaded(s.k, s.t, s.n, s.al, one.source);
+                CHECK(together(fresh, first, count, nullptr) == expected);
+                CHECK(together(fresh, first, count, nullptr) == expected);
+                CHECK(together(one, first, count, nullptr) == expected);
+                CHECK(together(threaded, first, count, &backwards) == expected);
+                CHECK(together(threaded, first, count, nullptr) == expected);
+            }
+        }
+        rq::bytes out(2 * s.t);
+        CHECK(asx_rq_encoder_symbols(one.self, ASX_RQ_ESI_MAX, 2, out.data(), nullptr) ==
+              ASX_RQ_E(BAD_ESI));
+    }
+}
+
+TEST_CASE("encoder: wide symbols of a large block are its columns coded alone", "[raptorq]")
+{
+    /* large enough that symbols are packed before a stripe is worked on */
+    const uint32_t k = 6300, t = 400, part = 64;
+    const asx_rq_executor backwards = { run_backwards, nullptr };
+    encoder whole(k, t, 1, 1, rq::object((size_t)k * t - 17, 9));
+    REQUIRE(whole.block.is_packed);
+    const rq::bytes symbols = together(whole, k + 3, 40, nullptr);
+    CHECK(together(whole, k + 3, 40, &backwards) == symbols);
+    CHECK(whole.symbol(k + 3) == rq::bytes(symbols.begin(), symbols.begin() + t));
+    rq::bytes source = whole.source;
+    source.resize((size_t)k * t, 0);
+    for (uint32_t at : { 0u, 128u, 336u }) {
+        rq::bytes columns;
+        for (uint32_t i = 0; i < k; i++) {
+            const auto begin = source.begin() + (long)((size_t)i * t + at);
+            columns.insert(columns.end(), begin, begin + part);
+        }
+        encoder narrow(k, part, 1, 1, columns);
+        REQUIRE(!narrow.block.is_packed);
+        const rq::bytes expected = together(narrow, k + 3, 40, nullptr);
+        bool same = true;
+        for (size_t i = 0; i < 40; i++) {
+            same &= std::memcmp(&symbols[i * t + at], &expected[i * part], part) == 0;
+        }
+        CAPTURE(at);
+        CHECK(same);
+    }
 }
 
 TEST_CASE("oti: the parameters derived from payload and working memory", "[raptorq]")

@@ -132,7 +132,7 @@ TEST_CASE("gf256: rows of every length and alignment, and nothing beside them", 
     }
 }
 
-TEST_CASE("gf256: gather, sum and combine equal their definition", "[raptorq]")
+TEST_CASE("gf256: gather, sum and a product of one row equal their definition", "[raptorq]")
 {
     asx_prng prng;
     asx_prng_init(&prng, 7);
@@ -149,7 +149,8 @@ TEST_CASE("gf256: gather, sum and combine equal their definition", "[raptorq]")
             std::memcpy(s.data, content.data(), content.size());
             /* symbols that end where the allocation ends: reading past them would be seen */
             const rq::bytes first = noise(prng, 2 * exact), second = noise(prng, 2 * exact);
-            asx_rq_feed feed = { first.data(), exact, second.data(), exact, 2, 4, (uint32_t)exact };
+            asx_rq_feed feed = { first.data(),    exact,  second.data(), exact, 2, 4,
+                                 (uint32_t)exact, nullptr };
             std::vector<uint16_t> sources;
             rq::bytes factors;
             for (uint32_t i = 0; i < count; i++) {
@@ -176,8 +177,16 @@ TEST_CASE("gf256: gather, sum and combine equal their definition", "[raptorq]")
             }
             std::memcpy(s.data, content.data(), content.size());
             kernel->sum(made.data(), exact, s.data, width, sources.data(), count);
-            kernel->combine(combined.data(), exact, s.data, width, sources.data(), factors.data(),
-                            count, trial % 2);
+            asx_rq_product one = {};
+            one.outputs = 1;
+            one.inputs = count;
+            one.factors = factors.data();
+            one.in = s.data;
+            one.in_stride = width;
+            one.in_row = sources.data();
+            one.out = combined.data();
+            one.add = trial % 2;
+            kernel->product(&one, exact);
             for (size_t i = 0; i < exact; i++) {
                 uint8_t expected = 0, product = trial % 2 ? added[i] : 0;
                 for (uint32_t j = 0; j < count; j++) {
@@ -194,14 +203,69 @@ TEST_CASE("gf256: gather, sum and combine equal their definition", "[raptorq]")
     }
 }
 
+TEST_CASE("gf256: a product of any shape equals its definition and stays in its rows", "[raptorq]")
+{
+    asx_prng prng;
+    asx_prng_init(&prng, 9);
+    for (const asx_rq_kernel *kernel : kernels()) {
+        CAPTURE(kernel->name);
+        for (int trial = 0; trial < 200; trial++) {
+            const uint32_t outputs = 1 + (uint32_t)asx_prng_below(&prng, 9);
+            const uint32_t inputs = (uint32_t)asx_prng_below(&prng, 7);
+            const size_t len = asx_prng_below(&prng, 700);
+            const size_t gap = 1 + asx_prng_below(&prng, 70);
+            const size_t stride = len + gap, factor_stride = inputs + asx_prng_below(&prng, 3);
+            /* the last input ends where its memory does */
+            const rq::bytes in = noise(prng, inputs == 0 ? 0 : inputs * stride - gap);
+            const rq::bytes factors = noise(prng, outputs * factor_stride + 1);
+            rq::bytes out = noise(prng, outputs * stride);
+            const rq::bytes before = out;
+            std::vector<uint16_t> out_row(outputs);
+            for (uint32_t i = 0; i < outputs; i++) {
+                out_row[i] = (uint16_t)(outputs - 1 - i);
+            }
+            asx_rq_product p = {};
+            p.outputs = outputs;
+            p.inputs = inputs;
+            p.factors = factors.data();
+            p.factor_stride = factor_stride;
+            p.in = in.data();
+            p.in_stride = stride;
+            p.out = out.data();
+            p.out_stride = stride;
+            p.out_row = trial % 3 != 0 ? out_row.data() : nullptr;
+            p.add = trial % 2 != 0;
+            kernel->product(&p, len);
+            bool same = true;
+            for (uint32_t i = 0; i < outputs; i++) {
+                const size_t row = p.out_row != nullptr ? p.out_row[i] : i;
+                for (size_t at = 0; at < stride; at++) {
+                    uint8_t expected = before[row * stride + at];
+                    if (at < len) {
+                        expected = p.add ? expected : 0;
+                        for (uint32_t j = 0; j < inputs; j++) {
+                            expected ^=
+                                slow_mul(in[j * stride + at], factors[i * factor_stride + j]);
+                        }
+                    }
+                    same &= out[row * stride + at] == expected;
+                }
+            }
+            CAPTURE(trial, outputs, inputs, len);
+            REQUIRE(same);
+        }
+    }
+}
+
 TEST_CASE("gf256: the HDPC recurrence on bytes and on bits agree with its definition", "[raptorq]")
 {
     asx_prng prng;
     asx_prng_init(&prng, 8);
-    const uint32_t columns = 40, sums = 10;
+    const uint32_t sums = 10;
     for (const asx_rq_kernel *kernel : kernels()) {
         CAPTURE(kernel->name);
-        for (size_t width : { 64u, 192u, 320u }) {
+        for (size_t width : { 64u, 128u, 192u, 320u }) {
+            const uint32_t columns = width == 192 ? 40 : 400; /* few and many for their sums */
             slab s(columns * width), out(sums * width), bits_out((sums + 1) * width);
             std::vector<uint16_t> row(columns);
             rq::bytes pairs(2 * columns);
