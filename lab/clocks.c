@@ -121,8 +121,8 @@ static asx_causality check_event(causality *c, const asx_causal_event *events, u
             return ASX_CAUSALITY_SAME_TASK_CONCURRENT;
         }
     }
-    if (event->requires) {
-        const uint32_t *const found = asxi_table_find(&c->produced, event->requires);
+    if (event->needs) {
+        const uint32_t *const found = asxi_table_find(&c->produced, event->needs);
         if (!found) {
             return ASX_CAUSALITY_MISSING_DEPENDENCY;
         }

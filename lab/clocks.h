@@ -56,7 +56,7 @@ typedef struct asx_causal_event {
     const uint32_t *vector; /* NULL: this event carries none */
     uint64_t task;          /* 0: of no task */
     uint64_t produces;      /* 0, or a dependency that this event satisfies: a spawn, a send ... */
-    uint64_t requires; /* 0, or one that must have been satisfied before: a dispatch, a receive */
+    uint64_t needs; /* 0, or one that must have been satisfied before: a dispatch, a receive */
 } asx_causal_event;
 
 typedef enum asx_causality {

@@ -301,8 +301,10 @@ asx_strategy *asx_dpor_create(const asx_dpor_config *config)
                                 .stepped = dpor_stepped,
                                 .end = dpor_end,
                                 .destroy = dpor_destroy },
-                      .config = *config };
-    self->config.data_max = config->data_max ? config->data_max : 4;
+                      .config = config ? *config : (asx_dpor_config){ 0 } };
+    if (self->config.data_max == 0) {
+        self->config.data_max = 4;
+    }
     asxi_array_init(&self->nodes, sizeof(node));
     asxi_array_init(&self->turns, sizeof(uint32_t));
     asxi_array_init(&self->last, sizeof(asx_lab_access));

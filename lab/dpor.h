@@ -1,10 +1,10 @@
 /* Systematic exploration: source sets and sleep sets, one run for each class of schedules.
  *
- * Model.   Depth first over a tree of runs. A turn node knows who was enabled, who was tried (done),
- *          who must still be (backtrack), and whose next step leads nowhere new (sleep). After each
- *          run, every reversible immediate race (e, f) asks the node before e for a process that
- *          can start the run with f before e. Values within a step are data: all of them are tried,
- *          or `data_max` of them, the boundaries first.
+ * Model.   Depth first over a tree of runs. A turn node knows who was enabled, who was tried
+ *          (done), who must still be (backtrack), and whose next step leads nowhere new (sleep).
+ *          After each run, every reversible immediate race (e, f) asks the node before e for a
+ *          process that can start the run with f before e. Values within a step are data: all of
+ *          them are tried, or `data_max` of them, the boundaries first.
  * Claim.   "exhaustive" holds when nothing is left to try and no cap, limit or mismatch was met:
  *          then every class of a terminating program was visited.
  * Owner.   The explorer, until destroy. One process: what is left to try depends on every run.
@@ -37,6 +37,7 @@ typedef struct asx_dpor_counts {
     bool finished;         /* nothing is left to try */
 } asx_dpor_counts;
 
+/* config  NULL: all defaults */
 asx_strategy *asx_dpor_create(const asx_dpor_config *config);
 
 asx_dpor_counts asx_dpor_counts_of(const asx_strategy *dpor);

@@ -1,7 +1,7 @@
 /* Exploration: many runs of one program under a strategy and a budget, and what they showed.
  *
- * Model.   Each run is a row: how long it was, how it ended, and which class of schedules it belongs
- *          to (its fingerprint). Coverage counts classes, not runs. Failures are kept one a
+ * Model.   Each run is a row: how long it was, how it ended, and which class of schedules it
+ *          belongs to (its fingerprint). Coverage counts classes, not runs. Failures are kept one a
  *          signature, with the answers that repeat them. Nothing in a report depends on the
  *          clock or on how many processes made it, except where the budget is time.
  * Owner.   The caller, who also brings the clock: none is read here.

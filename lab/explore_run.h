@@ -80,7 +80,7 @@ uint64_t asx_explore_run_seed(const asx_explore_run *run);
 
 /* Ends the step before and begins the next: returns the alternative that takes it.
  *
- * processes  those that can run, in production's order of preference; at least one, all different */
+ * processes  those that can run, in production's order of preference; one at least, no two alike */
 uint32_t asx_explore_run_turn(asx_explore_run *run, const uint32_t *processes, uint32_t count);
 
 /* A value of the current step, 0..n-1; n >= 1. */

@@ -1,4 +1,5 @@
-/* Foata normal form: one canonical text for all runs that differ only in the order of what commutes.
+/* Foata normal form: one canonical text for all runs that differ only in the order of what
+ * commutes.
  *
  * Model.   The layer of an event is one more than the highest layer of the earlier events that it
  *          depends on, or 0; within a layer events are ordered by what they are. Kept by two

@@ -29,7 +29,7 @@ uint32_t asx_accesses_normalise(asx_lab_access *accesses, uint32_t count)
     return last + 1;
 }
 
-/* A global access meets each access of the other set: the first of those where one of both writes. */
+/* A global access meets each access of the other set: the first pair of which one writes. */
 static const asx_lab_access *global_conflict(asx_accesses a, asx_accesses b)
 {
     const asx_lab_access *found = NULL;

@@ -27,8 +27,8 @@ const asx_lab_access *asx_accesses_conflict(asx_accesses a, asx_accesses b);
 
 ASX_END_DECLS
 
-/* A key for tables. Two resources may, rarely, get one: that makes steps look dependent, which costs
- * search and never soundness. */
+/* A key for tables. Two resources may, rarely, get one: that makes steps look dependent, which
+ * costs search and never soundness. */
 ASX_INLINE uint64_t asx_access_key(const asx_lab_access *access)
 {
     return access->object ^ ((uint64_t)access->resource * UINT64_C(0x9E3779B97F4A7C15));

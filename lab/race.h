@@ -1,5 +1,5 @@
-/* Races: pairs of adjacent dependent steps of different processes, which another schedule could turn
- * round.
+/* Races: pairs of adjacent dependent steps of different processes, which another schedule could
+ * turn round.
  *
  * Model.   A run is a list of steps, each of one process (a shard, or the clock), with what it
  *          touched and who could have run instead. Happens-before is program order and dependence,

@@ -1,5 +1,5 @@
-/* At stake: a proof by exploration is one only if every class was visited, and it is affordable only
- * if few are visited twice. The counts of the table are known by hand and by enumeration. */
+/* At stake: a proof by exploration is one only if every class was visited, and it is affordable
+ * only if few are visited twice. The counts of the table are known by hand and by enumeration. */
 #include <asx/lab/dpor.h>
 #include <asx/lab/explore.h>
 #include <asx/lab/strategy.h>

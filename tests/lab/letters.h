@@ -19,7 +19,7 @@ class letters
   public:
     using check = std::function<bool(const std::vector<int> &order)>;
 
-    /* "rx wx | rx wx": processes parted by bars. `fails` judges the order in which processes ran. */
+    /* "rx wx | rx wx": processes parted by bars. `fails` judges the order in which they ran. */
     explicit letters(const std::string &text, check fails = nullptr) : fails_(std::move(fails))
     {
         processes_.emplace_back();
