@@ -117,7 +117,7 @@ uint64_t asxi_vnet_draw(const asxi_vsocket *socket, uint32_t salt)
 bool asxi_vnet_fault(asxi_vsocket *socket, uint32_t ppm, uint32_t salt)
 {
     asx_vnet *const net = socket->net;
-    if (ppm == 0 || !asx_lab_draw_hits(asxi_vnet_draw(socket, salt), ppm) ||
+    if (ppm == 0 || asx_lab_draw_below(asxi_vnet_draw(socket, salt), 500000) >= ppm ||
         asxi_vchoose(net->env, ASX_CHOICE_FAULT, 2, socket->object) == 0) {
         return false;
     }

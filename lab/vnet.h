@@ -8,8 +8,10 @@
  *          to stall, to be reset, or to end early.
  * Packets. Datagrams are lost, doubled, late, damaged: asx_vlink_judge. Delivery looks again at
  *          partition and crash.
- * Faults.  A draw proposes one as often as its ppm says; the run's choice at ASX_CHOICE_FAULT, or
- *          ASX_CHOICE_IORES for the shape of pieces, decides. So each can be taken back alone.
+ * Faults.  A draw proposes a stream's fault twice as often as its ppm says, and the run's choice at
+ *          ASX_CHOICE_FAULT decides; at ASX_CHOICE_IORES, of which shape the pieces are. So a
+ *          random run has as many as were asked for, one of production's choices has none, and each
+ *          can be taken back alone. A packet's fate is its draw's alone.
  * Owner.   The run, on its thread. Outlives its drivers. */
 #ifndef ASX_LAB_VNET_H
 #define ASX_LAB_VNET_H

@@ -87,7 +87,7 @@ TEST_CASE("cancel: every kind of operation, at every stage, ends exactly once", 
 
 TEST_CASE("cancel: done() may cancel its own multishot", "[reactor]")
 {
-    const auto kind = BOTH_DRIVERS;
+    const auto kind = ALL_DRIVERS;
     Fixture f(kind);
     int near, far;
     f.tcp_pair(near, far);
@@ -110,7 +110,7 @@ TEST_CASE("cancel: done() may cancel its own multishot", "[reactor]")
 
 TEST_CASE("cancel: shutting down ends an armed receive, and the peer sees the end", "[reactor]")
 {
-    const auto kind = BOTH_DRIVERS;
+    const auto kind = ALL_DRIVERS;
     Fixture f(kind);
     int near, far;
     f.tcp_pair(near, far);
@@ -291,7 +291,7 @@ TEST_CASE("probe: says what it chose, and obeys", "[reactor]")
 
 TEST_CASE("stress: 10,000 random operations leave a balanced ledger", "[reactor]")
 {
-    const auto kind = BOTH_DRIVERS;
+    const auto kind = ALL_DRIVERS;
     const uint64_t seed = GENERATE(1, 2, 3);
     asx_driver_config config{};
     config.sq_entries = 32;

@@ -1,11 +1,15 @@
 /* A driver under test and operations that record what they were told. The same cases run on both
- * kernel drivers: whatever differs between them is a defect of one. */
+ * kernel drivers, and where they touch nothing but the driver, on the lab's: whatever differs
+ * between them is a defect of one. */
 #ifndef ASX_TESTS_REACTOR_DRIVER_FIXTURE_H
 #define ASX_TESTS_REACTOR_DRIVER_FIXTURE_H
 
+#include <asx/lab/vdriver.h>
+#include <asx/lab/vnet.h>
 #include <asx/reactor/epoll.h>
 #include <asx/reactor/uring.h>
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -70,14 +74,58 @@ struct Op {
     }
 };
 
+/* What the lab's driver needs around it: a clock, a network, and a seed that chooses. */
+struct Lab {
+    asx_lab_env env{};
+    asx_lab_rand rand;
+    asx_vnet *net = nullptr;
+
+    Lab()
+    {
+        asx_lab_rand_init(&rand, 42, 42, 0);
+        env.now_ns = ASX_NS_PER_S;
+        env.rand = &rand;
+        env.choose = [](asx_lab_env *self, uint32_t, uint32_t n, uint64_t) -> uint32_t {
+            Lab *const lab = reinterpret_cast<Lab *>(self);
+            return (uint32_t)asx_prng_below(&lab->rand.prng[ASX_LAB_SCHED], n);
+        };
+        asx_vnet_config config{};
+        config.env = &env;
+        config.link.latency_ns = asx_ms(1);
+        config.stream.split_ppm = 500000;
+        config.stream.short_write_ppm = 100000;
+        config.stream.short_read_ppm = 500000;
+        REQUIRE(asx_vnet_create(&config, &net) == ASX_OK);
+    }
+    ~Lab()
+    {
+        asx_vnet_destroy(net);
+    }
+    asx_err open(const asx_driver_config &sizes, asx_driver **driver)
+    {
+        asx_vdriver_config config{};
+        config.env = &env;
+        config.net = net;
+        config.buf_count = sizes.buf_count;
+        config.buf_size = sizes.buf_size;
+        return asx_vdriver_create(&config, driver);
+    }
+};
+static_assert(offsetof(Lab, env) == 0, "choose() finds the lab by its env");
+
 struct Fixture {
+    std::unique_ptr<Lab> lab; /* goes last */
     asx_driver *driver = nullptr;
     asx_driver_config config{};
 
     explicit Fixture(asx_driver_kind kind, asx_driver_config c = {}) : config(c)
     {
-        const asx_err err = kind == ASX_DRIVER_URING ? asx_uring_create(&config, &driver)
-                                                     : asx_epoll_create(&config, &driver);
+        if (kind == ASX_DRIVER_LAB) {
+            lab = std::make_unique<Lab>();
+        }
+        const asx_err err = lab                        ? lab->open(config, &driver)
+                            : kind == ASX_DRIVER_URING ? asx_uring_create(&config, &driver)
+                                                       : asx_epoll_create(&config, &driver);
         REQUIRE(err == ASX_OK);
     }
 
@@ -130,6 +178,10 @@ struct Fixture {
     {
         driver->ops->reap(driver, 256);
         driver->ops->park(driver, asx_time_add(driver->ops->now(driver), asx_ms(wait_ms)));
+        if (lab) { /* elsewhere time passes even when nobody waits */
+            const asx_instant wants_ns = asx_vdriver_wants(driver);
+            lab->env.now_ns = std::max(wants_ns, lab->env.now_ns + asx_ms(wait_ms ? 0 : 1));
+        }
         driver->ops->reap(driver, 256);
     }
     /* Turns until `cond`; false when `rounds` were not enough. */
@@ -199,5 +251,6 @@ inline asx_err errno_err(int errnum)
 }
 
 #define BOTH_DRIVERS GENERATE(ASX_DRIVER_URING, ASX_DRIVER_EPOLL)
+#define ALL_DRIVERS GENERATE(ASX_DRIVER_URING, ASX_DRIVER_EPOLL, ASX_DRIVER_LAB)
 
 #endif
