@@ -31,14 +31,15 @@ void asxi_task_tell_joiners(asx_task *task)
     task->joiners = NULL;
 }
 
-static void join_take(asx_task *joiner, asx_task *task, asx_outcome *outcome, asx_outcome *late)
+/* The first joiner takes the record with the outcome: who comes later finds the handle stale. */
+ASX_INLINE asx_outcome join_take(asx_task *joiner, asx_task *task, asx_outcome *late)
 {
-    *outcome = asxi_task_lend(joiner, task->outcome);
+    const asx_outcome outcome = asxi_task_lend(joiner, task->outcome);
     if (late) {
         *late = asxi_task_late(task);
     }
-    task->flags |= ASXI_TASK_JOINED;
     asxi_task_reap(task);
+    return outcome;
 }
 
 /* True for a task in whose block `region`, or one above it, is: it ends after us (JON-3). */
@@ -69,7 +70,7 @@ static asx_outcome join_lookup(asx_cx *cx, asx_handle handle, asx_task **task)
     if (!((*task)->flags & ASXI_TASK_JOINABLE)) {
         return asx_fail(ASX_E(STALE));
     }
-    return (*task)->flags & ASXI_TASK_JOINED ? asx_fail(ASX_E(ALREADY_JOINED)) : asx_ok(0);
+    return asx_ok(0);
 }
 
 void asxi_joiner_append(asx_task *task, asxi_joiner *joiner)
@@ -103,22 +104,38 @@ static void joiner_leave(asxi_wait *wait)
     }
 }
 
-static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+static asx_outcome join_woken(asx_cx *cx, asx_handle handle, const asxi_joiner *joiner,
+                              asx_outcome *late)
+{
+    void *record;
+    asx_outcome outcome;
+    asx_assert(joiner->told);
+    if (asx_likely(!asx_handle_lookup(&cx->_shard->tasks, handle, &record))) {
+        outcome = join_take(cx->_task, record, late);
+    } else { /* another joiner was first: the outcome is shared, the record is gone */
+        outcome = asxi_task_lend(cx->_task, joiner->outcome);
+        if (late) {
+            *late = joiner->late;
+        }
+    }
+    if (asx_unlikely(joiner->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
+        asx_outcome_release(joiner->outcome);
+    }
+    return outcome;
+}
+
+static asx_outcome join_wait(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
 {
     asx_task *task = NULL;
     asxi_joiner joiner = { 0 };
-    asx_outcome outcome = join_lookup(cx, handle, &task);
-    if (!asx_is_ok(outcome)) {
-        return outcome;
-    }
-    if (task->state == ASX_TASK_COMPLETED) {
-        join_take(cx->_task, task, &outcome, late);
-        return outcome;
+    const asx_outcome refused = join_lookup(cx, handle, &task);
+    if (!asx_is_ok(refused)) {
+        return refused;
     }
     if (!masked && asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
-    asxi_wait_init(&joiner.wait, cx);
+    joiner.wait.task = cx->_task;
     joiner.wait.leave = joiner_leave;
     ASXI_WAITS_FOR(&joiner.wait, asx_handle_of(task));
     asxi_joiner_append(task, &joiner);
@@ -128,17 +145,20 @@ static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome 
         joiner_leave(&joiner.wait);
         return asxi_cancelled(cx);
     }
-    asx_assert(joiner.told);
-    if (asx_is_ok(join_lookup(cx, handle, &task))) {
-        join_take(cx->_task, task, &outcome, late);
-    } else { /* another joiner was first: the outcome is shared, the record is gone */
-        outcome = asxi_task_lend(cx->_task, joiner.outcome);
-        if (late) {
-            *late = joiner.late;
+    return join_woken(cx, handle, &joiner, late);
+}
+
+/* What has ended waits for nobody: of the questions that a join asks, one is left. */
+ASX_INLINE asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+{
+    void *record;
+    if (asx_likely(!asx_handle_lookup(&cx->_shard->tasks, handle, &record))) {
+        asx_task *const task = record;
+        if (task->state == ASX_TASK_COMPLETED && asx_likely(task->flags & ASXI_TASK_JOINABLE)) {
+            return join_take(cx->_task, task, late);
         }
     }
-    asx_outcome_release(joiner.outcome);
-    return outcome;
+    return join_wait(cx, handle, masked, late);
 }
 
 asx_outcome asx_join(asx_cx *cx, asx_handle task)

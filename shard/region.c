@@ -114,7 +114,7 @@ static asx_err child_admit(asx_region *parent, const asx_region *spawner)
     return ASX_OK;
 }
 
-asx_err asxi_region_admit(asx_region *region, const asx_region *spawner)
+asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
 {
     const asx_err err = child_admit(region, spawner);
     if (asx_unlikely(err)) {

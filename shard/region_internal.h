@@ -73,8 +73,7 @@ struct asx_region {
 /* region.c */
 asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_region_options *options,
                            uint32_t caps, asx_region **region);
-/* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */
-asx_err asxi_region_admit(asx_region *region, const asx_region *spawner);
+asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner);
 /* scope.c: the region's record is about to go. */
 void asxi_scope_region_closing(struct asx_scope *scope);
 void asxi_region_advance(asx_region *region);
@@ -83,6 +82,16 @@ void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
 void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handle origin);
 bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
+
+/* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */
+static inline asx_err asxi_region_admit(asx_region *region, const asx_region *spawner)
+{
+    if (asx_likely(region->state == ASX_REGION_OPEN && !region->sealed &&
+                   region->limits.tasks_max == 0)) {
+        return ASX_OK;
+    }
+    return asxi_region_admit_limited(region, spawner);
+}
 
 /* Why the scope of a scope's cx fails; NULL: it does not. */
 static inline const asx_reason *asxi_cx_failure(const asx_cx *cx)

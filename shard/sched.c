@@ -15,7 +15,17 @@ static void lane_push(asxi_lane_queue *queue, asx_task *task)
     const unsigned p = task->budget.priority;
     asx_list_push_back(&queue->fifo[p], &task->run);
     queue->occupied[p / 64] |= UINT64_C(1) << (p % 64);
+    queue->words |= 1u << (p / 64);
     queue->count++;
+}
+
+static void lane_vacate(asxi_lane_queue *queue, unsigned p)
+{
+    asx_debug_assert(p < ASXI_PRIORITY_COUNT);
+    queue->occupied[p / 64] &= ~(UINT64_C(1) << (p % 64));
+    if (queue->occupied[p / 64] == 0) {
+        queue->words &= ~(1u << (p / 64));
+    }
 }
 
 /* The bucket is found by the list itself: the task's priority may have been tightened while queued.
@@ -26,29 +36,21 @@ static void lane_unlink(asxi_lane_queue *queue, asx_task *task)
     asx_list_unlink(&task->run);
     queue->count--;
     if (asx_list_empty(next)) {
-        const size_t p = (size_t)(next - queue->fifo);
-        asx_debug_assert(p < ASXI_PRIORITY_COUNT);
-        queue->occupied[p / 64] &= ~(UINT64_C(1) << (p % 64));
+        lane_vacate(queue, (unsigned)(next - queue->fifo));
     }
 }
 
 static unsigned lane_highest(const asxi_lane_queue *queue)
 {
-    for (unsigned word = ASXI_PRIORITY_COUNT / 64; word-- > 0;) {
-        if (queue->occupied[word]) {
-            return word * 64 + 63 - (unsigned)__builtin_clzll(queue->occupied[word]);
-        }
-    }
-    asx_unreachable();
+    asx_debug_assert(queue->words != 0);
+    const unsigned word = 31 - (unsigned)__builtin_clz(queue->words);
+    return word * 64 + 63 - (unsigned)__builtin_clzll(queue->occupied[word]);
 }
 
 static bool lane_has_below(const asxi_lane_queue *queue, unsigned p)
 {
-    uint64_t below = queue->occupied[p / 64] & ((UINT64_C(1) << (p % 64)) - 1);
-    for (unsigned word = 0; word < p / 64; word++) {
-        below |= queue->occupied[word];
-    }
-    return below != 0;
+    return (queue->words & ((1u << (p / 64)) - 1)) != 0 ||
+           (queue->occupied[p / 64] & ((UINT64_C(1) << (p % 64)) - 1)) != 0;
 }
 
 static asx_task *task_of_run(asx_list *node)
@@ -68,11 +70,11 @@ static asx_task *lane_oldest(const asxi_lane_queue *queue)
     return oldest;
 }
 
-/* Among the equals of one priority the driver chooses; live, the first (SCH-11). */
+/* Among the equals of one priority the driver chooses (SCH-11). */
 static asx_task *lane_choose(asx_shard *shard, asx_list *fifo)
 {
     asx_list *node = fifo->_next;
-    if (asx_unlikely(shard->driver->ops->choose != NULL) && node->_next != fifo) {
+    if (node->_next != fifo) {
         uint32_t n = 0;
         asx_list_each(each, fifo) {
             n++;
@@ -85,12 +87,26 @@ static asx_task *lane_choose(asx_shard *shard, asx_list *fifo)
     return task_of_run(node);
 }
 
-static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
+/* Live, the first is chosen. */
+ASX_INLINE asx_task *lane_pop_front(asxi_lane_queue *queue, unsigned p)
 {
-    const unsigned p = lane_highest(queue);
+    asx_list *const fifo = &queue->fifo[p];
+    asx_list *const node = fifo->_next;
+    asx_list *const next = node->_next;
+    fifo->_next = next;
+    next->_prev = fifo;
+    *node = (asx_list){ 0 };
+    queue->count--;
+    if (next == fifo) {
+        lane_vacate(queue, p);
+    }
+    return task_of_run(node);
+}
+
+static asx_task *lane_pop_other(asx_shard *shard, asxi_lane_queue *queue, unsigned p)
+{
     asx_task *task;
-    queue->starved_run = asx_unlikely(lane_has_below(queue, p)) ? queue->starved_run + 1 : 0;
-    if (asx_unlikely(queue->starved_run > ASX_LANE_STARVATION_MAX)) {
+    if (queue->starved_run > ASX_LANE_STARVATION_MAX) {
         task = lane_oldest(queue);
         queue->starved_run = 0;
     } else {
@@ -98,6 +114,16 @@ static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
     }
     lane_unlink(queue, task);
     return task;
+}
+
+ASX_INLINE asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
+{
+    const unsigned p = lane_highest(queue);
+    queue->starved_run = asx_unlikely(lane_has_below(queue, p)) ? queue->starved_run + 1 : 0;
+    if (asx_unlikely(queue->starved_run > ASX_LANE_STARVATION_MAX || shard->sched.chooses)) {
+        return lane_pop_other(shard, queue, p);
+    }
+    return lane_pop_front(queue, p);
 }
 
 /* TIMED: a binary heap with back indices. */
@@ -194,8 +220,14 @@ void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
 {
     asxi_sched *const sched = &shard->sched;
     asx_debug_assert(task->lane == ASXI_LANE_NONE);
-    asxi_lane lane = lane_of(shard, task);
     task->run_seq = sched->next_seq++;
+    if (asx_likely(task->state <= ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_FINALIZER) &&
+                   task->budget.deadline_ns == ASX_TIME_NEVER)) {
+        task->lane = ASXI_LANE_READY;
+        lane_push(&sched->ready, task);
+        return;
+    }
+    asxi_lane lane = lane_of(shard, task);
     if (lane == ASXI_LANE_TIMED && sched->timed_count == sched->timed_cap && !timed_grow(shard)) {
         lane = ASXI_LANE_READY; /* without memory it is late at worst, never lost */
     }
@@ -228,37 +260,46 @@ void asxi_sched_remove(asx_shard *shard, asx_task *task)
     task->lane = ASXI_LANE_NONE;
 }
 
-asx_task *asxi_sched_pick(asx_shard *shard)
+/* Several lanes hold something: the streaks decide. */
+static ASX_NOINLINE asx_task *pick_mixed(asx_shard *shard)
 {
     asxi_sched *const sched = &shard->sched;
     const bool others = sched->ready.count > 0 || sched->timed_count > 0;
-    asx_task *task;
-    if (asx_unlikely(sched->cancel.count > 0)) {
+    if (sched->cancel.count > 0) {
         const uint32_t limit = sched->streak_max << (shard->draining > 0);
         if (!others || sched->cancel_streak < limit) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
             sched->others_waited = others ? sched->others_waited + 1 : 0;
             shard->stats.streak_exceeded += sched->others_waited > limit; /* the proof: stays 0 */
-            task = lane_pop(shard, &sched->cancel);
-            ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-                       task->lane);
-            task->lane = ASXI_LANE_NONE;
-            return task;
+            return lane_pop(shard, &sched->cancel);
         }
-    }
-    if (!others) {
-        return NULL;
     }
     sched->cancel_streak = 0;
     sched->others_waited = 0;
-    if (asx_unlikely(sched->timed_count > 0) &&
+    if (sched->timed_count > 0 &&
         (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX)) {
+        asx_task *const task = sched->timed[0];
         sched->timed_streak = sched->ready.count > 0 ? sched->timed_streak + 1 : 1;
-        task = sched->timed[0];
         timed_remove(sched, task);
-    } else {
+        return task;
+    }
+    sched->timed_streak = 0;
+    return lane_pop(shard, &sched->ready);
+}
+
+asx_task *asxi_sched_pick(asx_shard *shard)
+{
+    asxi_sched *const sched = &shard->sched;
+    asx_task *task;
+    if (asx_unlikely(sched->cancel.count + sched->timed_count > 0)) {
+        task = pick_mixed(shard);
+    } else if (asx_likely(sched->ready.count > 0)) {
+        sched->cancel_streak = 0;
+        sched->others_waited = 0;
         sched->timed_streak = 0;
         task = lane_pop(shard, &sched->ready);
+    } else {
+        return NULL;
     }
     ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                task->lane);

@@ -69,6 +69,7 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     shard->diagnostic = config->diagnostic;
     shard->diagnostic_arg = config->diagnostic_arg;
     shard->sched.streak_max = config->cancel_streak ? config->cancel_streak : ASX_CANCEL_STREAK_MAX;
+    shard->sched.chooses = config->driver->ops->choose != NULL;
     lane_init(&shard->sched.ready);
     lane_init(&shard->sched.cancel);
     asx_list_init(&shard->late_expiries);

@@ -16,6 +16,7 @@
 /* A FIFO a priority, and the bitmap of those that hold something. */
 typedef struct asxi_lane_queue {
     uint64_t occupied[ASXI_PRIORITY_COUNT / 64];
+    uint32_t words; /* bit w: occupied[w] is not 0 */
     uint32_t count;
     uint32_t starved_run; /* consecutive picks from above a waiting lower priority (SCH-6) */
     asx_list fifo[ASXI_PRIORITY_COUNT];
@@ -30,6 +31,7 @@ typedef struct asxi_sched {
     uint32_t cancel_streak, timed_streak;
     uint32_t others_waited; /* cancel dispatches since other work has been runnable (SCH-8) */
     uint32_t streak_max;
+    bool chooses; /* the driver picks among equals */
 } asxi_sched;
 
 struct asx_shard {
@@ -95,6 +97,32 @@ void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
 
 /* shard.c: true once the turn has used up its slice, after looking at the clock. */
 bool asxi_slice_look(asx_shard *shard);
+
+/* asx_cx_require, without the call where it succeeds. */
+static inline asx_err asxi_cx_require(const asx_cx *cx, asx_cap cap)
+{
+    if (asx_likely(cx->_shard && cx->_task == cx->_shard->running && (cx->_caps & (uint32_t)cap))) {
+        return ASX_OK;
+    }
+    return asx_cx_require(cx, cap);
+}
+
+/* Ends the record of a completed task. What stays behind is what spawning relies on: no pointer,
+ * nothing linked. */
+static inline void asxi_task_reap(asx_task *task)
+{
+    asx_assert(task->state == ASX_TASK_COMPLETED);
+    asx_debug_assert(!task->body && !task->ops && !task->joiners);
+    asx_list_unlink(&task->sibling);
+    if (asx_unlikely(task->reason != NULL)) {
+        asx_reason_release(task->reason);
+        task->reason = NULL;
+    }
+    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
+        asx_outcome_release(task->outcome);
+    }
+    asx_handle_free(&task->cx._shard->tasks, task);
+}
 
 /* panic.c */
 void asxi_panic_install(void);

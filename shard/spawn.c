@@ -15,7 +15,7 @@ static void task_first_use(asx_task *task, asx_shard *shard)
     task->timer.fn = asxi_task_timer_fired;
 }
 
-static void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
+ASX_INLINE void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
 {
     if (asx_unlikely(task->slot.generation == 1)) {
         task_first_use(task, shard);
@@ -61,8 +61,8 @@ static void task_apply(asx_task *task, const asx_spawn_options *options)
     task->label = options->label;
 }
 
-asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                         uint32_t flags, asx_task **out)
+ASX_INLINE asx_err task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                               uint32_t flags, asx_task **out)
 {
     asx_shard *const shard = region->shard;
     const asx_err err = asxi_region_admit(region, cx ? cx->_task->cx._region : NULL);
@@ -86,12 +86,23 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
     return ASX_OK;
 }
 
-void asxi_task_start(asx_task *task)
+asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                         uint32_t flags, asx_task **out)
+{
+    return task_create(cx, region, options, flags, out);
+}
+
+ASX_INLINE void task_start(asx_task *task)
 {
     asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
     task->wake = ASXI_WAKE_QUEUED;
     ASXI_TRACE(task->cx._shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
     asxi_sched_enqueue(task->cx._shard, task);
+}
+
+void asxi_task_start(asx_task *task)
+{
+    task_start(task);
 }
 
 void asxi_task_uncreate(asx_task *task)
@@ -132,18 +143,19 @@ asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t size, const v
     return ASX_OK;
 }
 
-static asx_err spawn_common(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                            uint32_t flags, const void *init, size_t size, const void *pointer,
-                            asx_task **out)
+ASX_INLINE asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                         uint32_t flags, const void *init, size_t size, const void *pointer,
+                         asx_task **out)
 {
-    asx_err err = asx_cx_require(cx, ASX_CAP_SPAWN);
+    asx_err err = asxi_cx_require(cx, ASX_CAP_SPAWN);
+    if (asx_unlikely(err)) {
+        return err;
+    }
     region = region ? region : asxi_cx_region(cx);
     if (asx_unlikely(!region)) {
         return ASX_E(REGION_CLOSED); /* a scope whose region failed and is gone */
     }
-    if (asx_likely(!err)) {
-        err = asxi_task_create(cx, region, options, flags, out);
-    }
+    err = task_create(cx, region, options, flags, out);
     if (asx_unlikely(err)) {
         return err;
     }
@@ -172,15 +184,15 @@ static void drop_refused(const asx_spawn_options *options, const void *arg)
 asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
                   const asx_spawn_options *options, asx_handle *handle)
 {
-    asx_task *task;
+    asx_task *task = NULL;
     asx_assert(fn != NULL);
-    const asx_err err = spawn_common(cx, region, options, 0, arg, arg_size, arg, &task);
+    const asx_err err = spawn(cx, region, options, 0, arg, arg_size, arg, &task);
     if (asx_unlikely(err)) {
         drop_refused(options, arg);
         return err;
     }
     task->fn = fn;
-    asxi_task_start(task);
+    task_start(task);
     if (handle) {
         *handle = asx_handle_of(task);
     }
@@ -191,16 +203,15 @@ asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const 
                        size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
                        void **frame)
 {
-    asx_task *task;
+    asx_task *task = NULL;
     asx_assert(step != NULL);
-    const asx_err err =
-        spawn_common(cx, region, options, ASXI_TASK_POLL, init, frame_size, NULL, &task);
+    const asx_err err = spawn(cx, region, options, ASXI_TASK_POLL, init, frame_size, NULL, &task);
     if (asx_unlikely(err)) {
         drop_refused(options, init);
         return err;
     }
     task->step = step;
-    asxi_task_start(task);
+    task_start(task);
     if (handle) {
         *handle = asx_handle_of(task);
     }

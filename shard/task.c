@@ -44,11 +44,8 @@ asxi_body *asxi_task_body_create(asx_task *task)
     return body;
 }
 
-asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
+asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome)
 {
-    if (asx_likely(outcome.severity < ASX_SEVERITY_CANCELLED)) {
-        return outcome;
-    }
     asxi_body *const body = asxi_task_body(task);
     if (!body) { /* nowhere to note the reference: the payload is not handed out */
         return outcome.severity == ASX_SEVERITY_CANCELLED ? asx_cancelled(NULL)
@@ -312,30 +309,19 @@ static void complete(asx_task *task)
     asxi_region_task_done(region, task);
 }
 
-/* What stays behind is what spawning relies on: no pointer, nothing linked. */
-void asxi_task_reap(asx_task *task)
-{
-    asx_assert_eq(task->state, ASX_TASK_COMPLETED);
-    asx_debug_assert(!task->body && !task->ops && !task->joiners);
-    asx_list_unlink(&task->sibling);
-    if (asx_unlikely(task->reason != NULL)) {
-        asx_reason_release(task->reason);
-        task->reason = NULL;
-    }
-    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
-        asx_outcome_release(task->outcome);
-    }
-    asx_handle_free(&task->cx._shard->tasks, task);
-}
-
 static void end_body(asx_task *task, asx_outcome outcome)
 {
     task->flags |= ASXI_TASK_ENDING;
-    task->outcome = asx_outcome_retain(outcome);
-    if (task->state == ASX_TASK_CANCELLING) {
+    task->outcome = outcome;
+    if (asx_unlikely(outcome.severity >= ASX_SEVERITY_CANCELLED)) {
+        (void)asx_outcome_retain(outcome);
+    }
+    if (asx_unlikely(task->state == ASX_TASK_CANCELLING)) {
         task->state = ASX_TASK_FINALIZING;
     }
-    asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
+    if (asx_unlikely(asx_timer_armed(&task->timer))) {
+        asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
+    }
 }
 
 /* Runs what is left on the cleanup list. On a fiber of the task; entries may wait, masked. */
@@ -460,14 +446,14 @@ static void overrun(asx_task *task)
 }
 
 /* Takes one poll before the step (BUD-6). False: the task was abandoned instead. */
-static bool pay_poll(asx_task *task)
+static bool pay_metered(asx_task *task)
 {
-    if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
+    if (task->state == ASX_TASK_CANCEL_REQUESTED) {
         /* Paid from the pending cleanup quota, once the step has ended unacknowledged (MSK-3). */
         if (task->cleanup_polls > 0) {
             return true;
         }
-    } else if (asx_likely(task->budget.poll_quota == ASX_POLLS_UNLIMITED)) {
+    } else if (task->budget.poll_quota == ASX_POLLS_UNLIMITED) {
         return true;
     } else if (task->budget.poll_quota > 0) {
         task->budget.poll_quota--;
@@ -599,11 +585,36 @@ static bool first_dispatch(asx_task *task)
     return true;
 }
 
+ASX_INLINE bool pay_poll(asx_task *task)
+{
+    if (asx_likely(task->budget.poll_quota == ASX_POLLS_UNLIMITED &&
+                   task->state == ASX_TASK_RUNNING)) {
+        return true;
+    }
+    return pay_metered(task);
+}
+
+ASX_INLINE void run_fiber(asx_shard *shard, asx_task *task)
+{
+    asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
+    after_step(shard, task);
+}
+
+static void run_poll_task(asx_shard *shard, asx_task *task)
+{
+    if (asx_unlikely(asxi_task_has_fiber(task))) {
+        run_fiber(shard, task); /* its finisher's */
+    } else if (asx_unlikely(task->flags & ASXI_TASK_ENDING)) {
+        end_poll_task(shard, task);
+    } else {
+        run_step(shard, task);
+    }
+}
+
 void asxi_task_dispatch(asx_shard *shard, asx_task *task)
 {
-    asx_assert_eq(task->wake, ASXI_WAKE_QUEUED);
+    asx_assert(task->wake == ASXI_WAKE_QUEUED);
     task->wake = ASXI_WAKE_POLLING;
-    task->flags &= ~(uint32_t)ASXI_TASK_YIELDED;
     shard->running = task;
     shard->stats.dispatches++;
     if (asx_unlikely(!(task->flags & ASXI_TASK_STARTED)) && !first_dispatch(task)) {
@@ -612,15 +623,10 @@ void asxi_task_dispatch(asx_shard *shard, asx_task *task)
     }
     task->slice_checkpoints = 0;
     if (asx_likely(pay_poll(task))) {
-        if (asx_unlikely((task->flags & (ASXI_TASK_POLL | ASXI_TASK_ENDING)) ==
-                         (ASXI_TASK_POLL | ASXI_TASK_ENDING)) &&
-            !asxi_task_has_fiber(task)) {
-            end_poll_task(shard, task);
-        } else if ((task->flags & ASXI_TASK_POLL) && !asxi_task_has_fiber(task)) {
-            run_step(shard, task);
+        if (task->flags & ASXI_TASK_POLL) {
+            run_poll_task(shard, task);
         } else {
-            asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
-            after_step(shard, task);
+            run_fiber(shard, task);
         }
     }
     shard->running = NULL;

@@ -38,11 +38,9 @@ enum {
     ASXI_TASK_ACKED = 1u << 4,     /* cancellation was noticed (decides the audit, OBL-9) */
     ASXI_TASK_FINALIZER = 1u << 5, /* kernel-made; masked for life; not a member for close */
     ASXI_TASK_PANICKED = 1u << 6,  /* the stack is not run again */
-    ASXI_TASK_JOINED = 1u << 7,
-    ASXI_TASK_COST_OUT = 1u << 8, /* sticky: a charge was larger than what remained */
-    ASXI_TASK_OVERRUN = 1u << 9,  /* the overrun diagnostic was given */
+    ASXI_TASK_COST_OUT = 1u << 8,  /* sticky: a charge was larger than what remained */
+    ASXI_TASK_OVERRUN = 1u << 9,   /* the overrun diagnostic was given */
     ASXI_TASK_SENDABLE = 1u << 10,
-    ASXI_TASK_YIELDED = 1u << 11,   /* goes behind its equals at the end of this step */
     ASXI_TASK_DONE = 1u << 12,      /* the fiber switched away for the last time */
     ASXI_TASK_HAS_LATE = 1u << 13,  /* `late` holds what a cancelled body returned itself */
     ASXI_TASK_TIMED_OUT = 1u << 14, /* the deadline of the wait it is parked in has passed */
@@ -188,9 +186,8 @@ ASX_NODISCARD asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t
 void asxi_task_dispatch(asx_shard *shard, asx_task *task);
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason);
 void asxi_task_op_settled(asx_task *task);
-asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome);
+asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome);
 asxi_body *asxi_task_body_create(asx_task *task);
-void asxi_task_reap(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
 
@@ -233,6 +230,14 @@ static inline void *asxi_task_arg(const asx_task *task)
 static inline asxi_body *asxi_task_body(asx_task *task)
 {
     return asx_likely(task->body != NULL) ? task->body : asxi_task_body_create(task);
+}
+
+/* Hands an outcome to the task's code: its payload lives until the next one, or the task's end. */
+static inline asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
+{
+    return asx_likely(outcome.severity < ASX_SEVERITY_CANCELLED)
+               ? outcome
+               : asxi_task_lend_payload(task, outcome);
 }
 
 static inline bool asxi_task_has_fiber(const asx_task *task)

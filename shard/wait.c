@@ -77,7 +77,6 @@ static bool slice_used(asx_task *task)
 
 static void slice_yield(asx_task *task)
 {
-    task->flags |= ASXI_TASK_YIELDED;
     ASXI_TRACE(task->cx._shard, TASK_YIELD, asxi_trace_of(task), asxi_trace_of(task->cx._region));
     asx_task_notify(task);
     asxi_task_switch_out(task);
@@ -309,7 +308,6 @@ asx_outcome asx_yield(asx_cx *cx)
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
-    task->flags |= ASXI_TASK_YIELDED;
     ASXI_TRACE(task->cx._shard, TASK_YIELD, asxi_trace_of(task), asxi_trace_of(task->cx._region));
     asx_task_notify(task);
     if (!(task->flags & ASXI_TASK_POLL)) {
