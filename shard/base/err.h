@@ -67,7 +67,25 @@ typedef enum asx_err_domain {
     X(35, END_OF_STREAM)       \
     X(36, OVERLOADED)          \
     X(37, TOO_LONG)            \
-    X(38, PANICKED)
+    X(38, PANICKED)            \
+    X(39, ALREADY_RESERVED)    \
+    X(40, ALREADY_TAKEN)       \
+    X(41, ALREADY_SET)         \
+    X(42, BUSY)                \
+    X(43, LAGGED)              \
+    X(44, REFUSED)             \
+    X(45, PEER_LOST)           \
+    X(46, PEER_CANCELLED)      \
+    X(47, PEER_PANICKED)       \
+    X(48, PROTOCOL_STATE)      \
+    X(49, INVALID_QUORUM)      \
+    X(50, INSUFFICIENT)        \
+    X(51, ALL_FAILED)          \
+    X(52, CIRCUIT_OPEN)        \
+    X(53, QUEUE_FULL)          \
+    X(54, QUEUE_TIMEOUT)       \
+    X(55, RATE_LIMITED)        \
+    X(56, CREATE_FAILED)
 
 typedef enum asx_kernel_err {
 #define X(code, name) ASX_KERNEL_##name = (code),

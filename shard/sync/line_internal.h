@@ -49,6 +49,9 @@ void asxi_line_leave(asxi_baton *baton);
 asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const char *what,
                            asx_instant deadline_ns, asx_err closed);
 
+/* `leave` of a waiter that is told about a state, and never holds a resource. */
+void asxi_line_hold_nothing(asxi_baton *baton, bool granted);
+
 static inline bool asxi_line_empty(const asxi_line *line)
 {
     return line->count == 0;

@@ -474,12 +474,6 @@ asx_outcome asx_mpsc_send_evict(asx_cx *cx, asx_mpsc_sender sender, const void *
 
 /* Receiving */
 
-static void receiver_leave(asxi_baton *baton, bool granted)
-{
-    (void)baton; /* what it was woken for is still queued */
-    (void)granted;
-}
-
 static asx_err take(asxi_mpsc *self, void *item)
 {
     if (asx_likely(self->queued > 0)) {
@@ -503,7 +497,7 @@ asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *it
     }
     while ((err = take(self, item)) == ASX_E(EMPTY)) {
         asx_assert(asxi_line_empty(&self->receiver)); /* one task at a time receives */
-        asxi_baton baton = { .object = &self->object, .leave = receiver_leave };
+        asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
         const asx_outcome outcome = asxi_line_wait(cx, &self->receiver, &baton, self->what,
                                                    deadline_ns, ASX_E(DISCONNECTED));
         if (!asx_is_ok(outcome)) {

@@ -1,0 +1,296 @@
+/*   EMPTY ──reserve──> RESERVED ──send──> SENT ──recv──> TAKEN
+ *     └──close, abort, loss──> SHUT <──────┘(receiver gone: dropped)
+ *
+ *   EMPTY, RESERVED  the receiver waits; RESERVED holds a permit, or is the moment inside a send
+ *   SENT             `item` holds the value
+ *   SHUT, TAKEN      for good: CLOSED, ALREADY_TAKEN */
+#include <asx/shard/sync/oneshot.h>
+
+#include "line_internal.h"
+
+#include <string.h>
+
+enum { SENDER = 1, RECEIVER };
+
+typedef enum oneshot_state { EMPTY, RESERVED, SENT, SHUT, TAKEN } oneshot_state;
+
+typedef struct oneshot {
+    asxi_object object;
+    asx_drop_fn *drop;
+    const char *what;
+    uint32_t item_size;
+    uint8_t state; /* oneshot_state */
+    bool receiver_gone;
+    asxi_line receiver;
+    asxi_line watchers; /* of the receiver's end */
+    uint64_t item[ASX_ONESHOT_ITEM_MAX / sizeof(uint64_t)];
+} oneshot;
+
+_Static_assert(sizeof(oneshot) <= ASXI_OBJECT_BYTES, "a oneshot fits a record");
+
+static oneshot *oneshot_of(asxi_object *object)
+{
+    return asx_container_of(object, oneshot, object);
+}
+
+static void receiver_wake(oneshot *self)
+{
+    if (!asxi_line_empty(&self->receiver)) {
+        asxi_line_tell(asxi_line_head(&self->receiver), ASXI_LINE_GRANTED);
+    }
+}
+
+static void shut(oneshot *self)
+{
+    self->state = SHUT;
+    receiver_wake(self);
+}
+
+static void item_drop(oneshot *self)
+{
+    if (self->state == SENT && self->drop) {
+        self->drop(self->item);
+    }
+    self->state = self->state == SENT ? SHUT : self->state;
+}
+
+static void oneshot_close(asxi_object *object)
+{
+    oneshot *const self = oneshot_of(object);
+    self->receiver_gone = true;
+    item_drop(self);
+    asxi_line_close(&self->receiver);
+    asxi_line_close(&self->watchers);
+}
+
+static void oneshot_end_close(asxi_object *object, const asxi_end *end)
+{
+    oneshot *const self = oneshot_of(object);
+    if (end->role == RECEIVER) {
+        asxi_object_close(object);
+    } else if (self->state == EMPTY) {
+        shut(self);
+    }
+}
+
+static const asxi_object_type oneshot_type = {
+    .name = "oneshot",
+    .close = oneshot_close,
+    .end_close = oneshot_end_close,
+};
+
+asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_oneshot_sender *sender,
+                         asx_oneshot_receiver *receiver)
+{
+    asxi_object *object;
+    *sender = (asx_oneshot_sender){ 0 };
+    *receiver = (asx_oneshot_receiver){ 0 };
+    if (options->item_size > ASX_ONESHOT_ITEM_MAX) {
+        return ASX_E(INVALID_ARGUMENT);
+    }
+    asx_err err = asxi_object_open(cx, &oneshot_type, offsetof(oneshot, item), &object);
+    if (err) {
+        return err;
+    }
+    oneshot *const self = oneshot_of(object);
+    self->item_size = options->item_size;
+    self->drop = options->drop;
+    self->what = options->what ? options->what : "oneshot";
+    asxi_line_init(&self->receiver);
+    asxi_line_init(&self->watchers);
+    err = asxi_end_open(object, SENDER, &sender->_end, NULL);
+    if (!err) {
+        err = asxi_end_open(object, RECEIVER, &receiver->_end, NULL);
+    }
+    if (err) {
+        asxi_object_close(object);
+    }
+    return err;
+}
+
+static asx_err find(asx_cx *cx, asx_handle handle, uint32_t role, asxi_end **end, oneshot **self)
+{
+    const asx_err err = asxi_end_find(cx, handle, &oneshot_type, role, end);
+    if (asx_likely(!err)) {
+        *self = oneshot_of((*end)->object);
+    }
+    return err;
+}
+
+/* Sending */
+
+static asx_err claim(oneshot *self)
+{
+    if (self->state != EMPTY) {
+        return ASX_E(ALREADY_RESERVED);
+    }
+    self->state = RESERVED;
+    return ASX_OK;
+}
+
+static void fill(oneshot *self, const void *item)
+{
+    asx_assert_eq(self->state, RESERVED);
+    memcpy(self->item, item, self->item_size);
+    self->state = SENT;
+    receiver_wake(self);
+}
+
+static void permit_lost(void *object, asx_obligation_state state)
+{
+    oneshot *const self = oneshot_of(object);
+    (void)state;
+    if (asxi_object_is_open(&self->object)) {
+        shut(self);
+    }
+    asxi_object_unref(&self->object);
+}
+
+asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_oneshot_permit *permit)
+{
+    oneshot *self;
+    asxi_end *end;
+    asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    if (err) {
+        return asx_fail(err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err);
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    err = claim(self);
+    if (err) {
+        return asx_fail(err);
+    }
+    const asx_obligation_options options = { .kind = ASX_OBLIGATION_SEND_PERMIT,
+                                             .what = self->what,
+                                             .settle = permit_lost,
+                                             .object = &self->object };
+    err = asx_obligation_reserve(cx, &options, &permit->_obligation);
+    if (err) {
+        self->state = EMPTY;
+        return asx_fail(err);
+    }
+    permit->_channel = asx_handle_of(self);
+    asxi_object_ref(&self->object);
+    return asx_ok(0);
+}
+
+asx_err asx_oneshot_permit_send(asx_cx *cx, asx_oneshot_permit permit, const void *item)
+{
+    asxi_object *object;
+    asx_err err = asxi_object_find(cx, permit._channel, &oneshot_type, &object);
+    if (err) {
+        return err;
+    }
+    const bool listens = asxi_object_is_open(object);
+    err = listens ? asx_obligation_commit(cx, permit._obligation)
+                  : asx_obligation_abort(cx, permit._obligation);
+    if (err) {
+        return err;
+    }
+    if (listens) {
+        fill(oneshot_of(object), item);
+    }
+    asxi_object_unref(object);
+    return listens ? ASX_OK : ASX_E(DISCONNECTED);
+}
+
+void asx_oneshot_permit_abort(asx_cx *cx, asx_oneshot_permit permit)
+{
+    asxi_object *object;
+    if (!asxi_object_find(cx, permit._channel, &oneshot_type, &object) &&
+        !asx_obligation_abort(cx, permit._obligation)) {
+        permit_lost(object, ASX_OBLIGATION_ABORTED);
+    }
+}
+
+asx_err asx_oneshot_send(asx_cx *cx, asx_oneshot_sender sender, const void *item)
+{
+    oneshot *self;
+    asxi_end *end;
+    asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    if (asx_likely(!err)) {
+        err = claim(self);
+    }
+    if (asx_unlikely(err)) {
+        return err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err;
+    }
+    fill(self, item);
+    asxi_end_close(end);
+    return ASX_OK;
+}
+
+asx_outcome asx_oneshot_closed_until(asx_cx *cx, asx_oneshot_sender sender, asx_instant deadline_ns)
+{
+    oneshot *self;
+    asxi_end *end;
+    const asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    if (err) {
+        return err == ASX_E(STALE) ? asx_ok(0) : asx_fail(err);
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
+    const asx_outcome outcome =
+        asxi_line_wait(cx, &self->watchers, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+    return asx_is_err(outcome, ASX_E(CLOSED)) ? asx_ok(0) : outcome;
+}
+
+/* Receiving */
+
+static asx_err take(oneshot *self, void *item)
+{
+    switch ((oneshot_state)self->state) {
+    case SENT:
+        memcpy(item, self->item, self->item_size);
+        self->state = TAKEN;
+        return ASX_OK;
+    case SHUT:
+        return ASX_E(CLOSED);
+    case TAKEN:
+        return ASX_E(ALREADY_TAKEN);
+    case EMPTY:
+    case RESERVED:
+        break;
+    }
+    return ASX_E(EMPTY);
+}
+
+asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, void *item,
+                                   asx_instant deadline_ns)
+{
+    oneshot *self;
+    asxi_end *end;
+    asx_err err = find(cx, receiver._end, RECEIVER, &end, &self);
+    if (asx_unlikely(err)) {
+        return asx_fail(err);
+    }
+    err = take(self, item);
+    if (err != ASX_E(EMPTY)) {
+        return err ? asx_fail(err) : asx_ok(0);
+    }
+    if (asx_unlikely(asxi_observe_cancel(cx))) {
+        return asxi_cancelled(cx);
+    }
+    asx_assert(asxi_line_empty(&self->receiver)); /* one task at a time receives */
+    asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
+    asxi_object_ref(&self->object);
+    const asx_outcome outcome =
+        asxi_line_wait(cx, &self->receiver, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+    const bool open = asxi_object_is_open(&self->object);
+    err = open ? take(self, item) : ASX_E(CLOSED);
+    asxi_object_unref(&self->object);
+    if (err == ASX_E(EMPTY) || (!open && !asx_is_ok(outcome))) {
+        return outcome;
+    }
+    return err ? asx_fail(err) : asx_ok(0);
+}
+
+asx_err asx_oneshot_try_recv(asx_cx *cx, asx_oneshot_receiver receiver, void *item)
+{
+    oneshot *self;
+    asxi_end *end;
+    const asx_err err = find(cx, receiver._end, RECEIVER, &end, &self);
+    return err ? err : take(self, item);
+}
