@@ -5,10 +5,14 @@
  *   encode     intermediate symbols with a cached plan, and 5 % repair symbols on top
  *   decode     0 % and 5 % overhead with repair symbols only, and 5 % of the source lost
  *
+ *   --table    the figures side by side in interleaved rounds; --cores two threads over one
+ *
  * Every decode is compared with its source. Figures are bytes of source, whatever was sent. */
 #include <asx/raptorq/decoder.h>
 #include <asx/raptorq/encoder.h>
 #include <asx/raptorq/gf256.h>
+
+#include "raptorq_table.h"
 
 #include <benchmark/benchmark.h>
 #include <cstdlib>
@@ -288,6 +292,10 @@ void each(const char *name, void (*fn)(benchmark::State &), int64_t k)
 
 int main(int argc, char **argv)
 {
+    const int status = raptorq_report(argc, argv);
+    if (status >= 0) {
+        return status;
+    }
     benchmark::Initialize(&argc, argv);
     benchmark::AddCustomContext("kernel", asx_rq_kernel_name());
     for (int rows : { 40, 1000, 12000 }) {

@@ -29,7 +29,7 @@ static const asx_rq_alloc *alloc_of(const asxi_decode_job *job)
     return job->decoder->config.alloc;
 }
 
-enum { ROWS_K_MAX = 256, ROWS_LOST_MAX = 24 };
+enum { ROWS_K_MAX = 320, ROWS_LOST_MAX = 24 };
 
 static bool wants_rows(const asxi_decode_job *job)
 {

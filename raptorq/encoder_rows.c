@@ -13,7 +13,7 @@
 
 /* A symbol costs K products, all intermediate ones about 20 sums a source symbol and what HDPC
  * takes: measured, the two meet between 30 and 60 symbols for every such K. */
-enum { ROWS_K_MAX = 256, ROWS_COUNT_MAX = 24 };
+enum { ROWS_K_MAX = 320, ROWS_COUNT_MAX = 24 };
 
 bool asxi_encoder_wants_rows(const asx_rq_encoder *encoder, uint32_t count)
 {

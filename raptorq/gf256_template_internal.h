@@ -277,7 +277,12 @@ RQ_INLINE void product_chunk(const int outs, const int n, const bool whole, cons
         RQ_UNROLL
         for (int v = 0; v < n; v++) {
             const size_t from = (size_t)v * VEC_BYTES;
-            sum[o][v] = p->add ? load_part(out[o] + from, bytes_left(len, at + from)) : (vec){ 0 };
+            if (!p->add) {
+                sum[o][v] = (vec){ 0 };
+            } else {
+                sum[o][v] = whole ? load(out[o] + from)
+                                  : load_part(out[o] + from, bytes_left(len, at + from));
+            }
         }
     }
     for (uint32_t j = 0; j < p->inputs; j++) {
@@ -302,7 +307,11 @@ RQ_INLINE void product_chunk(const int outs, const int n, const bool whole, cons
         RQ_UNROLL
         for (int v = 0; v < n; v++) {
             const size_t from = (size_t)v * VEC_BYTES;
-            store_part(out[o] + from, sum[o][v], bytes_left(len, at + from));
+            if (whole) {
+                store(out[o] + from, sum[o][v]);
+            } else {
+                store_part(out[o] + from, sum[o][v], bytes_left(len, at + from));
+            }
         }
     }
 }

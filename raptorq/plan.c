@@ -166,3 +166,30 @@ const asx_rq_solve_stats *asx_rq_plan_stats(const asx_rq_plan *plan)
 {
     return &plan->stats;
 }
+
+static uint64_t count_ops(const uint16_t *op, const uint16_t *end)
+{
+    uint64_t n = 0;
+    while (op < end) {
+        op += (op[0] & ASX_RQ_GATHER_COUNT) + ((op[0] & ASX_RQ_GATHER_FED) != 0 ? 4 : 2);
+        n++;
+    }
+    return n;
+}
+
+asx_rq_plan_cost asx_rq_plan_cost_get(const asx_rq_plan *plan)
+{
+    asx_rq_plan_cost cost = { .sums = plan->stats.sums,
+                              .stores =
+                                  count_ops(plan->forward, plan->forward + plan->forward_len) +
+                                  count_ops(plan->backward, plan->backward + plan->backward_len) };
+    if (plan->free > 0) {
+        /* each column: doubled, added to, and added to one sum; then the two matrices */
+        const uint64_t columns = plan->hdpc.columns, h = plan->h;
+        const uint64_t matrices = h * plan->rank + (uint64_t)plan->free * h;
+        cost.sums += 2 * columns + matrices;
+        cost.products = columns + matrices;
+        cost.stores += columns + h + plan->free;
+    }
+    return cost;
+}

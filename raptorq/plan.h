@@ -81,6 +81,15 @@ void asx_rq_plan_unref(asx_rq_plan *plan);
 size_t asx_rq_plan_size(const asx_rq_plan *plan);
 const asx_rq_solve_stats *asx_rq_plan_stats(const asx_rq_plan *plan);
 
+/* What one replay does, in rows: each is as many bytes as the block has in one symbol. */
+typedef struct asx_rq_plan_cost {
+    uint64_t sums;     /* rows added to another, each read once */
+    uint64_t products; /* rows multiplied by a factor */
+    uint64_t stores;   /* rows written */
+} asx_rq_plan_cost;
+
+asx_rq_plan_cost asx_rq_plan_cost_get(const asx_rq_plan *plan);
+
 /* Serialised form: equal bytes on every host. `save` writes asx_rq_plan_save_size() bytes; `load`
  * checks structure and checksum, so that running a loaded plan stays inside its slab: what it
  * computes is only as true as who saved it.
