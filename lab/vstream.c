@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define UNWANTED UINT64_MAX /* a position of BYTES that nobody waits for */
+
 enum { /* salts; vpipe.c has those below 10 */
        SALT_SHORT_READ = 10,
        SALT_SHORT_WRITE,
@@ -196,16 +198,12 @@ static asx_err send_error(asxi_vsocket *socket)
                                                                       : ASX_OK;
 }
 
-/* Bytes for a peer that is gone are taken, and answered with a reset. */
+/* Bytes for a peer that is gone are taken, and answered with a reset when they come there. */
 static void swallow(asxi_vsocket *socket)
 {
-    asxi_vsocket *const peer = socket->peer;
-    if (!asxi_vnet_cut(socket->net, socket->host, peer->host)) {
-        asxi_vstream_rst(socket,
-                         asxi_vnet_delay(socket, socket->host, peer->host) +
-                             asxi_vnet_delay(socket, peer->host, socket->host),
-                         ECONNRESET);
-    }
+    const asx_duration delay_ns = asxi_vnet_delay(socket, socket->host, socket->peer->host);
+    asxi_vnet_event(socket->net, asx_time_add(socket->net->env->now_ns, delay_ns), ASXI_VNET_BYTES,
+                    socket->peer, UNWANTED, 0);
 }
 
 asxi_vstep asxi_vstream_send(asxi_vsocket *socket, asx_op *op)
@@ -355,7 +353,8 @@ void asxi_vstream_arrived(asxi_vsocket *socket, const asxi_due *due)
 {
     asxi_vsocket *const peer = socket->peer;
     asxi_vpipe *const in = &socket->in;
-    if (!peer || peer->crashed || (socket->closed && due->kind != ASXI_VNET_BYTES)) {
+    const bool bytes = due->kind == ASXI_VNET_BYTES;
+    if (!peer || (socket->closed && !bytes) || (peer->crashed && due->kind != ASXI_VNET_RST)) {
         return; /* nobody is left to tell, or nobody who would tell it */
     }
     if (!socket->unix_domain && asxi_vnet_cut(socket->net, peer->host, socket->host)) {
@@ -366,8 +365,8 @@ void asxi_vstream_arrived(asxi_vsocket *socket, const asxi_due *due)
         asxi_vstream_break(socket, (int)due->arg);
         return;
     }
-    if (socket->closed || socket->state == ASXI_VSOCKET_BROKEN) {
-        if (due->kind == ASXI_VNET_BYTES && !peer->closed) {
+    if (socket->closed || socket->state == ASXI_VSOCKET_BROKEN || due->arg == UNWANTED) {
+        if (bytes && !peer->closed) {
             asxi_vstream_rst(peer, asxi_vnet_delay(socket, socket->host, peer->host), ECONNRESET);
         }
         return;
