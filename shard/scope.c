@@ -121,13 +121,22 @@ bool asx_scope_enter(asx_scope *scope)
     return true;
 }
 
+/* Where the owner's region was cancelled, the request has been here already, and with one more cause
+ * to its chain. */
+static bool told_as_much(const asx_reason *told, const asx_reason *reason)
+{
+    return told && asx_cancel_severity((asx_cancel_kind)told->kind) >=
+                       asx_cancel_severity((asx_cancel_kind)reason->kind);
+}
+
 void asx_scope_end(asx_scope *scope)
 {
     if (!scope->_owner) {
         return;
     }
     const asx_task *const owner = scope->_owner->_task;
-    if (owner->state == ASX_TASK_CANCELLING && !scope->_closed) {
+    if (owner->state == ASX_TASK_CANCELLING && !scope->_closed &&
+        !told_as_much(scope->_region->reason, owner->reason)) {
         /* The body was cancelled, and its children with it (REG-9). */
         asx_region_close_begin(scope->_region, ASX_CLOSE_CANCEL, owner->reason);
     }

@@ -194,3 +194,89 @@ TEST_CASE("budget: a poll task that asked for no wake-up is woken by its deadlin
         return asx_ok(0);
     });
 }
+
+TEST_CASE("budget: of several conditions at one checkpoint the strongest is the reason", "[budget]")
+{
+    run_kernel(TASK {
+        asx_outcome value;
+        ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+            asx_budget budget = ASX_BUDGET_UNLIMITED;
+            budget.deadline_ns = asx_now(cx) + asx_ms(1);
+            budget.cost_quota = 5;
+            asx_spawn_options options{};
+            options.budget = &budget;
+            asx_handle task = asx_scope_spawn(
+                s,
+                TASK {
+                    CHECK(asx_charge(cx, 5)); /* spent to the last, and then the deadline too */
+                    ASX_MASK(cx, 1) {
+                        ignored(asx_sleep(cx, asx_ms(3)));
+                    }
+                    return asx_checkpoint(cx);
+                },
+                nullptr, 0, &options);
+            asx_outcome joined = asx_join(cx, task);
+            REQUIRE(joined.severity == ASX_SEVERITY_CANCELLED);
+            CHECK(joined.reason->kind == ASX_CANCEL_COST_BUDGET);
+            budget.cost_quota = ASX_COST_UNLIMITED;
+            budget.deadline_ns = asx_now(cx) + asx_ms(1);
+            budget.poll_quota = 1;
+            task = asx_scope_spawn(
+                s,
+                TASK {
+                    ASX_MASK(cx, 1) {
+                        ignored(asx_sleep(cx, asx_ms(3)));
+                    }
+                    const asx_outcome seen = asx_checkpoint(cx);
+                    CHECK(asx_handle_eq(seen.reason->task, asx_cx_task(cx)));
+                    CHECK(asx_handle_eq(seen.reason->region, asx_cx_region(cx)));
+                    return seen;
+                },
+                nullptr, 0, &options);
+            joined = asx_join(cx, task);
+            REQUIRE(joined.severity == ASX_SEVERITY_CANCELLED);
+            CHECK(joined.reason->kind == ASX_CANCEL_POLL_QUOTA);
+        }
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("budget: no deadline, no quota is never spent, whatever a task does", "[budget]")
+{
+    run_kernel(TASK {
+        CHECK(asx_remaining(cx) == ASX_TIME_NEVER);
+        for (int i = 0; i < 3000; i++) {
+            ASX_TRY(asx_yield(cx));
+        }
+        CHECK(asx_cx_budget(cx).poll_quota == ASX_POLLS_UNLIMITED);
+        CHECK(asx_cx_budget(cx).cost_quota == ASX_COST_UNLIMITED);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("budget: of a thousand checkpoints in a row each block of them pays one poll", "[budget]")
+{
+    run_kernel(TASK {
+        asx_budget budget = ASX_BUDGET_UNLIMITED;
+        budget.poll_quota = 3;
+        asx_spawn_options options{};
+        options.budget = &budget;
+        static int passed;
+        passed = 0;
+        asx_handle task;
+        REQUIRE(asx_spawn(
+                    cx, nullptr,
+                    TASK {
+                        for (;; passed++) {
+                            ASX_TRY(asx_checkpoint(cx));
+                        }
+                    },
+                    nullptr, 0, &options, &task) == ASX_OK);
+        const asx_outcome joined = asx_join(cx, task);
+        REQUIRE(joined.severity == ASX_SEVERITY_CANCELLED);
+        CHECK(joined.reason->kind == ASX_CANCEL_POLL_QUOTA);
+        CHECK(passed >= 3 * 1023);
+        CHECK(passed <= 3 * 1024);
+        return asx_ok(0);
+    });
+}

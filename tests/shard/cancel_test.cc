@@ -1,13 +1,9 @@
-/* Cancel reasons and outcomes as values: strengthen is a semilattice over every pair, chains are
- * cut
- * at their limit, and the join of outcomes does not depend on who finished first. */
+/* Cancel reasons: strengthen is a semilattice over every pair, chains are cut at their limit, and a
+ * tree is told from the top down. */
 #include <asx/shard/base/prng.h>
 #include <asx/shard/cancel.h>
-#include <asx/shard/outcome.h>
 
-#include <catch2/catch.hpp>
-#include <string>
-#include <vector>
+#include "kernel_fixture.h"
 
 static asx_handle handle(uint32_t index, asx_handle_kind kind)
 {
@@ -135,57 +131,127 @@ TEST_CASE("cancel: every step of a witness is judged by name", "[cancel]")
     CHECK(asx_cancel_witness_step(&first, &next) == ASX_WITNESS_REGION_MISMATCH);
 }
 
-TEST_CASE("outcome: join over all sixteen pairs takes the worse, and the left of equals",
-          "[outcome]")
+TEST_CASE("cancel: a link that ended does not outrank the engine's shutdown or a parent's "
+          "cancellation",
+          "[cancel]")
 {
-    const asx_reason *const user =
-        asx_reason_create(ASX_CANCEL_USER, asx_handle{}, asx_handle{}, 1, nullptr, nullptr);
-    const asx_reason *const shutdown =
-        asx_reason_create(ASX_CANCEL_SHUTDOWN, asx_handle{}, asx_handle{}, 2, nullptr, nullptr);
-    asx_panic_info *const p = asx_panic_info_create(ASX_PANIC_EXPLICIT, "f", 1, "p");
-    asx_panic_info *const q = asx_panic_info_create(ASX_PANIC_EXPLICIT, "f", 1, "q");
-    const asx_outcome left[] = { asx_ok(1), asx_fail(1), asx_cancelled(user), asx_panicked(p) };
-    const asx_outcome right[] = { asx_ok(2), asx_fail(2), asx_cancelled(shutdown),
-                                  asx_panicked(q) };
-    for (unsigned a = 0; a < 4; a++) {
-        for (unsigned b = 0; b < 4; b++) {
-            const asx_outcome joined = asx_outcome_join(left[a], right[b]);
-            const asx_outcome want = b > a || (a == 2 && b == 2) ? right[b] : left[a];
-            CHECK(joined.severity == want.severity);
-            CHECK(joined.value == want.value);
-        }
+    const auto make = [](asx_cancel_kind kind, asx_instant at_ns) {
+        return asx_reason_create(kind, asx_handle{}, asx_handle{}, at_ns, nullptr, nullptr);
+    };
+    const asx_reason *const link = make(ASX_CANCEL_LINKED_EXIT, 1);
+    for (const asx_cancel_kind kind : { ASX_CANCEL_SHUTDOWN, ASX_CANCEL_PARENT_CANCELLED }) {
+        const asx_reason *const other = make(kind, 2);
+        CHECK(asx_reason_strengthen(other, link) == other);
+        CHECK(asx_reason_strengthen(link, other) == other);
+        asx_reason_release(other);
     }
-    asx_outcome all[3] = { asx_fail(7), asx_cancelled(user), asx_panicked(p) };
-    asx_aggregate sum = asx_outcome_aggregate(all, 3);
-    CHECK(sum.outcome.severity == ASX_SEVERITY_PANICKED);
-    CHECK(sum.index == 2);
-    sum = asx_outcome_aggregate(all, 2);
-    CHECK(sum.outcome.severity == ASX_SEVERITY_CANCELLED);
-    sum = asx_outcome_aggregate(all, 1);
-    CHECK(asx_is_err(sum.outcome, 7));
-    CHECK(sum.index == 0);
-    CHECK(sum.failures == 1);
-    asx_reason_release(user);
-    asx_reason_release(shutdown);
-    asx_panic_info_release(p);
-    asx_panic_info_release(q);
+    asx_reason_release(link);
 }
 
-TEST_CASE("outcome: a long panic message is cut and marked, an empty one is named", "[outcome]")
+namespace
 {
-    const std::string text(10240, 'x');
-    asx_panic_info *info = asx_panic_info_create(ASX_PANIC_EXPLICIT, "f", 1, text.c_str());
-    REQUIRE(info);
-    CHECK(info->cut);
-    CHECK(std::string(info->message).size() == ASX_PANIC_MESSAGE_MAX - 1);
-    asx_panic_info_release(info);
-    info = asx_panic_info_create(ASX_PANIC_EXPLICIT, "f", 1, "");
-    REQUIRE(info);
-    CHECK(std::string(info->message) == "unknown panic");
-    CHECK(asx_outcome_http_status(asx_panicked(info)) == 500);
-    asx_panic_info_release(info);
-    CHECK(asx_outcome_http_status(asx_ok(0)) == 200);
-    CHECK(asx_outcome_http_status(asx_fail(ASX_ERR(ASX_ERR_DOMAIN_HTTP, 418))) == 418);
-    CHECK(asx_outcome_http_status(asx_fail(ASX_ERR(ASX_ERR_DOMAIN_USER, 1))) == 500);
-    CHECK(asx_outcome_http_status(asx_cancelled(nullptr)) == 499);
+constexpr unsigned deep = 40;
+struct level {
+    unsigned depth;
+};
+std::vector<unsigned> told; /* depths, in the order in which their tasks were told */
+unsigned links[deep + 1], cuts[deep + 1], kinds[deep + 1];
+
+asx_outcome nest(asx_cx *cx, void *arg)
+{
+    const level self = *static_cast<level *>(arg);
+    asx_outcome value;
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+        if (self.depth < deep) {
+            const level child = { self.depth + 1 };
+            ASX_SPAWN(s, nest, &child);
+        }
+        const asx_outcome slept = asx_sleep(cx, asx_s(1000));
+        told.push_back(self.depth);
+        REQUIRE(slept.severity == ASX_SEVERITY_CANCELLED);
+        kinds[self.depth] = slept.reason->kind;
+        for (const asx_reason *r = slept.reason; r; r = r->cause) {
+            links[self.depth]++;
+            cuts[self.depth] += r->truncated;
+        }
+    }
+    return asx_ok(0);
+}
+} // namespace
+
+TEST_CASE("cancel: forty nested regions are told parents first, with chains of at most sixteen "
+          "links, cut once",
+          "[cancel]")
+{
+    told.clear();
+    for (unsigned i = 0; i <= deep; i++) {
+        links[i] = cuts[i] = 0;
+    }
+    run_kernel_with(
+        kernel_setup(), TASK {
+            asx_outcome value;
+            ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+                const level top = { 0 };
+                ASX_SPAWN(s, nest, &top);
+                ASX_TRY(asx_sleep(cx, asx_ms(1)));
+                asx_scope_cancel(s, ASX_CANCEL_USER, "from the top");
+            }
+            CHECK(asx_reason_root(value.reason)->kind == ASX_CANCEL_USER);
+            return asx_ok(0);
+        });
+    REQUIRE(told.size() == deep + 1);
+    for (unsigned i = 0; i <= deep; i++) {
+        CAPTURE(i);
+        CHECK(told[i] == (i < deep ? i + 1 : 0)); /* its cleanup is the least urgent */
+        CHECK(links[i] == (i < 16 ? i + 1 : 16));
+        CHECK(cuts[i] == (i < 16 ? 0 : 1));
+        CHECK(kinds[i] == (i == 0 ? ASX_CANCEL_USER : ASX_CANCEL_PARENT_CANCELLED));
+    }
+}
+
+TEST_CASE("cancel: a tree cancelled twice asks each task once, and again when that is stronger",
+          "[cancel]")
+{
+    run_kernel(TASK {
+        static std::vector<uint32_t> seen, below;
+        static const auto watch = [](asx_cx *cx, std::vector<uint32_t> *list) {
+            ASX_MASK(cx, 100) {
+                for (int i = 0; i < 4; i++) {
+                    ASX_TRY(asx_sleep(cx, asx_ms(2)));
+                    const asx_reason *const reason = asx_cancel_reason(cx);
+                    list->push_back(reason ? asx_reason_root(reason)->kind : 99);
+                }
+            }
+            return asx_checkpoint(cx);
+        };
+        seen.clear();
+        below.clear();
+        asx_outcome value;
+        ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+            asx_scope_spawn(
+                s, TASK { return watch(cx, &seen); }, nullptr, 0, nullptr);
+            asx_scope_spawn(
+                s,
+                TASK {
+                    ASX_SCOPE(cx, inner, ASX_COLLECT_ALL) {
+                        asx_scope_spawn(
+                            inner, TASK { return watch(cx, &below); }, nullptr, 0, nullptr);
+                    }
+                    return asx_ok(0);
+                },
+                nullptr, 0, nullptr);
+            ASX_TRY(asx_sleep(cx, asx_ms(3)));
+            asx_scope_cancel(s, ASX_CANCEL_USER, "first");
+            asx_scope_cancel(s, ASX_CANCEL_USER, "the same once more");
+            ASX_TRY(asx_sleep(cx, asx_ms(2)));
+            asx_scope_cancel(s, ASX_CANCEL_SHUTDOWN, "stronger");
+            asx_scope_cancel(s, ASX_CANCEL_TIMEOUT, "weaker: no effect");
+        }
+        const uint32_t user = ASX_CANCEL_USER, shutdown = ASX_CANCEL_SHUTDOWN;
+        CHECK(seen == std::vector<uint32_t>{ 99, user, shutdown, shutdown });
+        /* PARENT_CANCELLED both times, and of equals the earlier stays. */
+        CHECK(below == std::vector<uint32_t>{ 99, user, user, user });
+        CHECK(value.reason->kind == ASX_CANCEL_SHUTDOWN);
+        return asx_ok(0);
+    });
 }
