@@ -338,7 +338,7 @@ static void on_child_done(asx_shard *shard, const asx_msg *msg)
     if (outcome.severity != ASX_SEVERITY_OK) {
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_fold(region, outcome, limb->seq);
-        asxi_region_child_failed(region, outcome, limb->far);
+        asxi_region_judge(region, outcome, limb->seq, limb->far);
     }
     region->live_children--;
     asxi_region_advance(region);

@@ -36,6 +36,8 @@ const char *asx_policy_name(asx_policy policy)
         return "FAIL_FAST";
     case ASX_COLLECT_ALL:
         return "COLLECT_ALL";
+    case ASX_ESCALATE:
+        return "ESCALATE";
     }
     return "?";
 }
@@ -138,6 +140,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
     memset((char *)region + sizeof(asx_slot), 0, offsetof(asx_region, heap) - sizeof(asx_slot));
     region->shard = shard;
     region->policy = (uint8_t)options->policy;
+    region->rule = options->rule;
     region->overrun = (uint8_t)(options->overrun ? options->overrun
                                 : parent         ? parent->overrun
                                                  : ASX_OVERRUN_BOUNDED_LOG);
@@ -205,16 +208,61 @@ void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq)
     }
 }
 
-/* The policy's answer to one failed child (POL-1..4). */
-void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handle origin)
+/* Policies (POL-1..7) */
+
+typedef struct question {
+    const asx_policy_rule *rule;
+    asx_outcome outcome;
+    uint64_t seq;
+    asx_policy_action answer;
+} question;
+
+static void ask(void *arg)
 {
-    if (outcome.severity != ASX_SEVERITY_ERR && outcome.severity != ASX_SEVERITY_PANICKED) {
-        return;
+    question *const q = arg;
+    q->answer = q->rule->decide(q->rule, q->outcome, q->seq);
+}
+
+static asx_policy_action ask_rule(asx_region *region, asx_outcome outcome, uint64_t seq)
+{
+    question q = { .rule = region->rule, .outcome = outcome, .seq = seq };
+    const asx_panic_info *const panic = asxi_contain(region->shard, ask, &q);
+    if (panic) {
+        const asx_outcome panicked = asx_panicked(panic);
+        asxi_region_fold(region, panicked, seq);
+        asx_outcome_release(panicked);
+        return ASX_POLICY_CANCEL_SIBLINGS;
     }
-    if (region->first_failure.severity == ASX_SEVERITY_OK) {
-        region->first_failure = asx_outcome_retain(outcome);
+    return q.answer;
+}
+
+static bool is_failure(asx_outcome outcome)
+{
+    return outcome.severity == ASX_SEVERITY_ERR || outcome.severity == ASX_SEVERITY_PANICKED;
+}
+
+static asx_policy_action decide(asx_region *region, asx_outcome outcome, uint64_t seq)
+{
+    if (asx_unlikely(region->rule != NULL)) {
+        return ask_rule(region, outcome, seq);
     }
-    if (region->policy != ASX_FAIL_FAST || region->raised_fail_fast) {
+    if (!is_failure(outcome)) {
+        return ASX_POLICY_CONTINUE;
+    }
+    switch ((asx_policy)region->policy) {
+    case ASX_FAIL_FAST:
+        return ASX_POLICY_CANCEL_SIBLINGS;
+    case ASX_COLLECT_ALL:
+        return ASX_POLICY_CONTINUE;
+    case ASX_ESCALATE:
+        return ASX_POLICY_ESCALATE;
+    }
+    asx_unreachable();
+}
+
+static void fail_fast(asx_region *region, asx_handle origin)
+{
+    if (region->raised_fail_fast) {
         return;
     }
     region->raised_fail_fast = true;
@@ -224,13 +272,40 @@ void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handl
     asx_reason_release(reason);
 }
 
+void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, asx_handle origin)
+{
+    while (region) {
+        const asx_policy_action action = decide(region, outcome, seq);
+        if (is_failure(outcome) && region->first_failure.severity == ASX_SEVERITY_OK) {
+            region->first_failure = asx_outcome_retain(outcome);
+        }
+        if (action == ASX_POLICY_CONTINUE) {
+            return;
+        }
+        fail_fast(region, origin);
+        /* What ended a limb travels home with it, and is judged there. */
+        if (action != ASX_POLICY_ESCALATE || region->escalated || region->is_limb) {
+            return;
+        }
+        region->escalated = true;
+        origin = asx_handle_of(region);
+        seq = UINT64_MAX; /* behind every task of the parent's own */
+        region = region->parent;
+        if (region) {
+            asxi_region_fold(region, outcome, seq);
+        }
+    }
+}
+
 void asxi_region_task_done(asx_region *region, asx_task *task)
 {
     asx_assert(region->live_tasks > 0);
     if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK)) {
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_fold(region, task->outcome, task->spawn_seq);
-        asxi_region_child_failed(region, task->outcome, asx_handle_of(task));
+        asxi_region_judge(region, task->outcome, task->spawn_seq, asx_handle_of(task));
+    } else if (asx_unlikely(region->rule != NULL)) {
+        asxi_region_judge(region, task->outcome, task->spawn_seq, asx_handle_of(task));
     } else if (asx_unlikely(region->is_limb) && task->spawn_seq == 0 &&
                region->outcome.severity == ASX_SEVERITY_OK) {
         region->outcome.value = task->outcome.value; /* what the joiner at home gets */
@@ -249,15 +324,25 @@ void asxi_region_task_done(asx_region *region, asx_task *task)
 
 /* A child that was itself waiting for a scope, or a limb, ends with what that made of the request:
  * the request is among its causes. */
-static bool stems_from_own_failure(const asx_region *region, const asx_reason *reason)
+static bool raised_by(const asx_region *region, const asx_reason *reason)
 {
-    const asx_handle own = asx_handle_of(region);
+    const asx_handle handle = asx_handle_of(region);
     for (; reason; reason = reason->cause) {
-        if (reason->kind == ASX_CANCEL_FAIL_FAST && asx_handle_eq(reason->region, own)) {
+        if (reason->kind == ASX_CANCEL_FAIL_FAST && asx_handle_eq(reason->region, handle)) {
             return true;
         }
     }
     return false;
+}
+
+/* An escalated failure comes back as the cancellation of the region above that it reached. */
+static bool stems_from_own_failure(const asx_region *region, const asx_reason *reason)
+{
+    bool stems = raised_by(region, reason);
+    while (!stems && region->escalated && (region = region->parent) != NULL) {
+        stems = raised_by(region, reason);
+    }
+    return stems;
 }
 
 /* POL-4: the failure that made this very region cancel itself outranks the cancellations it caused.
@@ -417,8 +502,10 @@ void asx_region_off_closed(asx_region_waiter *waiter)
 
 asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer_fn *fn, void *arg)
 {
-    if (region->state != ASX_REGION_OPEN) {
-        return ASX_E(REGION_CLOSED);
+    const asx_task *const caller = region->shard->running;
+    const asx_err err = child_admit(region, caller ? caller->cx._region : NULL);
+    if (err) {
+        return err;
     }
     asxi_finalizer *const finalizer = asx_heap_alloc(&region->heap, sizeof(*finalizer));
     if (!finalizer) {

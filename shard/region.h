@@ -31,7 +31,25 @@ typedef enum asx_close_mode {
 typedef enum asx_policy {
     ASX_FAIL_FAST = 0, /* Err or Panicked of a child cancels its siblings */
     ASX_COLLECT_ALL,   /* every child runs to its own end */
+    ASX_ESCALATE,      /* as FAIL_FAST, and the parent's policy judges the failure too (POL-5) */
 } asx_policy;
+
+/* What a policy answers to the end of one child, the mildest first (POL-1). */
+typedef enum asx_policy_action {
+    ASX_POLICY_CONTINUE = 0,
+    ASX_POLICY_CANCEL_SIBLINGS, /* with FAIL_FAST */
+    ASX_POLICY_ESCALATE, /* and the parent region judges the outcome as a child's of its own */
+} asx_policy_action;
+
+/* A policy of one's own. decide() is asked once for each completed child, in the order of
+ * completion, on the shard's loop: it must not suspend, and a worse outcome must never get a milder
+ * answer. A panic in it is folded in, and cancels the siblings (POL-7). */
+typedef struct asx_policy_rule asx_policy_rule;
+typedef asx_policy_action asx_policy_fn(const asx_policy_rule *rule, asx_outcome child,
+                                        uint64_t spawn_seq);
+struct asx_policy_rule {
+    asx_policy_fn *decide;
+};
 
 /* What happens to code that exceeds its cleanup budget (FIN-4, CKP-6). */
 typedef enum asx_overrun {
@@ -50,6 +68,7 @@ typedef struct asx_region_limits { /* 0: none */
 
 typedef struct asx_region_options { /* zero-filled: FAIL_FAST, inherited budget, no limits */
     asx_policy policy;
+    const asx_policy_rule *rule; /* instead of `policy`; outlives the region */
     asx_overrun overrun;
     asx_region_limits limits;
     const asx_budget *budget; /* met with the parent's; NULL: the parent's */

@@ -34,6 +34,7 @@ struct asx_region {
     bool is_limb;
     bool counted_draining;
     bool raised_fail_fast; /* the cancellation is this region's own policy's */
+    bool escalated;        /* a failure was handed to the parent */
     bool warned_finalizers;
     uint32_t caps;
     uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
@@ -54,6 +55,7 @@ struct asx_region {
     asxi_finalizer *finalizers; /* innermost first */
     asx_task *finalizer_task;
     const asx_reason *reason; /* a reference */
+    const asx_policy_rule *rule;
     asx_budget budget;
     asx_region_limits limits;
     asx_outcome outcome;  /* ⊔ so far, a reference on its payload */
@@ -79,7 +81,8 @@ void asxi_scope_region_closing(struct asx_scope *scope);
 void asxi_region_advance(asx_region *region);
 void asxi_region_task_done(asx_region *region, asx_task *task);
 void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
-void asxi_region_child_failed(asx_region *region, asx_outcome outcome, asx_handle origin);
+/* A child is over, a task or a limb: the region's policy is asked. */
+void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, asx_handle origin);
 bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 

@@ -191,3 +191,430 @@ TEST_CASE("region: all who wait for a close are told, and nobody may wait for wh
         return asx_ok(0);
     });
 }
+
+namespace
+{
+/* What may be added to a region, as its own code and others try it (REG-4). */
+struct admitted {
+    asx_err task, child, finalizer, obligation, heap;
+};
+
+asx_outcome no_finalizer(asx_cx *, void *)
+{
+    return asx_ok(0);
+}
+
+asx_outcome no_task(asx_cx *, void *)
+{
+    return asx_ok(0);
+}
+
+/* `cx` is the caller's own; `region` the one that is asked. */
+admitted try_all(asx_cx *cx, asx_region *region)
+{
+    admitted got{};
+    asx_spawn_options options{};
+    options.detached_result = true;
+    got.task = asx_spawn(cx, region, no_task, nullptr, 0, &options, nullptr);
+    asx_cx inner = *cx;
+    inner._region = region;
+    asx_region *child = nullptr;
+    got.child = asx_region_open(&inner, nullptr, &child);
+    if (!got.child) {
+        asx_region_close_begin(child, ASX_CLOSE_JOIN, nullptr);
+    }
+    got.finalizer = asx_region_finalizer_add(region, no_finalizer, nullptr);
+    asx_obligation_options kind{};
+    asx_permit permit;
+    got.obligation = asx_obligation_reserve(cx, &kind, &permit);
+    if (!got.obligation) {
+        CHECK(asx_obligation_commit(cx, permit) == ASX_OK);
+    }
+    void *const bytes = asx_region_alloc(region, 100);
+    got.heap = bytes ? ASX_OK : ASX_E(NO_MEMORY);
+    if (bytes) {
+        asx_region_free(region, bytes, 100);
+    }
+    return got;
+}
+
+void expect_admitted(const admitted &got, bool members_work, bool own)
+{
+    const asx_err work = members_work ? ASX_OK : ASX_E(REGION_CLOSED);
+    CHECK(got.task == work);
+    CHECK(got.child == work);
+    CHECK(got.finalizer == work);
+    if (own) { /* as long as one of its tasks lives, whatever the state */
+        CHECK(got.obligation == ASX_OK);
+        CHECK(got.heap == ASX_OK);
+    }
+}
+
+asx_outcome tries_open(asx_cx *cx, void *)
+{
+    expect_admitted(try_all(cx, cx->_region), true, true);
+    return asx_ok(0);
+}
+
+asx_outcome tries_sealed(asx_cx *cx, void *)
+{
+    ASX_TRY(asx_sleep(cx, asx_ms(1)));
+    expect_admitted(try_all(cx, cx->_region), true, true);
+    return asx_ok(0);
+}
+
+asx_outcome tries_draining(asx_cx *cx, void *)
+{
+    ASX_MASK(cx, 100) {
+        ASX_TRY(asx_sleep(cx, asx_ms(5)));
+        CHECK(asx_region_state_of(cx->_region) == ASX_REGION_DRAINING);
+        expect_admitted(try_all(cx, cx->_region), false, true);
+        asx_outcome value;
+        ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
+            CHECK(asx_handle_is_null(asx_scope_spawn(s, no_task, nullptr, 0, nullptr)));
+        }
+        CHECK(asx_is_err(value, ASX_E(REGION_CLOSED)));
+        CHECK(asx_is_err(asx_timeout(cx, asx_ms(1), no_task, nullptr, nullptr),
+                         ASX_E(REGION_CLOSED)));
+        CHECK(asx_is_ok(asx_sleep(cx, asx_ms(1)))); /* a wait is not scope-opening */
+    }
+    return asx_ok(0);
+}
+
+asx_outcome tries_finalizing(asx_cx *cx, void *)
+{
+    CHECK(asx_region_state_of(cx->_region) == ASX_REGION_FINALIZING);
+    expect_admitted(try_all(cx, cx->_region), false, true);
+    asx_event never{};
+    CHECK(asx_is_err(asx_event_wait(cx, &never, "its own deadline", asx_now(cx) + asx_ms(2)),
+                     ASX_E(TIMED_OUT)));
+    CHECK(asx_is_err(asx_timeout(cx, asx_ms(1), no_task, nullptr, nullptr), ASX_E(REGION_CLOSED)));
+    return asx_ok(0);
+}
+} // namespace
+
+TEST_CASE("region: what is admitted, by state and by who asks", "[region]")
+{
+    run_kernel(TASK {
+        asx_region *region = nullptr;
+        REQUIRE(asx_region_open(cx, nullptr, &region) == ASX_OK);
+        const asx_handle handle = asx_region_handle(region);
+        REQUIRE(asx_region_finalizer_add(region, tries_finalizing, nullptr) == ASX_OK);
+        REQUIRE(asx_spawn(cx, region, tries_open, nullptr, 0, nullptr, nullptr) == ASX_OK);
+        REQUIRE(asx_spawn(cx, region, tries_sealed, nullptr, 0, nullptr, nullptr) == ASX_OK);
+        REQUIRE(asx_spawn(cx, region, tries_draining, nullptr, 0, nullptr, nullptr) == ASX_OK);
+        expect_admitted(try_all(cx, region), true, false);
+        ASX_TRY(asx_yield(cx));
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        CHECK(asx_region_state_of(region) == ASX_REGION_OPEN);
+        expect_admitted(try_all(cx, region), false, false); /* sealed: not from outside */
+        ASX_TRY(asx_sleep(cx, asx_ms(2)));
+        asx_region_cancel(region, ASX_CANCEL_USER, nullptr);
+        expect_admitted(try_all(cx, region), false, false);
+        const asx_outcome value = asx_region_close_wait(cx, handle);
+        CHECK(value.severity == ASX_SEVERITY_CANCELLED);
+        CHECK(asx_region_lookup(asx_shard_of(cx), handle, &region) == ASX_E(STALE));
+        CHECK(region == nullptr);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE(
+    "region: a sealed one lets its children open scopes, race and spawn, long after the block "
+    "ended",
+    "[region]")
+{
+    run_kernel(TASK {
+        static int ended;
+        ended = 0;
+        const asx_instant begin = asx_now(cx);
+        asx_outcome value;
+        ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
+            asx_scope_spawn(
+                s,
+                TASK {
+                    ASX_TRY(asx_sleep(cx, asx_s(1)));
+                    const asx_duration ns = asx_ms(100);
+                    asx_duration limit = ns;
+                    CHECK(asx_is_ok(asx_timeout(cx, asx_s(1), nap, &limit, nullptr)));
+                    asx_handle sibling;
+                    CHECK(asx_spawn(
+                              cx, nullptr,
+                              TASK {
+                                  ASX_TRY(asx_sleep(cx, asx_ms(50)));
+                                  ended++;
+                                  return asx_ok(0);
+                              },
+                              nullptr, 0, nullptr, &sibling) == ASX_OK);
+                    ASX_SCOPE(cx, inner, ASX_FAIL_FAST) {
+                        ASX_SPAWN(inner, nap, &ns);
+                    }
+                    ended++;
+                    return asx_ok(0);
+                },
+                nullptr, 0, nullptr);
+        }
+        CHECK(asx_is_ok(value));
+        CHECK(ended == 2);
+        CHECK(asx_now(cx) - begin == asx_ms(1200));
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE(
+    "region: memory an operation writes into is held until its completion, an hour if need be",
+    "[region]")
+{
+    run_kernel(
+        TASK {
+            asx_region *region = nullptr;
+            REQUIRE(asx_region_open(cx, nullptr, &region) == ASX_OK);
+            const asx_handle handle = asx_region_handle(region);
+            for (int i = 0; i < 100; i++) {
+                REQUIRE(asx_spawn(
+                            cx, region,
+                            TASK {
+                                auto *const op =
+                                    static_cast<asx_op *>(asx_calloc(cx, sizeof(asx_op)));
+                                REQUIRE(op != nullptr);
+                                op->code = ASX_OP_POLL;
+                                return asx_op_await(cx, op);
+                            },
+                            nullptr, 0, nullptr, nullptr) == ASX_OK);
+            }
+            ASX_TRY(asx_sleep(cx, asx_ms(1)));
+            CHECK(stats_of(cx).ops_in_flight == 100);
+            const asx_instant begin = asx_now(cx);
+            asx_region_cancel(region, ASX_CANCEL_USER, nullptr);
+            ASX_TRY(asx_sleep(cx, asx_s(3599)));
+            CHECK(asx_region_heap_bytes(region) >= 100 * sizeof(asx_op));
+            CHECK(asx_region_state_of(region) == ASX_REGION_DRAINING);
+            CHECK(asx_region_close_wait(cx, handle).severity == ASX_SEVERITY_CANCELLED);
+            CHECK(asx_now(cx) - begin == asx_s(3600));
+            return asx_ok(0);
+        },
+        nullptr, 1, ASX_LEAK_PANIC, true, asx_s(3600));
+}
+
+TEST_CASE("region: limits of heap and obligations refuse with nothing counted", "[region]")
+{
+    run_kernel(TASK {
+        asx_region_options options{};
+        options.limits.heap_bytes_max = 4096;
+        asx_region *region = nullptr;
+        REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+        void *const first = asx_region_alloc(region, 4096);
+        REQUIRE(first != nullptr);
+        const size_t held = asx_region_heap_bytes(region);
+        CHECK(held == 4096);
+        CHECK(asx_region_alloc(region, 1) == nullptr);
+        CHECK(asx_region_heap_bytes(region) == held);
+        const asx_duration ns = 1;
+        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_E(NO_MEMORY));
+        CHECK(asx_region_task_count(region) == 0);
+        asx_region_free(region, first, 4096);
+        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_OK);
+        const asx_handle handle = asx_region_handle(region);
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        CHECK(asx_is_ok(asx_region_close_wait(cx, handle)));
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("region: one whose finalizer overruns does not hold up another", "[region]")
+{
+    run_kernel(TASK {
+        asx_region_options options{};
+        options.overrun = ASX_OVERRUN_SOFT;
+        asx_handle handles[2];
+        for (int i = 0; i < 2; i++) {
+            asx_region *region = nullptr;
+            REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+            static int by_time = 0;
+            REQUIRE(asx_region_finalizer_add(region, i ? no_finalizer : overruns, &by_time) ==
+                    ASX_OK);
+            handles[i] = asx_region_handle(region);
+            asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        }
+        const asx_instant begin = asx_now(cx);
+        CHECK(asx_is_ok(asx_region_close_wait(cx, handles[1])));
+        CHECK(asx_now(cx) == begin);
+        CHECK(asx_is_ok(asx_region_close_wait(cx, handles[0])));
+        CHECK(asx_now(cx) - begin == asx_s(60));
+        return asx_ok(0);
+    });
+}
+
+namespace
+{
+const asx_err user_error = ASX_ERR(ASX_ERR_DOMAIN_USER, 6);
+
+asx_outcome fails(asx_cx *cx, void *)
+{
+    ASX_TRY(asx_sleep(cx, asx_ms(5)));
+    return asx_fail(user_error);
+}
+
+/* Opens `inner` below `outer` with a failing task and a calm one in each; what they become. */
+struct story {
+    asx_policy outer_policy;
+    const asx_policy_rule *rule; /* of the inner region */
+    asx_policy inner_policy;
+    asx_handle handles[2]; /* outer, inner */
+    asx_outcome values[2];
+    uint32_t calm_kind; /* of the outer region's task: how it was cancelled, or 99 */
+};
+
+asx_outcome calm(asx_cx *cx, void *arg)
+{
+    story *const self = static_cast<story *>(arg);
+    const asx_outcome slept = asx_sleep(cx, asx_ms(50));
+    if (slept.severity == ASX_SEVERITY_CANCELLED) {
+        self->calm_kind = slept.reason->kind;
+    }
+    return slept;
+}
+
+asx_outcome tell_story(asx_cx *cx, void *arg)
+{
+    story *const self = static_cast<story *>(arg);
+    asx_region_options options{};
+    options.policy = self->outer_policy;
+    asx_region *outer = nullptr, *inner = nullptr;
+    REQUIRE(asx_region_open(cx, &options, &outer) == ASX_OK);
+    asx_cx below = *cx;
+    below._region = outer;
+    options.policy = self->inner_policy;
+    options.rule = self->rule;
+    REQUIRE(asx_region_open(&below, &options, &inner) == ASX_OK);
+    self->calm_kind = 99;
+    asx_spawn_options spawn{};
+    spawn.detached_result = true;
+    REQUIRE(asx_spawn(cx, outer, calm, self, 0, &spawn, nullptr) == ASX_OK);
+    REQUIRE(asx_spawn(cx, inner, fails, nullptr, 0, &spawn, nullptr) == ASX_OK);
+    const asx_duration ns = asx_ms(20);
+    REQUIRE(asx_spawn(cx, inner, nap, &ns, sizeof(ns), &spawn, nullptr) == ASX_OK);
+    self->handles[0] = asx_region_handle(outer);
+    self->handles[1] = asx_region_handle(inner);
+    asx_outcome value;
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+        for (int i = 0; i < 2; i++) {
+            struct waiting {
+                story *self;
+                int which;
+            } const arg = { self, i };
+            asx_scope_spawn(
+                s,
+                TASK {
+                    auto *const w = static_cast<waiting *>(arg);
+                    w->self->values[w->which] =
+                        asx_region_close_wait(cx, w->self->handles[w->which]);
+                    return asx_ok(0);
+                },
+                &arg, sizeof(arg), nullptr);
+        }
+        ASX_TRY(asx_sleep(cx, 1));
+        asx_region_close_begin(inner, ASX_CLOSE_JOIN, nullptr);
+        asx_region_close_begin(outer, ASX_CLOSE_JOIN, nullptr);
+    }
+    CHECK(asx_is_err(self->values[1], user_error));
+    if (self->calm_kind != 99 || self->inner_policy == ASX_ESCALATE) {
+        CHECK(asx_is_err(self->values[0], user_error));
+    } else {
+        CHECK(asx_is_ok(self->values[0]) == !self->rule);
+    }
+    return asx_ok(0);
+}
+} // namespace
+
+TEST_CASE("region: an escalated failure is judged by the parent's policy as a child's of its own",
+          "[region]")
+{
+    static const asx_policy_rule escalates = { [](const asx_policy_rule *, asx_outcome child,
+                                                  uint64_t) -> asx_policy_action {
+        return child.severity == ASX_SEVERITY_ERR ? ASX_POLICY_ESCALATE : ASX_POLICY_CONTINUE;
+    } };
+    struct {
+        asx_policy outer, inner;
+        const asx_policy_rule *rule;
+        bool reaches;
+    } const rows[] = { { ASX_FAIL_FAST, ASX_FAIL_FAST, nullptr, false },
+                       { ASX_FAIL_FAST, ASX_ESCALATE, nullptr, true },
+                       { ASX_FAIL_FAST, ASX_COLLECT_ALL, &escalates, true },
+                       { ASX_ESCALATE, ASX_ESCALATE, nullptr, true },
+                       { ASX_COLLECT_ALL, ASX_ESCALATE, nullptr, false } };
+    for (const auto &row : rows) {
+        CAPTURE(asx_policy_name(row.outer), asx_policy_name(row.inner));
+        story self{};
+        self.outer_policy = row.outer;
+        self.inner_policy = row.inner;
+        self.rule = row.rule;
+        const auto run = run_kernel(tell_story, &self);
+        CHECK(self.calm_kind == (row.reaches ? ASX_CANCEL_FAIL_FAST : 99));
+        CHECK(run.severity == ASX_SEVERITY_OK);
+    }
+}
+
+TEST_CASE(
+    "region: a rule is asked once for each child, as they end, and may stop them at a success",
+    "[region]")
+{
+    struct counting {
+        asx_policy_rule rule;
+        std::string asked;
+    };
+    static counting first_success;
+    first_success = counting{
+        { [](const asx_policy_rule *rule, asx_outcome child, uint64_t seq) -> asx_policy_action {
+            counting *const self = asx_container_of(rule, counting, rule);
+            self->asked += (char)('a' + seq);
+            return asx_is_ok(child) ? ASX_POLICY_CANCEL_SIBLINGS : ASX_POLICY_CONTINUE;
+        } },
+        ""
+    };
+    run_kernel(TASK {
+        asx_region_options options{};
+        options.rule = &first_success.rule;
+        asx_region *region = nullptr;
+        REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+        const asx_duration sleeps[] = { asx_ms(30), asx_ms(10), asx_ms(20) };
+        for (const asx_duration &ns : sleeps) {
+            REQUIRE(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_OK);
+        }
+        const asx_instant begin = asx_now(cx);
+        const asx_handle handle = asx_region_handle(region);
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        CHECK(asx_region_close_wait(cx, handle).severity == ASX_SEVERITY_CANCELLED);
+        CHECK(asx_now(cx) - begin == asx_ms(10));
+        REQUIRE(first_success.asked.size() == 3);
+        CHECK(first_success.asked[0] == 'b');
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("region: a rule that panics cancels the siblings, and its panic is the region's",
+          "[region]")
+{
+    static const asx_policy_rule panics = { [](const asx_policy_rule *, asx_outcome,
+                                               uint64_t) -> asx_policy_action {
+        asx_panic("no judgement");
+    } };
+    run_kernel(TASK {
+        asx_region_options options{};
+        options.rule = &panics;
+        asx_region *region = nullptr;
+        REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+        const asx_duration sleeps[] = { asx_ms(10), asx_s(30) };
+        for (const asx_duration &ns : sleeps) {
+            REQUIRE(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_OK);
+        }
+        const asx_instant begin = asx_now(cx);
+        const asx_handle handle = asx_region_handle(region);
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        const asx_outcome value = asx_region_close_wait(cx, handle);
+        REQUIRE(value.severity == ASX_SEVERITY_PANICKED);
+        CHECK(std::string(value.panic->message) == "no judgement");
+        CHECK(asx_now(cx) - begin == asx_ms(10));
+        return asx_ok(0);
+    });
+}
