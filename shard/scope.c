@@ -121,7 +121,7 @@ bool asx_scope_enter(asx_scope *scope)
     return true;
 }
 
-/* Where the owner's region was cancelled, the request has been here already, and with one more cause
+/* Where the owner's region was cancelled, the request has been here already, with one more cause
  * to its chain. */
 static bool told_as_much(const asx_reason *told, const asx_reason *reason)
 {
