@@ -37,14 +37,20 @@ void asx_lab_world_hold(asx_lab_world *world, uint32_t shard, bool held)
     world->seats[shard].held = held;
 }
 
-static asx_instant wants(const asxi_seat *seat)
+/* When the seat wants to go on. A bell is heard once, by whoever asks: the seat remembers it. */
+static asx_instant wants(asx_lab_world *world, asxi_seat *seat)
 {
-    return asx_vdriver_wants(seat->driver);
+    const asx_instant wants_ns = asx_vdriver_wants(seat->driver);
+    seat->busy |= wants_ns <= world->env.now_ns;
+    return wants_ns;
 }
 
-static bool runnable(const asx_lab_world *world, const asxi_seat *seat)
+static bool runnable(asx_lab_world *world, asxi_seat *seat)
 {
-    return (!seat->held || world->tearing_down) && (seat->busy || wants(seat) <= world->env.now_ns);
+    if (seat->held && !world->tearing_down) {
+        return false;
+    }
+    return seat->busy || wants(world, seat) <= world->env.now_ns;
 }
 
 /* Those that can take a turn, in production's order: round robin after the last. */
@@ -89,13 +95,13 @@ static bool clock_jump(asx_lab_world *world, asx_instant to_ns, asxi_advance_why
 }
 
 /* The first instant at which a shard that cannot go on now wants to. */
-static asx_instant next_wanted(const asx_lab_world *world)
+static asx_instant next_wanted(asx_lab_world *world)
 {
     asx_instant next_ns = ASX_TIME_NEVER;
     for (uint32_t i = 0; i < world->config.shards; i++) {
-        const asxi_seat *const seat = &world->seats[i];
+        asxi_seat *const seat = &world->seats[i];
         if (!seat->held || world->tearing_down) {
-            const asx_instant wants_ns = wants(seat);
+            const asx_instant wants_ns = wants(world, seat);
             next_ns = wants_ns < next_ns ? wants_ns : next_ns;
         }
     }
@@ -103,16 +109,16 @@ static asx_instant next_wanted(const asx_lab_world *world)
 }
 
 /* The first instant after now at which anything is due, whoever is runnable. */
-static asx_instant next_due(const asx_lab_world *world)
+static asx_instant next_due(asx_lab_world *world)
 {
     asx_instant next_ns = ASX_TIME_NEVER;
     for (uint32_t i = 0; i < world->config.shards; i++) {
-        const asxi_seat *const seat = &world->seats[i];
+        asxi_seat *const seat = &world->seats[i];
         asx_instant due_ns = asx_shard_next_due(seat->shard);
         if (seat->busy) {
             seat->driver->ops->park(seat->driver, ASX_TIME_NEVER); /* what devices alone want */
         }
-        const asx_instant wants_ns = wants(seat);
+        const asx_instant wants_ns = wants(world, seat);
         due_ns = wants_ns < due_ns ? wants_ns : due_ns;
         if (due_ns > world->env.now_ns && due_ns < next_ns) {
             next_ns = due_ns;
@@ -125,7 +131,7 @@ static void park(asx_lab_world *world, uint32_t index)
 {
     asxi_seat *const seat = &world->seats[index];
     asx_shard_park(seat->shard);
-    const asx_instant wants_ns = wants(seat);
+    const asx_instant wants_ns = wants(world, seat);
     if (wants_ns <= world->env.now_ns) {
         return;
     }
@@ -188,9 +194,11 @@ static void touch_inbox(asx_lab_world *world, uint32_t index)
         return;
     }
     for (uint32_t from = 0; from < world->config.shards; from++) {
-        const asx_lab_access access = { .object = (uint64_t)from << 16 | index,
-                                        .resource = ASX_LAB_RES_RING_EDGE };
-        steer->touch(steer, &access);
+        const uint64_t ring = (uint64_t)from << 16 | index;
+        const asx_lab_access empty = { .object = ring, .resource = ASX_LAB_RES_RING_EDGE };
+        const asx_lab_access count = { .object = ring, .resource = ASX_LAB_RES_RING_TAIL };
+        steer->touch(steer, &empty);
+        steer->touch(steer, &count); /* of which some may be hidden */
     }
 }
 
@@ -268,7 +276,7 @@ bool asx_lab_world_step(asx_lab_world *world)
     return going;
 }
 
-static bool any_runnable(const asx_lab_world *world)
+static bool any_runnable(asx_lab_world *world)
 {
     for (uint32_t i = 0; i < world->config.shards; i++) {
         if (runnable(world, &world->seats[i])) {

@@ -1,47 +1,49 @@
-/* Several shards on one thread: a seed picks which of them takes the next turn, and the clock moves
- * only when none of them can. */
+/* Several shards in the lab: the case's seed picks who takes the next turn, which messages are seen
+ * and which of equals is first, and the clock moves only when nobody can go on. */
 #ifndef ASX_TESTS_SHARD_LAB_WORLD_H
 #define ASX_TESTS_SHARD_LAB_WORLD_H
 
-#include <asx/shard/base/prng.h>
+#include <asx/lab/world.h>
 #include <asx/shard/limb.h>
 #include <asx/shard/mesh.h>
 
 #include "kernel_fixture.h"
 
 struct lab_world {
-    asx_instant clock_ns = ASX_NS_PER_S;
+    asx_lab_world *world;
+    asx_instant &clock_ns;
     asx_mesh *mesh;
-    asx_prng prng;
     std::vector<asx_shard *> shards;
-    std::vector<bool> busy, held; /* held: takes no turn */
+    std::vector<bool> held; /* takes no turn */
     std::vector<std::string> lines;
     asx_shard_stats sum{};
 
     lab_world(uint32_t count, uint64_t seed, uint32_t ring_capacity = 64)
+        : world(create(this, count, seed, ring_capacity)),
+          clock_ns(asx_lab_world_env(world)->now_ns), mesh(asx_lab_world_mesh(world)),
+          held(count, false)
     {
-        asx_prng_init(&prng, seed);
-        mesh = asx_mesh_create(count, ring_capacity);
-        REQUIRE(mesh != nullptr);
         for (uint32_t i = 0; i < count; i++) {
-            asx_vdriver_config vconfig{};
-            vconfig.seed = seed * 64 + i;
-            vconfig.shuffle = true;
-            vconfig.clock_ns = &clock_ns;
-            vconfig.cancel_delay_ns = asx_prng_below(&prng, 1000000);
-            asx_shard_config config{};
-            REQUIRE(asx_vdriver_create(&vconfig, &config.driver) == ASX_OK);
-            config.index = i;
-            config.mesh = mesh;
-            config.seed = seed;
-            config.diagnostic = line;
-            config.diagnostic_arg = this;
-            asx_shard *shard = nullptr;
-            REQUIRE(asx_shard_create(&config, &shard) == ASX_OK);
-            shards.push_back(shard);
-            busy.push_back(true);
-            held.push_back(false);
+            shards.push_back(asx_lab_world_shard(world, i));
         }
+    }
+
+    static asx_lab_world *create(lab_world *self, uint32_t count, uint64_t seed,
+                                 uint32_t ring_capacity)
+    {
+        asx_lab_config config{};
+        config.shards = count;
+        config.seed = seed;
+        config.ring_capacity = ring_capacity;
+        config.start_ns = ASX_NS_PER_S; /* so that an instant before it can be named */
+        config.turn_budget = ASX_LAB_TURN_PRODUCTION;
+        config.widen_ready = true;
+        config.keep_on_leak = true;
+        config.max_steps = ASX_LAB_UNLIMITED;
+        config.trace_capacity = 1024;
+        config.diagnostic = line;
+        config.diagnostic_arg = self;
+        return asx_lab_world_create(&config);
     }
 
     static void line(void *arg, asx_shard *, const char *text)
@@ -49,43 +51,13 @@ struct lab_world {
         static_cast<lab_world *>(arg)->lines.emplace_back(text);
     }
 
-    bool runnable(uint32_t i)
-    {
-        if (!busy[i] && asx_vdriver_wants(asx_shard_driver(shards[i])) <= clock_ns) {
-            busy[i] = true;
-        }
-        return !held[i] && (busy[i] || !asx_mesh_inbox_empty(mesh, i));
-    }
-
-    void turn(uint32_t i)
-    {
-        busy[i] = asx_shard_turn(shards[i]);
-        if (!busy[i]) {
-            asx_shard_park(shards[i]);
-        }
-    }
-
     /* True while something may still happen. */
     bool step()
     {
-        uint32_t able[64], count = 0;
-        asx_instant next_ns = ASX_TIME_NEVER;
-        for (uint32_t i = 0; i < shards.size(); i++) {
-            if (runnable(i)) {
-                able[count++] = i;
-            } else if (!held[i]) {
-                const asx_instant wants_ns = asx_vdriver_wants(asx_shard_driver(shards[i]));
-                next_ns = wants_ns < next_ns ? wants_ns : next_ns;
-            }
+        for (uint32_t i = 0; i < held.size(); i++) {
+            asx_lab_world_hold(world, i, held[i]);
         }
-        if (count > 0) {
-            turn(able[asx_prng_below(&prng, count)]);
-            return true;
-        }
-        if (next_ns != ASX_TIME_NEVER) {
-            clock_ns = next_ns;
-        }
-        return next_ns != ASX_TIME_NEVER;
+        return asx_lab_world_step(world);
     }
 
     /* Runs fn on shard 0, then shuts all shards down, and checks that nothing is left. */
@@ -112,10 +84,19 @@ struct lab_world {
             sum.panicked += stats.panicked;
         }
         CHECK(sum.messages_sent == sum.messages_received);
-        for (asx_shard *shard : shards) {
-            asx_shard_destroy(shard);
+        finish();
+    }
+
+    void finish()
+    {
+        asx_lab_report report;
+        asx_lab_world_finish(world, &report);
+        CHECK(report.termination == ASX_LAB_QUIESCENT);
+        for (uint32_t i = 0; i < report.violation_count; i++) {
+            FAIL_CHECK(report.violations[i].code << ": " << report.violations[i].text);
         }
-        asx_mesh_destroy(mesh);
+        asx_lab_report_deinit(&report);
+        asx_lab_world_destroy(world);
     }
 
     struct main_arg {
