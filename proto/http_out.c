@@ -337,6 +337,55 @@ asx_outcome asx_http_flush(asx_cx *cx, asx_http_exchange *x)
     return wait_sent(cx, x->conn);
 }
 
+/* What is buffered and then the file, as far as both go without waiting. *sent counts the file's
+ * bytes. */
+static asx_err file_offer(asx_http_exchange *x, int32_t file_fd, uint64_t offset, uint64_t length,
+                          uint64_t *sent)
+{
+    asx_http_server *const server = x->conn->server;
+    asxi_http_work *const work = x->conn->work;
+    const struct iovec head = { .iov_base = work->out, .iov_len = work->out_len };
+    uint32_t taken = 0;
+    *sent = 0;
+    if (!server->driver->ops->sendfile_now || work->sent_now >= ASXI_HTTP_SEND_NOW_BYTES) {
+        return ASX_OK;
+    }
+    const size_t room = ASXI_HTTP_SEND_NOW_BYTES - work->sent_now;
+    const asx_err err = server->driver->ops->sendfile_now(
+        server->driver, x->conn->fd, head.iov_len > 0 ? &head : NULL, file_fd, offset,
+        (uint32_t)(length < room ? length : room), &taken);
+    const size_t of_head = taken < head.iov_len ? taken : head.iov_len;
+    work->out_len -= of_head;
+    if (work->out_len > 0) {
+        memmove(work->out, work->out + of_head, work->out_len);
+    }
+    work->sent_now += taken;
+    server->stats.bytes_out += taken;
+    *sent = taken - of_head;
+    return err;
+}
+
+/* The next piece, by an operation; the fiber waits. Ok: how much it was. */
+static asx_outcome file_send(asx_cx *cx, asx_http_exchange *x, int32_t file_fd, uint64_t offset,
+                             uint64_t length)
+{
+    asxi_http_conn *const conn = x->conn;
+    asx_op op = { .code = ASX_OP_SENDFILE, .fd = conn->fd };
+    op.file_fd = file_fd;
+    op.offset = offset;
+    op.length = (uint32_t)(length > 1u << 20 ? 1u << 20 : length);
+    conn->work->fiber_sends = true;
+    const asx_instant stall_ns =
+        asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.write_timeout_ns);
+    const asx_outcome outcome = asx_op_await_until(cx, &op, stall_ns);
+    conn->work->fiber_sends = false;
+    conn->work->sent_now = 0;
+    if (asx_is_ok(outcome)) {
+        conn->server->stats.bytes_out += outcome.value;
+    }
+    return outcome;
+}
+
 asx_outcome asx_http_write_file(asx_cx *cx, asx_http_exchange *x, int32_t file_fd, uint64_t offset,
                                 uint64_t length)
 {
@@ -348,25 +397,21 @@ asx_outcome asx_http_write_file(asx_cx *cx, asx_http_exchange *x, int32_t file_f
         x->body_sent += length;
         return asx_ok(0);
     }
-    if (conn->work->out_len > 0) {
-        ASX_TRY(send_pieces(cx, x, NULL, 0));
-    }
-    ASX_TRY(wait_sent(cx, conn));
     while (length > 0) {
-        asx_op op = { .code = ASX_OP_SENDFILE, .fd = conn->fd };
-        op.file_fd = file_fd;
-        op.offset = offset;
-        op.length = (uint32_t)(length > 1u << 20 ? 1u << 20 : length);
-        conn->work->fiber_sends = true;
-        const asx_instant stall_ns =
-            asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.write_timeout_ns);
-        const asx_outcome outcome = asx_op_await_until(cx, &op, stall_ns);
-        conn->work->fiber_sends = false;
+        uint64_t sent;
+        ASX_TRY(wait_sent(cx, conn));
+        const asx_err err = file_offer(x, file_fd, offset, length, &sent);
+        asx_outcome outcome = err ? asx_fail(err) : asx_ok(sent);
+        if (asx_is_ok(outcome) && sent == 0) {
+            if (conn->work->out_len > 0) {
+                ASX_TRY(send_pieces(cx, x, NULL, 0));
+            }
+            outcome = file_send(cx, x, file_fd, offset, length);
+        }
         if (!asx_is_ok(outcome) || outcome.value == 0) {
             conn->dead = true; /* the peer is gone, or the file shrank under us */
             return asx_is_ok(outcome) ? asx_fail(ASX_E(END_OF_STREAM)) : outcome;
         }
-        conn->server->stats.bytes_out += outcome.value;
         x->body_sent += outcome.value;
         offset += outcome.value;
         length -= outcome.value;

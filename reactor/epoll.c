@@ -546,6 +546,7 @@ static const asx_driver_ops epoll_ops = {
     .now = asxi_driver_now,
     .submit = epoll_submit,
     .send_now = asxi_driver_send_now,
+    .sendfile_now = asxi_driver_sendfile_now,
     .cancel = epoll_cancel,
     .reap = epoll_reap,
     .park = epoll_park,

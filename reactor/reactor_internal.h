@@ -103,6 +103,8 @@ void asxi_driver_entropy(asx_driver *driver, void *bytes, uint32_t len);
 void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats);
 asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
                              uint32_t count, uint32_t *sent);
+asx_err asxi_driver_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
+                                 int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent);
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr);
 
 /* The receive pool, count and size already rounded. */
@@ -115,6 +117,11 @@ ASX_NODISCARD asx_err asxi_blocking_push(asx_blocking *pool, asx_op *op);
 bool asxi_blocking_try_take(asx_blocking *pool, asx_op *op);
 /* Called by the pool's threads; rings the reactor's bell. */
 void asxi_inbox_push(asxi_reactor *reactor, asx_op *op);
+
+/* sendfile.c: bytes sent, 0 at the file's end, -EAGAIN when the socket is full, -ENODATA when the
+ * range is not in memory, or another -errno. may_block: the socket is not O_NONBLOCK. */
+int64_t asxi_sendfile_try(int32_t fd, bool may_block, int32_t file_fd, uint64_t offset,
+                          uint32_t length);
 
 /* file.c: OPEN, STAT, READ, WRITE, FSYNC by their system calls, on a thread that may block.
  * Leaves err and result in the op. */

@@ -352,6 +352,7 @@ static const asx_driver_ops uring_ops = {
     .now = asxi_driver_now,
     .submit = uring_submit,
     .send_now = asxi_driver_send_now,
+    .sendfile_now = asxi_driver_sendfile_now,
     .cancel = uring_cancel,
     .reap = uring_reap,
     .park = uring_park,

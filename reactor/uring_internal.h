@@ -1,6 +1,6 @@
-/* The ring's own record, and the seams between its three files: uring.c (set-up, submit, reap,
- * park), uring_op.c (one preparation and one completion per operation), uring_buf.c (receive
- * buffers).
+/* The ring's own record, and the seams between its files: uring.c (set-up, submit, reap, park),
+ * uring_op.c (one preparation and one completion per operation), uring_sendfile.c, uring_buf.c
+ * (receive buffers).
  *
  * States of an op beyond those of reactor_internal.h:
  *   PENDING  no submission entry was free: in `pending`, the kernel has not heard of it
@@ -28,6 +28,7 @@ enum {
 
 #define URING_BUF_GROUP 0
 #define URING_SENDFILE_CHUNK 65536u
+#define URING_SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
 
 /* What the kernel reads or writes beside the op itself, lent to an op while it is in flight;
  * op->err points to it. */
@@ -38,6 +39,7 @@ struct uring_aux {
     struct iovec cut; /* SENDV: the caller's entry that `msg` starts in, as the caller wrote it */
     struct iovec *cut_at;
     uint32_t chunk_len, chunk_sent; /* SENDFILE: what `chunk` holds, and what of it is sent */
+    bool polling;                   /* SENDFILE: the socket was full */
     char *chunk;
     union {
         struct sockaddr_storage addr;
@@ -83,7 +85,14 @@ void asxi_uring_op_prepare(asx_op *op, struct io_uring_sqe *sqe);
 void asxi_uring_op_finish(asxi_uring *uring, asx_op *op, int32_t res, uint32_t flags);
 /* Ends an op with no completion outstanding: its aux returns, and the next reap calls done(). */
 void asxi_uring_op_drop(asxi_uring *uring, asx_op *op, asx_err err);
+/* Ends an op whose completion is here: done() is called. */
+void asxi_uring_op_complete(asxi_uring *uring, asx_op *op, asx_err err, uint32_t result);
 void asxi_uring_aux_deinit(asxi_uring *uring);
+
+/* uring_sendfile.c: the op has its aux */
+bool asxi_uring_sendfile_start(asxi_uring *uring, asx_op *op);
+void asxi_uring_sendfile_prepare(asx_op *op, struct io_uring_sqe *sqe);
+void asxi_uring_sendfile_finish(asxi_uring *uring, asx_op *op, int32_t res);
 
 /* uring_buf.c */
 ASX_NODISCARD asx_err asxi_uring_buf_init(asxi_uring *uring, const asx_driver_config *config);

@@ -50,7 +50,7 @@ void asxi_uring_op_drop(asxi_uring *uring, asx_op *op, asx_err err)
     asxi_op_defer(&uring->reactor, op, err, moved);
 }
 
-static void complete(asxi_uring *uring, asx_op *op, asx_err err, uint32_t result)
+void asxi_uring_op_complete(asxi_uring *uring, asx_op *op, asx_err err, uint32_t result)
 {
     aux_release(uring, op);
     asxi_op_complete(&uring->reactor, op, err, result, false);
@@ -144,16 +144,15 @@ bool asxi_uring_op_start(asxi_uring *uring, asx_op *op)
         return true;
     }
     uring_aux *const aux = aux_acquire(uring);
-    if (aux && op->code == ASX_OP_SENDFILE) {
-        aux->chunk = malloc(URING_SENDFILE_CHUNK);
-    }
-    if (!aux || (op->code == ASX_OP_SENDFILE && !aux->chunk)) {
-        free(aux);
+    if (!aux) {
         asxi_op_defer(&uring->reactor, op, asx_err_errno(ENOMEM), 0);
         return false;
     }
     op->err = (asx_err)(uintptr_t)aux;
-    if (op->code != ASX_OP_STAT && op->code != ASX_OP_SENDFILE) {
+    if (op->code == ASX_OP_SENDFILE) {
+        return asxi_uring_sendfile_start(uring, op);
+    }
+    if (op->code != ASX_OP_STAT) {
         aux_fill(op, aux);
     }
     if (op->code == ASX_OP_SENDV) {
@@ -162,13 +161,11 @@ bool asxi_uring_op_start(asxi_uring *uring, asx_op *op)
     return true;
 }
 
-#define SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
-
 static void prepare_send(asx_op *op, struct io_uring_sqe *sqe)
 {
     const struct iovec *const iov = op->iov;
     io_uring_prep_send(sqe, op->fd, (char *)iov->iov_base + op->result, iov->iov_len - op->result,
-                       SEND_FLAGS);
+                       URING_SEND_FLAGS);
 }
 
 static void prepare_recv(asx_op *op, struct io_uring_sqe *sqe)
@@ -180,20 +177,6 @@ static void prepare_recv(asx_op *op, struct io_uring_sqe *sqe)
     } else {
         io_uring_prep_recv(sqe, op->fd, op->iov->iov_base, op->iov->iov_len, 0);
     }
-}
-
-static void prepare_sendfile(asx_op *op, struct io_uring_sqe *sqe)
-{
-    uring_aux *const aux = asxi_uring_aux(op);
-    const uint32_t rest = aux->chunk_len - aux->chunk_sent;
-    if (rest > 0) {
-        io_uring_prep_send(sqe, op->fd, aux->chunk + aux->chunk_sent, rest, SEND_FLAGS);
-        return;
-    }
-    const uint32_t left = op->length - op->result;
-    io_uring_prep_read(sqe, op->file_fd, aux->chunk,
-                       left < URING_SENDFILE_CHUNK ? left : URING_SENDFILE_CHUNK,
-                       op->offset + op->result);
 }
 
 static void prepare_stat(asx_op *op, struct io_uring_sqe *sqe)
@@ -223,7 +206,7 @@ void asxi_uring_op_prepare(asx_op *op, struct io_uring_sqe *sqe)
         prepare_send(op, sqe);
         break;
     case ASX_OP_SENDV:
-        io_uring_prep_sendmsg(sqe, op->fd, &aux->msg, SEND_FLAGS);
+        io_uring_prep_sendmsg(sqe, op->fd, &aux->msg, URING_SEND_FLAGS);
         break;
     case ASX_OP_RECVFROM:
         io_uring_prep_recvmsg(sqe, op->fd, &aux->msg, 0);
@@ -251,7 +234,7 @@ void asxi_uring_op_prepare(asx_op *op, struct io_uring_sqe *sqe)
         io_uring_prep_fsync(sqe, op->fd, 0);
         break;
     case ASX_OP_SENDFILE:
-        prepare_sendfile(op, sqe);
+        asxi_uring_sendfile_prepare(op, sqe);
         break;
     case ASX_OP_POLL:
         io_uring_prep_poll_add(sqe, op->fd, op->arg);
@@ -269,7 +252,7 @@ static void finish_accept(asxi_uring *uring, asx_op *op, int32_t res, bool armed
     const bool passing = res == -ECONNABORTED || res == -EINTR || res == -EAGAIN;
     if (res < 0 && !passing) {
         asx_assert(!armed);
-        complete(uring, op, asx_err_errno(-res), 0);
+        asxi_uring_op_complete(uring, op, asx_err_errno(-res), 0);
         return;
     }
     /* Queued before done() runs: it may cancel the op, and the cancellation must come after. */
@@ -295,7 +278,7 @@ static void finish_recv_multi(asxi_uring *uring, asx_op *op, int32_t res, uint32
             asxi_uring_buf_return(uring, rbuf);
         }
         op->rbuf = NULL;
-        complete(uring, op, res < 0 ? asx_err_errno(-res) : ASX_OK, 0);
+        asxi_uring_op_complete(uring, op, res < 0 ? asx_err_errno(-res) : ASX_OK, 0);
         return;
     }
     if (!armed) {
@@ -321,7 +304,7 @@ static void finish_recv_multi(asxi_uring *uring, asx_op *op, int32_t res, uint32
 static void finish_send(asxi_uring *uring, asx_op *op, int32_t res)
 {
     if (res < 0) {
-        complete(uring, op, asx_err_errno(-res), op->result);
+        asxi_uring_op_complete(uring, op, asx_err_errno(-res), op->result);
         return;
     }
     const size_t total = op->code == ASX_OP_SEND ? op->iov->iov_len : iov_bytes(op);
@@ -332,37 +315,13 @@ static void finish_send(asxi_uring *uring, asx_op *op, int32_t res)
     }
     op->result += (uint32_t)res;
     if (op->result >= whole || res == 0) {
-        complete(uring, op, ASX_OK, op->result);
+        asxi_uring_op_complete(uring, op, ASX_OK, op->result);
     } else if (op->flags & ASX_OP_CANCELLING) {
-        complete(uring, op, asx_err_errno(ECANCELED), op->result);
+        asxi_uring_op_complete(uring, op, asx_err_errno(ECANCELED), op->result);
     } else {
         if (aux) {
             sendv_point(op, aux);
         }
-        asxi_uring_queue(uring, op);
-    }
-}
-
-static void finish_sendfile(asxi_uring *uring, asx_op *op, int32_t res)
-{
-    uring_aux *const aux = asxi_uring_aux(op);
-    const bool sending = aux->chunk_sent < aux->chunk_len;
-    if (res < 0) {
-        complete(uring, op, asx_err_errno(-res), op->result);
-        return;
-    }
-    if (sending) {
-        aux->chunk_sent += (uint32_t)res;
-        op->result += (uint32_t)res;
-    } else {
-        aux->chunk_len = (uint32_t)res;
-        aux->chunk_sent = 0;
-    }
-    if (res == 0 || op->result >= op->length) {
-        complete(uring, op, ASX_OK, op->result);
-    } else if (op->flags & ASX_OP_CANCELLING) {
-        complete(uring, op, asx_err_errno(ECANCELED), op->result);
-    } else {
         asxi_uring_queue(uring, op);
     }
 }
@@ -394,7 +353,8 @@ static void finish_once(asxi_uring *uring, asx_op *op, int32_t res)
     } else if (res >= 0 && op->code == ASX_OP_RECVFROM && op->addr) {
         asx_addr_from_native(&aux->addr, aux->msg.msg_namelen, op->addr);
     }
-    complete(uring, op, res < 0 ? asx_err_errno(-res) : ASX_OK, res < 0 ? 0 : (uint32_t)res);
+    asxi_uring_op_complete(uring, op, res < 0 ? asx_err_errno(-res) : ASX_OK,
+                           res < 0 ? 0 : (uint32_t)res);
 }
 
 /* An inherited descriptor may be O_NONBLOCK, on which the ring answers EAGAIN instead of waiting.
@@ -431,7 +391,7 @@ void asxi_uring_op_finish(asxi_uring *uring, asx_op *op, int32_t res, uint32_t f
         finish_send(uring, op, res);
         break;
     case ASX_OP_SENDFILE:
-        finish_sendfile(uring, op, res);
+        asxi_uring_sendfile_finish(uring, op, res);
         break;
     case ASX_OP_CONNECT:
     case ASX_OP_RECVFROM:

@@ -23,7 +23,9 @@
  *  CLOSE      close                    close at submit            close             close
  *  OPEN STAT READ WRITE FSYNC          blocking pool              virtual disk      blocking pool
  *             the opcode of that name
- *  SENDFILE   read + send in pieces    sendfile, EPOLLOUT         copies            copies
+ *  SENDFILE   sendfile, poll_add; read sendfile, EPOLLOUT         copies            copies
+ *             + send of what is not in
+ *             memory
  *  POLL       poll_add                 EPOLLIN/EPOLLOUT once      virtual readiness as epoll
  *  TASK       blocking pool + wake     blocking pool + eventfd    runs at a choice  blocking pool
  *  cancel     async_cancel by          removed from the set,      completion is     removed, or its
@@ -34,6 +36,7 @@
  *  wake       eventfd, armed read      eventfd                    a choice          a word it polls
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
  *  send_now   sendmsg DONTWAIT         sendmsg DONTWAIT           NULL              NULL
+ *  sendfile_now  sendfile              sendfile                   NULL              NULL
  *
  * Callers wait for their sends before SHUTDOWN and CLOSE. OPEN is relative to fd when fd > 0. While
  * an op is in flight, err and result are the driver's scratch space.
@@ -221,6 +224,11 @@ typedef struct asx_driver_ops {
      * errors  the errno; nothing was sent */
     asx_err (*send_now)(asx_driver *driver, int32_t fd, const struct iovec *iov, uint32_t count,
                         uint32_t *sent);
+
+    /* The same for head[0] (may be NULL) and then `length` bytes of a file: what of it is in memory
+     * already, without a copy. NULL: the driver only knows ops. */
+    asx_err (*sendfile_now)(asx_driver *driver, int32_t fd, const struct iovec *head,
+                            int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent);
 
     /* Asks the op to end. It still completes once: with its real result, or with ECANCELED. */
     void (*cancel)(asx_driver *driver, asx_op *op);
