@@ -345,8 +345,10 @@ static asx_err attempt(asx_rq_decoder *decoder, const asx_rq_executor *executor)
                             .repair = lists,
                             .lost = (uint16_t *)(void *)(lists + decoder->repairs) };
     list_symbols(&job);
-    wipe_lost(&job); /* the few-losses method reads them as zero */
     const bool few = job.lost_count <= few_max(decoder);
+    if (few) {
+        wipe_lost(&job); /* read as zero */
+    }
     const asx_err err = few ? asxi_decode_few(&job, executor) : asxi_decode_solve(&job, executor);
     if (err == ASX_OK) {
         decoder->stats.method = few ? ASX_RQ_METHOD_FEW : ASX_RQ_METHOD_SOLVE;

@@ -7,19 +7,6 @@
 
 #include <stdlib.h>
 
-const char *asx_rq_policy_name(asx_rq_policy policy)
-{
-    switch (policy) {
-    case ASX_RQ_POLICY_AUTO:
-        return "auto";
-    case ASX_RQ_POLICY_BASELINE:
-        return "baseline";
-    case ASX_RQ_POLICY_SUPPORT:
-        return "support";
-    }
-    return "?";
-}
-
 void asxi_rq_hdpc_pairs(const asx_rq_param *param, uint8_t *pairs)
 {
     const uint32_t last = param->k_prime + param->s - 1;

@@ -26,13 +26,35 @@
 
 ASX_BEGIN_DECLS
 
+/* Which equivalent operations are chosen; never the verdict, never a byte. */
 typedef enum asx_rq_policy {
     ASX_RQ_POLICY_AUTO = 0,     /* chosen by the features of the matrix */
-    ASX_RQ_POLICY_BASELINE = 1, /* least ones in V, largest component */
-    ASX_RQ_POLICY_SUPPORT = 2,  /* inactivate the column with the largest support */
+    ASX_RQ_POLICY_BASELINE = 1, /* least ones in V, largest component; dense rows in order */
+    ASX_RQ_POLICY_SUPPORT = 2,  /* inactivate the column with the largest support; dense rows with
+                                 * the fewest ones first */
+    ASX_RQ_POLICY_SCHUR = 3,    /* hold back the last inactive columns, eliminate the others by the
+                                 * rows with the fewest ones across the cut, then the rest */
 } asx_rq_policy;
 
+/* Why the policy that ran was the one. */
+typedef enum asx_rq_policy_reason {
+    ASX_RQ_REASON_ASKED = 0,    /* not left to the solver */
+    ASX_RQ_REASON_GATE = 1,     /* the dense part is too small for another */
+    ASX_RQ_REASON_BUDGET = 2,   /* too many entries to look at */
+    ASX_RQ_REASON_LOSS = 3,     /* the smallest loss */
+    ASX_RQ_REASON_NO_PIVOT = 4, /* a column in front of the cut had none: baseline instead */
+} asx_rq_policy_reason;
+
 const char *asx_rq_policy_name(asx_rq_policy policy);
+const char *asx_rq_policy_reason_name(asx_rq_policy_reason reason);
+
+/* Of the matrix after phase 1, in thousandths. */
+typedef struct asx_rq_features {
+    uint32_t density;  /* of the rows left over, in inactive columns */
+    uint32_t empty;    /* inactive columns that are in none of these rows */
+    uint32_t inactive; /* columns, of L */
+    uint32_t surplus;  /* received rows beyond K', of K' */
+} asx_rq_features;
 
 /* What the solve did; equal on every host and kernel. */
 typedef struct asx_rq_solve_stats {
@@ -47,6 +69,9 @@ typedef struct asx_rq_solve_stats {
     uint32_t surplus;    /* received rows that no pivot uses */
     uint32_t sums;       /* row additions of both gather programs */
     asx_rq_policy policy;
+    asx_rq_policy_reason reason;
+    asx_rq_features features; /* when the solver chose */
+    uint32_t loss[3];         /* of each policy, from the baseline on */
 } asx_rq_solve_stats;
 
 typedef struct asx_rq_plan asx_rq_plan;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char magic[8] = "asxplan1";
+static const char magic[8] = "asxplan2";
 
 typedef struct head {
     char magic[8];

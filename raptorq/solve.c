@@ -35,6 +35,7 @@ static bool allocate(asxi_solver *solver)
         { &solver->row_start, (rows + 1) * 4, true },
         { &solver->column_start, (w + 2) * 4, true },
         { &solver->taken, rows, true },
+        { &solver->seen, l, true },
         { &solver->row_v, received, false },
         { &solver->columns, entries * 2, false },
         { &solver->column_rows, entries * 4, false },
@@ -73,8 +74,9 @@ static size_t dense_size(const asxi_solver *solver)
 {
     const size_t u = solver->inactive_count, words = solver->words;
     const size_t h = solver->param->h, l = solver->param->l;
-    return (solver->pivots + 1 + 2 * (u + 1)) * words * 8 + (u + 1) * (4 + 2 + 1 + 2) + 2 * l +
-           h * (u + 1) + h * h + (h + 2) * (u + 64) + 4096;
+    const size_t order = (solver->rows - solver->pivots) * (4 + 2) + (words * 64 + 1) * 4;
+    return order + (solver->pivots + 1 + 2 * (u + 1)) * words * 8 + (u + 1) * (4 + 2 + 1 + 2) +
+           2 * l + h * (u + 1) + h * h + (h + 2) * (u + 64) + 4096;
 }
 
 static uint16_t *put_feed(const asxi_solver *solver, uint32_t row, uint16_t *op, uint16_t **next)
@@ -270,9 +272,39 @@ static asx_err write_plan(asxi_solver *solver, asx_rq_plan **plan)
     return err;
 }
 
-static asx_err solve(asxi_solver *solver, asx_rq_plan **plan)
+/* Phase 1, twice when its features ask for the policy that differs there. */
+static asx_err solve_sparse(asxi_solver *solver, asx_rq_policy policy)
 {
+    solver->policy = policy != ASX_RQ_POLICY_AUTO ? policy : ASX_RQ_POLICY_BASELINE;
     asxi_solve_sparse(solver);
+    if (policy == ASX_RQ_POLICY_AUTO) {
+        solver->policy = asxi_policy_decide(solver);
+    }
+    if (policy == ASX_RQ_POLICY_AUTO && solver->policy == ASX_RQ_POLICY_SUPPORT) {
+        asxi_solver again = { .param = solver->param,
+                              .received = solver->received,
+                              .policy = solver->policy,
+                              .rows = solver->rows,
+                              .alloc = solver->alloc,
+                              .stats = solver->stats };
+        again.stats.peeled = 0;
+        if (!allocate(&again)) {
+            return ASX_RQ_E(NO_MEMORY);
+        }
+        asx_rq_alloc_put(solver->alloc, solver->arena, solver->arena_cap);
+        *solver = again;
+        asxi_solve_sparse(solver);
+    }
+    solver->stats.policy = solver->policy;
+    return ASX_OK;
+}
+
+static asx_err solve(asxi_solver *solver, asx_rq_policy policy, asx_rq_plan **plan)
+{
+    const asx_err sparse_err = solve_sparse(solver, policy);
+    if (sparse_err != ASX_OK) {
+        return sparse_err;
+    }
     const uint32_t u = solver->inactive_count;
     solver->words = (uint32_t)asx_align_up(asx_div_ceil(u, 64), 2);
     solver->stats.pivots = solver->pivots;
@@ -299,20 +331,17 @@ asx_err asx_rq_plan_solve(asx_rq_plan **plan, const asx_rq_param *param, const a
                           asx_rq_policy policy, const asx_rq_alloc *alloc,
                           asx_rq_solve_stats *stats)
 {
-    asxi_solver solver = { .param = param,
-                           .received = rows,
-                           .policy = policy != ASX_RQ_POLICY_AUTO ? policy : ASX_RQ_POLICY_BASELINE,
-                           .rows = param->s + rows->count,
-                           .alloc = alloc };
+    asxi_solver solver = {
+        .param = param, .received = rows, .rows = param->s + rows->count, .alloc = alloc
+    };
     solver.stats.rows = rows->count;
-    solver.stats.policy = solver.policy;
     asx_err err = ASX_RQ_E(TOO_FEW);
     if (rows->count < param->k_prime) {
         solver.stats.deficit = param->k_prime - rows->count;
     } else if (!allocate(&solver)) {
         err = ASX_RQ_E(NO_MEMORY);
     } else {
-        err = solve(&solver, plan);
+        err = solve(&solver, policy, plan);
         asx_rq_alloc_put(alloc, solver.arena, solver.arena_cap);
     }
     if (stats != NULL) {

@@ -38,8 +38,9 @@ static void row_bits(const asxi_solver *solver, uint32_t row, uint32_t self, uin
     }
 }
 
-/* Reduces the row by the basis and keeps it if something is left. */
-static void insert(asxi_solver *solver, uint32_t row)
+/* Reduces the row by the basis and keeps it if one of the first `limit` columns is left; false when
+ * only later ones are. */
+static bool insert(asxi_solver *solver, uint32_t row, uint32_t limit)
 {
     const uint32_t words = solver->words, k = solver->rank;
     uint64_t *bits = solver->basis + (size_t)k * words;
@@ -55,12 +56,111 @@ static void insert(asxi_solver *solver, uint32_t row)
     for (uint32_t i = 0; i < words; i++) {
         if (bits[i] != 0) {
             const uint32_t pivot = i * 64 + (uint32_t)__builtin_ctzll(bits[i]);
+            if (pivot >= limit) {
+                return false;
+            }
             solver->basis_pivot[k] = (uint16_t)pivot;
             solver->basis_row[k] = row;
             solver->is_pivot[pivot] = 1;
             solver->rank++;
-            return;
+            return true;
         }
+    }
+    return true;
+}
+
+/* Ones in the columns from `first` on. */
+static uint32_t weigh(const asxi_solver *solver, uint32_t row, uint32_t first, uint64_t *bits)
+{
+    uint32_t ones = 0;
+    row_bits(solver, row, UINT32_MAX, bits);
+    for (uint32_t i = first / 64; i < solver->words; i++) {
+        const uint64_t mask = i == first / 64 ? ~UINT64_C(0) << (first % 64) : ~UINT64_C(0);
+        ones += (uint32_t)__builtin_popcountll(bits[i] & mask);
+    }
+    return ones;
+}
+
+/* The rows that no pivot uses: ascending, or by ones from column `first` on, then ascending. */
+static void order_rows(asxi_solver *solver, bool by_weight, uint32_t first)
+{
+    uint32_t n = 0, *at = solver->weight_at;
+    const uint32_t weights = solver->words * 64 + 1;
+    memset(at, 0, weights * sizeof(*at));
+    for (uint32_t r = 0; r < solver->rows; r++) {
+        if (!solver->taken[r]) {
+            const uint32_t w = by_weight ? weigh(solver, r, first, solver->basis) : 0;
+            solver->weight[n++] = (uint16_t)w;
+            at[w]++;
+        }
+    }
+    solver->order_len = n;
+    for (uint32_t w = 0, begin = 0; w < weights; w++) {
+        const uint32_t count = at[w];
+        at[w] = begin;
+        begin += count;
+    }
+    n = 0;
+    for (uint32_t r = 0; r < solver->rows; r++) {
+        if (!solver->taken[r]) {
+            solver->order[at[solver->weight[n++]]++] = r;
+        }
+    }
+}
+
+/* Surplus rows are never looked at: with full rank there is nothing left to learn. */
+static void insert_in_order(asxi_solver *solver)
+{
+    const uint32_t u = solver->inactive_count;
+    for (uint32_t i = 0; i < solver->order_len && solver->rank < u; i++) {
+        insert(solver, solver->order[i], u);
+        solver->stats.dense_rows++;
+    }
+}
+
+/* Eliminates the columns in front of the cut, then the few behind it by the rows that were left.
+ * False when a column in front has no pivot: then the cut was no cut. */
+static bool insert_by_cut(asxi_solver *solver)
+{
+    enum { HELD = 4 };
+    const uint32_t u = solver->inactive_count;
+    const uint32_t n = solver->rows - solver->pivots;
+    /* what the binary rows cannot reach, HDPC rows must solve: these columns wait as well */
+    const uint32_t held = HELD + (u > n ? u - n : 0);
+    if (held >= u) {
+        return false;
+    }
+    const uint32_t cut = u - held;
+    order_rows(solver, true, cut);
+    uint32_t aside = 0;
+    for (uint32_t i = 0; i < solver->order_len; i++) {
+        if (solver->rank == cut || !insert(solver, solver->order[i], cut)) {
+            solver->order[aside++] = solver->order[i];
+        }
+        solver->stats.dense_rows++;
+    }
+    if (solver->rank < cut) {
+        return false;
+    }
+    for (uint32_t i = 0; i < aside && solver->rank < u; i++) {
+        insert(solver, solver->order[i], u);
+    }
+    return true;
+}
+
+static void insert_all(asxi_solver *solver)
+{
+    if (solver->policy == ASX_RQ_POLICY_SCHUR && !insert_by_cut(solver)) {
+        solver->policy = ASX_RQ_POLICY_BASELINE;
+        solver->stats.policy = ASX_RQ_POLICY_BASELINE;
+        solver->stats.reason = ASX_RQ_REASON_NO_PIVOT;
+        solver->stats.dense_rows = 0;
+        solver->rank = 0;
+        memset(solver->is_pivot, 0, solver->inactive_count);
+    }
+    if (solver->policy != ASX_RQ_POLICY_SCHUR) {
+        order_rows(solver, solver->policy == ASX_RQ_POLICY_SUPPORT, 0);
+        insert_in_order(solver);
     }
 }
 
@@ -189,22 +289,20 @@ asx_err asxi_solve_dense(asxi_solver *solver)
     solver->basis_pivot = asxi_solver_get(solver, (u + 1) * sizeof(uint16_t));
     solver->is_pivot = asxi_solver_get(solver, u + 1);
     solver->free = asxi_solver_get(solver, (u + 1) * sizeof(uint16_t));
+    solver->order = asxi_solver_get(solver, (solver->rows - solver->pivots) * sizeof(uint32_t));
+    solver->weight = asxi_solver_get(solver, (solver->rows - solver->pivots) * sizeof(uint16_t));
+    solver->weight_at = asxi_solver_get(solver, (solver->words * 64 + 1) * sizeof(uint32_t));
     if (solver->bits == NULL || solver->basis == NULL || solver->used == NULL ||
         solver->basis_row == NULL || solver->basis_pivot == NULL || solver->is_pivot == NULL ||
-        solver->free == NULL) {
+        solver->free == NULL || solver->order == NULL || solver->weight == NULL ||
+        solver->weight_at == NULL) {
         return ASX_RQ_E(NO_MEMORY);
     }
     memset(solver->is_pivot, 0, u);
     for (uint32_t i = 0; i < solver->pivots; i++) {
         row_bits(solver, solver->pivot_row[i], i, solver->bits + (size_t)i * solver->words);
     }
-    /* Surplus rows are never looked at: with full rank there is nothing left to learn. */
-    for (uint32_t r = 0; r < solver->rows && solver->rank < u; r++) {
-        if (!solver->taken[r]) {
-            insert(solver, r);
-            solver->stats.dense_rows++;
-        }
-    }
+    insert_all(solver);
     for (uint32_t i = 0; i < u; i++) {
         if (!solver->is_pivot[i]) {
             solver->free[solver->free_count++] = (uint16_t)i;

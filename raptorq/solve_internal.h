@@ -48,6 +48,8 @@ typedef struct asxi_solver {
     uint64_t *heap; /* members << 32 | root; stale entries are skipped */
     uint32_t heap_len;
 
+    uint8_t *seen; /* one for each column: scratch of the features */
+
     /* Phase 2: rows of `words` words, one bit for each inactive column. */
     uint32_t words;
     uint64_t *bits;        /* of each pivot: which inactive symbols its own is the sum of */
@@ -57,6 +59,10 @@ typedef struct asxi_solver {
     uint16_t *basis_pivot; /* of each: the inactive column it is solved for */
     uint8_t *is_pivot;     /* inactive column has a binary pivot */
     uint32_t rank;
+    uint32_t *order; /* rows that no pivot uses, as the policy takes them */
+    uint32_t order_len;
+    uint16_t *weight;    /* of each row in `order`: ones that the policy counts */
+    uint32_t *weight_at; /* where the rows of each weight begin */
     uint16_t *free;      /* inactive columns without a binary pivot */
     uint32_t free_count; /* <= H */
     uint8_t *pairs;      /* HDPC sums of each column */
@@ -75,6 +81,13 @@ typedef struct asxi_solver {
 
 /* Builds the rows and runs phase 1. Afterwards every column is placed. */
 void asxi_solve_sparse(asxi_solver *solver);
+
+/* What the features of the matrix after phase 1 ask for; writes them to the stats. */
+asx_rq_policy asxi_policy_decide(asxi_solver *solver);
+
+/* The same from features, for a dense part of `inactive` columns: arithmetic only. */
+asx_rq_policy asxi_policy_choose(const asx_rq_features *features, uint32_t inactive,
+                                 asx_rq_solve_stats *stats);
 
 /* errors  RANK, NO_MEMORY */
 ASX_NODISCARD asx_err asxi_solve_dense(asxi_solver *solver);
