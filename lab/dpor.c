@@ -207,9 +207,15 @@ static uint32_t value_of(uint32_t ordinal, uint32_t n)
 static uint32_t dpor_value(asx_strategy *base, uint32_t site, uint32_t n, uint64_t object)
 {
     search *const self = of(base);
-    (void)site;
     (void)object;
     if (self->lost) {
+        return 0;
+    }
+    asx_assert_lt(site, 64);
+    const uint64_t bit = UINT64_C(1) << site;
+    if (self->config.fixed_sites & bit) {
+        self->counts.fixed++;
+        self->counts.fixed_sites |= bit;
         return 0;
     }
     if (self->at == self->nodes.count) {
@@ -325,6 +331,8 @@ bool asx_dpor_exhaustive(const asx_strategy *dpor, const char **why)
         reason = "runs are left to make";
     } else if (counts.data_capped) {
         reason = "bounded: not all values of some question were tried";
+    } else if (counts.fixed) {
+        reason = "bounded: all orders of whole turns, but questions of some sites were answered 0";
     } else if (counts.limited) {
         reason = "some runs met a limit";
     } else if (counts.diverged) {

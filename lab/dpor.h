@@ -16,9 +16,19 @@
 
 ASX_BEGIN_DECLS
 
+/* Choice sites that say when something is seen, and not what: an order of whole turns that sees it
+ * later stands for most of what they would add, and they multiply the runs. */
+#define ASX_DPOR_TIMING                                                        \
+    (UINT64_C(1) << ASX_CHOICE_RINGVIS | UINT64_C(1) << ASX_CHOICE_RINGSPACE | \
+     UINT64_C(1) << ASX_CHOICE_RINGORD | UINT64_C(1) << ASX_CHOICE_CQBATCH |   \
+     UINT64_C(1) << ASX_CHOICE_CQORD | UINT64_C(1) << ASX_CHOICE_TIMEIO |      \
+     UINT64_C(1) << ASX_CHOICE_DOORBELL | UINT64_C(1) << ASX_CHOICE_LATENCY |  \
+     UINT64_C(1) << ASX_CHOICE_SKEW)
+
 typedef struct asx_dpor_config { /* zero-filled fields are the defaults */
     uint64_t seed;               /* of every run */
     uint32_t data_max;           /* values tried of one question; 4 */
+    uint64_t fixed_sites;        /* questions of these choice sites are answered 0 */
     bool sleepless;              /* without sleep sets: for measuring what they save */
 } asx_dpor_config;
 
@@ -31,6 +41,8 @@ typedef struct asx_dpor_counts {
     uint64_t pruned_done;  /* races that asked for nothing new */
     uint64_t pruned_sleep; /* processes not tried because they slept */
     uint64_t data_capped;  /* questions of which not all values were tried */
+    uint64_t fixed;        /* questions that were answered 0 because of their site */
+    uint64_t fixed_sites;  /* which sites those had */
     uint64_t diverged;     /* runs in which the same answers met another question */
     uint64_t limited;      /* runs that met a limit */
     uint32_t depth_max;    /* nodes */

@@ -99,7 +99,7 @@ static void add_failure(asx_explore_report *report, const asx_explore_row *row, 
     }
 }
 
-static void tell_progress(asx_explore_report *report)
+void asxi_explore_tell(asx_explore_report *report)
 {
     const asx_explore_config *const config = &report->config;
     if (!config->now_ns) {
@@ -155,7 +155,7 @@ void asxi_explore_add(asx_explore_report *report, const asx_explore_row *given, 
     if (!report->why && c->runs == config->runs_max) {
         report->why = "budget";
     }
-    tell_progress(report);
+    asxi_explore_tell(report);
 }
 
 static void explore_here(asx_explore_report *report, asx_explore_program *program,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -56,6 +57,17 @@ static bool read_all(int fd, void *bytes, size_t len)
         len -= (size_t)got;
     }
     return true;
+}
+
+/* Waits for a frame; false: the time for all of them is over. A run that never ends cannot outlast
+ * the budget. */
+static bool await_frame(asx_explore_report *report, int fd)
+{
+    struct pollfd waited = { .fd = fd, .events = POLLIN };
+    while (!report->why && poll(&waited, 1, 100) == 0) {
+        asxi_explore_tell(report);
+    }
+    return !report->why;
 }
 
 static bool send_run(int fd, asx_explore_run *run, uint64_t index, uint64_t seed)
@@ -179,6 +191,8 @@ void asxi_explore_fork(asx_explore_report *report, asx_explore_program *program,
         frame f;
         if (w->pid == 0 && !start(w, config, program, strategy, index)) {
             report->why = "no more processes";
+        } else if (!await_frame(report, w->fd)) {
+            break;
         } else if (!read_all(w->fd, &f, sizeof(f))) {
             add_crash(report, strategy, index, reap(w));
         } else if (!take_frame(report, w, &f, &choices)) {

@@ -29,6 +29,9 @@ asx_explore_row asxi_explore_row_of(asx_explore_run *run, uint64_t index, uint64
 void asxi_explore_add(asx_explore_report *report, const asx_explore_row *row, const char *text,
                       const asx_lab_choice *choices, uint32_t choice_count);
 
+/* Ends the exploration when its time is over, and says how far it is when that is due. */
+void asxi_explore_tell(asx_explore_report *report);
+
 /* Runs config.first ... in config.jobs children, and adds their rows in order of index. */
 void asxi_explore_fork(asx_explore_report *report, asx_explore_program *program,
                        asx_strategy *strategy);

@@ -26,7 +26,8 @@ static uint64_t slot_of(uint64_t ring, uint64_t seq)
 }
 
 /* A message is read after it was written, and an operation at an edge is seen by the other end;
- * else the two ends do not meet. */
+ * else the two ends do not meet. Who pushes also looks whether the other end sleeps and has heard a
+ * bell: of two senders to a sleeper, only the first rings. */
 static void ring_footprint(const asx_lab_event *event, asx_lab_footprint *footprint)
 {
     const uint64_t ring = event->words[0];
@@ -35,6 +36,9 @@ static void ring_footprint(const asx_lab_event *event, asx_lab_footprint *footpr
     add(footprint, ASX_LAB_RES_RING_SLOT, slot_of(ring, event->words[1]), push);
     if (event->words[3]) {
         writes(footprint, ASX_LAB_RES_RING_EDGE, ring);
+    }
+    if (push) {
+        reads(footprint, ASX_LAB_RES_SHARD, ring & 0xffff);
     }
 }
 

@@ -11,8 +11,10 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 #include <set>
+#include <unistd.h>
 
 namespace
 {
@@ -435,4 +437,44 @@ TEST_CASE("replay: the answers of a run repeat it; what does not fit is zero", "
     }
     asx_strategy_destroy(random);
     asx_explore_run_destroy(run);
+}
+
+namespace
+{
+
+void run_hanger(asx_explore_program *base, asx_explore_run *run)
+{
+    (void)base;
+    while (asx_explore_run_seed(run) == 3) {
+        pause();
+    }
+    asx_explore_verdict verdict = {};
+    asx_explore_run_finish(run, &verdict);
+}
+
+uint64_t real_clock()
+{
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<uint64_t>(t.tv_sec) * 1000000000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+} // namespace
+
+TEST_CASE("explore: a run that never ends cannot outlast the budget", "[lab]")
+{
+    asx_explore_program program = {};
+    program.name = "hanger";
+    program.processes = 1;
+    program.run = run_hanger;
+    asx_explore_config config = {};
+    config.jobs = 2;
+    config.real_ns_max = 200 * 1000000;
+    config.now_ns = real_clock;
+    asx_strategy *strategy = asx_strategy_random(0);
+    asx_explore_report *report = asx_explore(&program, strategy, &config);
+    CHECK(std::string(asx_explore_why(report)) == "time");
+    CHECK(asx_explore_coverage_of(report).runs == 3);
+    asx_explore_report_destroy(report);
+    asx_strategy_destroy(strategy);
 }

@@ -1,0 +1,443 @@
+/* At stake: what the explorer proves of real worlds is true only if the footprints of the kernel's
+ * events are: steps that are called independent must commute, in everything that a shard can see. */
+#include <asx/lab/dpor.h>
+#include <asx/lab/explore.h>
+#include <asx/lab/explore_world.h>
+#include <asx/lab/shrink.h>
+#include <asx/lab/strategy.h>
+#include <asx/shard/limb.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+/* A value that lives on shard 0, and clients on other shards that add one by reading and then
+ * writing: the update of one is lost when the other reads in between. */
+struct store {
+    uint64_t value;
+    uint32_t clients;
+};
+
+asx_outcome get(asx_cx *cx, void *arg)
+{
+    (void)cx;
+    return asx_ok((*static_cast<store **>(arg))->value);
+}
+
+struct put_args {
+    store *self;
+    uint64_t value;
+};
+
+asx_outcome put(asx_cx *cx, void *arg)
+{
+    (void)cx;
+    const auto *args = static_cast<put_args *>(arg);
+    args->self->value = args->value;
+    return asx_ok(0);
+}
+
+asx_outcome client(asx_cx *cx, void *arg)
+{
+    store *self = *static_cast<store **>(arg);
+    asx_handle limb;
+    asx_err err = asx_spawn_on(cx, 0, get, &self, sizeof self, nullptr, &limb);
+    if (err) {
+        return asx_fail(err);
+    }
+    const asx_outcome got = asx_join_limb(cx, limb);
+    const put_args args = { self, got.value + 1 };
+    err = asx_spawn_on(cx, 0, put, &args, sizeof args, nullptr, &limb);
+    return err ? asx_fail(err) : asx_join_limb(cx, limb);
+}
+
+asx_outcome lost_update(asx_cx *cx, void *arg)
+{
+    store *self = static_cast<store *>(arg);
+    asx_handle limbs[8];
+    for (uint32_t i = 0; i < self->clients; i++) {
+        const asx_err err = asx_spawn_on(cx, i + 1, client, &self, sizeof self, nullptr, &limbs[i]);
+        if (err) {
+            return asx_fail(err);
+        }
+    }
+    for (uint32_t i = 0; i < self->clients; i++) {
+        const asx_outcome ended = asx_join_limb(cx, limbs[i]);
+        if (!asx_is_ok(ended)) {
+            return ended;
+        }
+    }
+    return asx_ok(0);
+}
+
+void reset(void *arg)
+{
+    static_cast<store *>(arg)->value = 0;
+}
+
+void judge(void *arg, asx_lab_report *report)
+{
+    const auto *self = static_cast<store *>(arg);
+    if (self->value != self->clients) {
+        asx_lab_report_violate(report, "lost_update", "%u clients added one, and the sum is %u",
+                               self->clients, static_cast<unsigned>(self->value));
+    }
+}
+
+struct store_world {
+    store state;
+    asx_lab_config config = {};
+    asx_explore_world world;
+
+    explicit store_world(uint32_t clients) : state{ 0, clients }
+    {
+        config.shards = 1 + clients;
+        asx_explore_world_init(&world, "lost update", &config, lost_update, &state);
+        world.reset = reset;
+        world.judge = judge;
+    }
+};
+
+std::string text_of(const asx_explore_report *report)
+{
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    asx_explore_print(report, out);
+    fclose(out);
+    const std::string copy(text, len);
+    free(text);
+    return copy;
+}
+
+} // namespace
+
+TEST_CASE("explore: every strategy finds a lost update between shards", "[lab]")
+{
+    store_world w(2);
+    const asx_explore_limits limits = {};
+    asx_pct_config pct = {};
+    pct.seed = 42;
+    pct.steps = asx_explore_measure(&w.world.program, &limits);
+    asx_dpor_config dpor = {};
+    dpor.fixed_sites = ASX_DPOR_TIMING;
+    for (asx_strategy *strategy :
+         { asx_strategy_random(42), asx_strategy_pct(&pct), asx_dpor_create(&dpor) }) {
+        asx_explore_config config = {};
+        config.runs_max = 500;
+        asx_explore_report *report = asx_explore(&w.world.program, strategy, &config);
+        INFO(text_of(report));
+        uint32_t count;
+        asx_explore_failures(report, &count);
+        CHECK(count == 1);
+        asx_explore_report_destroy(report);
+        asx_strategy_destroy(strategy);
+    }
+}
+
+namespace
+{
+
+/* All orders of turns, without any reduction: the strategy it wraps is asked about turns only. */
+struct turns_only {
+    asx_strategy base;
+    asx_strategy *turns;
+
+    turns_only() : base{}, turns(asx_strategy_bounded(0, 1000000))
+    {
+        base.name = "every order";
+        base.begin = [](asx_strategy *self, uint64_t index, uint64_t *seed) {
+            return inner(self)->begin(inner(self), index, seed);
+        };
+        base.turn = [](asx_strategy *self, const asx_turn *turn) {
+            return inner(self)->turn(inner(self), turn);
+        };
+        base.value = [](asx_strategy *, uint32_t, uint32_t, uint64_t) { return 0u; };
+        base.end = [](asx_strategy *self, asx_explore_run *run) {
+            inner(self)->end(inner(self), run);
+        };
+    }
+    ~turns_only()
+    {
+        asx_strategy_destroy(turns);
+    }
+    static asx_strategy *inner(asx_strategy *self)
+    {
+        return reinterpret_cast<turns_only *>(self)->turns;
+    }
+};
+
+std::set<uint64_t> classes_of(const asx_explore_report *report)
+{
+    std::set<uint64_t> classes;
+    uint32_t count;
+    const asx_explore_row *rows = asx_explore_rows(report, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].end != ASX_EXPLORE_ABANDONED) {
+            classes.insert(rows[i].fingerprint);
+        }
+    }
+    return classes;
+}
+
+} // namespace
+
+TEST_CASE("explore: of a real world, a systematic search visits the classes that there are",
+          "[lab]")
+{
+    store_world w(2);
+    asx_explore_config config = {};
+    config.runs_max = 100000;
+    config.past_failures = true;
+    turns_only every;
+    asx_explore_report *all = asx_explore(&w.world.program, &every.base, &config);
+    asx_dpor_config dpor = {};
+    dpor.fixed_sites = ASX_DPOR_TIMING;
+    asx_strategy *strategy = asx_dpor_create(&dpor);
+    asx_explore_report *some = asx_explore(&w.world.program, strategy, &config);
+    const asx_dpor_counts c = asx_dpor_counts_of(strategy);
+    CHECK(asx_explore_coverage_of(some).runs == classes_of(all).size()); /* none twice */
+    CHECK(c.sleep_blocked == 0);
+    const char *why;
+    CHECK(!asx_dpor_exhaustive(strategy, &why));
+    CHECK(std::string(why) ==
+          "bounded: all orders of whole turns, but questions of some sites were "
+          "answered 0");
+    const bool same = classes_of(all) == classes_of(some);
+    CHECK(same);
+    asx_explore_report_destroy(all);
+    asx_explore_report_destroy(some);
+    asx_strategy_destroy(strategy);
+}
+
+namespace
+{
+
+/* A run written down as its steps: who took each, and what it answered. */
+struct script_step {
+    uint32_t process;
+    std::vector<uint32_t> values;
+};
+
+/* Follows a script; where there is none yet, asks another strategy and writes one. */
+struct script {
+    asx_strategy base;
+    asx_strategy *source; /* NULL: follow */
+    std::vector<script_step> steps;
+    size_t at, value;
+    bool lost;
+
+    explicit script(asx_strategy *asked) : base{}, source(asked), at(0), value(0), lost(false)
+    {
+        base.name = "script";
+        base.wants_order = true;
+        base.turn = turn;
+        base.value = answer;
+    }
+    static script *of(asx_strategy *self)
+    {
+        return reinterpret_cast<script *>(self);
+    }
+    static uint32_t turn(asx_strategy *base, const asx_turn *turn)
+    {
+        script *self = of(base);
+        if (self->source) {
+            const uint32_t alternative = self->source->turn(self->source, turn);
+            self->steps.push_back({ turn->processes[alternative], {} });
+            return alternative;
+        }
+        self->value = 0;
+        for (uint32_t i = 0; i < turn->count && self->at < self->steps.size(); i++) {
+            if (turn->processes[i] == self->steps[self->at].process) {
+                self->at++;
+                return i;
+            }
+        }
+        self->lost = true;
+        return 0;
+    }
+    static uint32_t answer(asx_strategy *base, uint32_t site, uint32_t n, uint64_t object)
+    {
+        script *self = of(base);
+        if (self->source) {
+            const uint32_t v = self->source->value(self->source, site, n, object);
+            self->steps.back().values.push_back(v);
+            return v;
+        }
+        const auto &values = self->steps[self->at - 1].values;
+        const uint32_t v = self->value < values.size() ? values[self->value++] : n;
+        self->lost = self->lost || v >= n;
+        return v < n ? v : 0;
+    }
+};
+
+/* What each shard did and saw, in its order. */
+struct observer {
+    asx_lab_listener listener;
+    std::vector<std::vector<std::string>> of_shard;
+
+    observer() : listener{}
+    {
+        listener.hear = [](asx_lab_listener *self, const asx_lab_event *event) {
+            auto *o = reinterpret_cast<observer *>(self);
+            const size_t shard = event->shard == 0xffff ? 63 : event->shard;
+            o->of_shard.resize(64);
+            char text[256];
+            if (event->kind != ASX_TRACE_CHOICE) {
+                o->of_shard[shard].push_back(std::to_string(event->vtime_ns) + " " +
+                                             asx_lab_event_text(event, text, sizeof text));
+            }
+        };
+    }
+};
+
+} // namespace
+
+namespace
+{
+
+struct swaps {
+    int made = 0, bad = 0;
+    std::string text; /* of the first bad one */
+};
+
+std::string first_difference(const std::vector<std::vector<std::string>> &a,
+                             const std::vector<std::vector<std::string>> &b)
+{
+    for (size_t s = 0; s < a.size(); s++) {
+        for (size_t e = 0; e < a[s].size(); e++) {
+            if (s >= b.size() || e >= b[s].size() || a[s][e] != b[s][e]) {
+                return "shard " + std::to_string(s) + ": " + a[s][e] + " became " +
+                       (s < b.size() && e < b[s].size() ? b[s][e] : "nothing");
+            }
+        }
+    }
+    return "";
+}
+
+/* Runs the world at random, and each of its runs again with two neighbouring steps swapped that
+ * are independent: no shard may notice. `ignored`: resources that are taken out of all
+ * footprints, which makes them wrong. */
+swaps swap_independent(asx_explore_world *world, uint64_t runs, uint64_t ignored = 0)
+{
+    swaps result;
+    observer seen;
+    world->listener = &seen.listener;
+    const asx_explore_limits limits = {};
+    asx_explore_run *run = asx_explore_run_create(world->program.processes, &limits);
+    asx_strategy *random = asx_strategy_random(100);
+    for (uint64_t index = 0; index < runs; index++) {
+        uint64_t seed;
+        random->begin(random, index, &seed);
+        script first(random);
+        seen.of_shard.clear();
+        asx_explore_run_make(run, &world->program, &first.base, seed, true);
+        const auto before = seen.of_shard;
+        const uint64_t fingerprint = asx_explore_run_verdict(run)->fingerprint;
+        const asx_race_order *order = asx_explore_run_order(run);
+        std::vector<uint32_t> independent;
+        for (uint32_t i = 0; i + 1 < asx_race_order_count(order); i++) {
+            const asx_race_step a = asx_race_order_step(order, i);
+            const asx_race_step b = asx_race_order_step(order, i + 1);
+            std::vector<asx_lab_access> left[2];
+            for (uint32_t k = 0; k < a.accesses.count + b.accesses.count; k++) {
+                const bool second = k >= a.accesses.count;
+                const asx_lab_access &access =
+                    second ? b.accesses.at[k - a.accesses.count] : a.accesses.at[k];
+                if (!(ignored >> access.resource & 1)) {
+                    left[second].push_back(access);
+                }
+            }
+            const asx_accesses of_a = { left[0].data(), static_cast<uint32_t>(left[0].size()) };
+            const asx_accesses of_b = { left[1].data(), static_cast<uint32_t>(left[1].size()) };
+            if (a.process != b.process && (a.enabled >> b.process & 1) &&
+                !asx_accesses_conflict(of_a, of_b)) {
+                independent.push_back(i);
+            }
+        }
+        for (uint32_t i : independent) {
+            script second(nullptr);
+            second.steps = first.steps;
+            std::swap(second.steps[i], second.steps[i + 1]);
+            seen.of_shard.clear();
+            asx_explore_run_make(run, &world->program, &second.base, seed, true);
+            const bool same = !second.lost && seen.of_shard == before &&
+                              asx_explore_run_verdict(run)->fingerprint == fingerprint;
+            result.made++;
+            if (!same && result.bad++ == 0) {
+                result.text = "seed " + std::to_string(seed) + ", steps " + std::to_string(i) +
+                              " and the next: " + first_difference(before, seen.of_shard);
+            }
+        }
+    }
+    asx_strategy_destroy(random);
+    asx_explore_run_destroy(run);
+    world->listener = nullptr;
+    return result;
+}
+
+/* Sleepers on two shards, one of which is cancelled by the other's end. */
+asx_outcome sleeper(asx_cx *cx, void *arg)
+{
+    return asx_sleep(cx, asx_ms(*static_cast<uint32_t *>(arg)));
+}
+
+asx_outcome sleepers(asx_cx *cx, void *)
+{
+    asx_handle limbs[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t ms = 2 + i % 3;
+        const asx_err err =
+            asx_spawn_on(cx, 1 + i % 2, sleeper, &ms, sizeof ms, nullptr, &limbs[i]);
+        if (err) {
+            return asx_fail(err);
+        }
+    }
+    asx_outcome ended = asx_join_limb(cx, limbs[0]);
+    asx_limb_cancel(cx, limbs[2], ASX_CANCEL_USER, "enough");
+    ended = asx_join_limb(cx, limbs[1]);
+    const asx_outcome cancelled = asx_join_limb(cx, limbs[2]);
+    return asx_is_ok(cancelled) ? cancelled : ended;
+}
+
+struct sleepers_world {
+    asx_lab_config config = {};
+    asx_explore_world world;
+
+    sleepers_world()
+    {
+        config.shards = 3;
+        asx_explore_world_init(&world, "sleepers", &config, sleepers, nullptr);
+    }
+};
+
+} // namespace
+
+TEST_CASE("explore: steps that are called independent commute in a real world", "[lab]")
+{
+    store_world store(2);
+    swaps s = swap_independent(&store.world, 150);
+    INFO(s.text);
+    CHECK(s.bad == 0);
+    CHECK(s.made > 300);
+    sleepers_world sleeping;
+    s = swap_independent(&sleeping.world, 200);
+    INFO(s.text);
+    CHECK(s.bad == 0);
+    CHECK(s.made > 300);
+}
+
+TEST_CASE("explore: a footprint with a hole is found by swapping", "[lab]")
+{
+    store_world store(2);
+    const uint64_t one = 1;
+    CHECK(swap_independent(&store.world, 60, one << ASX_LAB_RES_SHARD).bad > 0);
+    const uint64_t rings =
+        one << ASX_LAB_RES_RING_SLOT | one << ASX_LAB_RES_RING_TAIL | one << ASX_LAB_RES_RING_EDGE;
+    CHECK(swap_independent(&store.world, 60, rings).bad > 0);
+}
