@@ -1,4 +1,5 @@
 #include <asx/lab/lab.h>
+#include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
@@ -61,7 +62,7 @@ uint64_t asx_lab_config_hash(const asx_lab_config *config)
         full.no_auto_advance,
         full.dispatch_cost_ns,
         full.spin_limit,
-        full.net != NULL,
+        full.net ? asx_vnet_config_hash(full.net) : 0,
         full.disk != NULL,
         full.max_steps,
         full.heap_bytes_max,

@@ -295,6 +295,9 @@ static unsigned v_reap(asx_driver *driver, unsigned limit)
 {
     asxi_vdriver *const self = asxi_vdriver_of(driver);
     unsigned count = 0;
+    if (self->bell_ns <= *self->now_ns) {
+        self->bell_ns = ASX_TIME_NEVER;
+    }
     advance(self);
     const uint32_t among = self->ready_count < PICK_MAX ? self->ready_count : PICK_MAX;
     const uint32_t hidden = asxi_vchoose(self->env, ASX_CHOICE_CQBATCH, among, self->config.shard);
@@ -333,9 +336,6 @@ static void v_park(asx_driver *driver, asx_instant until)
     if (wants_ns == ASX_TIME_NEVER) {
         asx_assert_fail(__FILE__, __LINE__, "nothing can happen any more: the run is deadlocked");
     }
-    if (self->bell_ns <= wants_ns) {
-        self->bell_ns = ASX_TIME_NEVER;
-    }
     if (wants_ns > self->own_env.now_ns) {
         self->own_env.now_ns = wants_ns;
     }
@@ -344,12 +344,13 @@ static void v_park(asx_driver *driver, asx_instant until)
 asx_instant asx_vdriver_wants(asx_driver *driver)
 {
     asxi_vdriver *const self = asxi_vdriver_of(driver);
-    if (self->bell_ns <= *self->now_ns) {
-        self->bell_ns = ASX_TIME_NEVER;
-        return 0;
-    }
     advance(self);
     return wants(self);
+}
+
+asx_vnet *asx_vdriver_net(asx_driver *driver)
+{
+    return asxi_vdriver_of(driver)->config.net;
 }
 
 void asx_vdriver_clock_jump(asx_driver *driver, asx_duration ns)

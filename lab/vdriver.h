@@ -49,6 +49,9 @@ ASX_NODISCARD asx_err asx_vdriver_create(const asx_vdriver_config *config, asx_d
  * completion is here or it was woken, ASX_TIME_NEVER when only others can wake it. */
 asx_instant asx_vdriver_wants(asx_driver *driver);
 
+/* The network it is on, for programs that cut it; NULL: none. */
+struct asx_vnet *asx_vdriver_net(asx_driver *driver);
+
 /* The shard's clock jumps ahead by `ns`, the run's does not. */
 void asx_vdriver_clock_jump(asx_driver *driver, asx_duration ns);
 

@@ -1,3 +1,4 @@
+#include <asx/lab/event.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/trace.h>
 
@@ -9,6 +10,47 @@
 #define PORT_COUNT 28232u /* 32768..60999, as Linux has it */
 #define PORT_WORDS ((PORT_COUNT + 63) / 64)
 #define LANE_STREAM 7u /* of draws: 0..6 are vlink's */
+
+uint64_t asx_vnet_config_hash(const asx_vnet_config *config)
+{
+    const asx_vlink_conditions *const link = &config->link;
+    const asx_vstream_faults *const stream = &config->stream;
+    const uint64_t words[] = {
+        link->model,
+        link->latency_ns,
+        link->spread_ns,
+        link->far_ppm,
+        link->jitter_ns,
+        link->burst_ns,
+        link->bandwidth,
+        link->burst_ppm,
+        link->loss_ppm,
+        link->corrupt_ppm,
+        link->truncate_ppm,
+        link->reorder_ppm,
+        link->duplicate_ppm,
+        link->in_flight_max,
+        link->mtu,
+        stream->split_ppm,
+        stream->short_write_ppm,
+        stream->short_read_ppm,
+        stream->stall_ppm,
+        stream->reset_ppm,
+        stream->truncate_ppm,
+        stream->unread_lost_ppm,
+        stream->fin_lost_ppm,
+        stream->refused_ppm,
+        stream->unreachable_ppm,
+        stream->syn_lost_ppm,
+        stream->accept_ppm,
+        stream->stall_ns,
+        config->stream_bytes,
+        config->queue_depth,
+        config->port_max,
+        config->stream_timeout_ns,
+    };
+    return asx_fnv64_words(ASX_FNV64_EMPTY, words, asx_array_count(words)) | 1;
+}
 
 asx_err asx_vnet_create(const asx_vnet_config *config, asx_vnet **net)
 {

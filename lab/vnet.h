@@ -41,8 +41,7 @@ typedef struct asx_vstream_faults {
     uint32_t refused_ppm, unreachable_ppm; /* a connect fails so */
     uint32_t syn_lost_ppm;                 /* an attempt to connect is not heard; there are 6 */
     uint32_t accept_ppm;                   /* an accept fails with EMFILE */
-    uint32_t close_holds_ppm; /* an armed receive keeps a closed socket open until it ends */
-    asx_duration stall_ns;    /* 0: 100 ms */
+    asx_duration stall_ns;                 /* 0: 100 ms */
 } asx_vstream_faults;
 
 typedef struct asx_vnet_config { /* zero-filled fields are the defaults */
@@ -62,6 +61,9 @@ typedef struct asx_vnet_stats {
     uint32_t in_flight;                            /* datagrams */
     uint32_t sockets;                              /* alive, closed ones with a live peer too */
 } asx_vnet_stats;
+
+/* Of every field that can change a run, in a fixed order; never 0. */
+uint64_t asx_vnet_config_hash(const asx_vnet_config *config);
 
 /* errors  NO_MEMORY */
 ASX_NODISCARD asx_err asx_vnet_create(const asx_vnet_config *config, asx_vnet **net);

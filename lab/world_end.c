@@ -1,4 +1,5 @@
 /* How a run ended, what is left of it, and how it is taken down. */
+#include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/inspect.h>
 
@@ -206,6 +207,9 @@ void asx_lab_world_destroy(asx_lab_world *world)
             asx_shard_destroy(world->seats[i].shard);
         }
         asx_mesh_destroy(world->mesh);
+        if (world->net) {
+            asx_vnet_destroy(world->net);
+        }
         asx_lab_choices_destroy(world->choices);
         asxi_recorder_deinit(&world->recorder);
         asxi_lab_free(world);

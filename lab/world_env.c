@@ -1,5 +1,6 @@
 /* How a world is made, and what it answers to its kernel and devices. */
 #include <asx/lab/vdriver.h>
+#include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 
 #include "array_internal.h"
@@ -126,12 +127,23 @@ static void choices_open(asx_lab_world *world)
     world->choices = asx_lab_choices_create(&choices, &world->rand);
 }
 
+static void devices_open(asx_lab_world *world)
+{
+    if (world->config.net) {
+        asx_vnet_config config = *world->config.net;
+        config.env = &world->env;
+        const asx_err err = asx_vnet_create(&config, &world->net);
+        asx_assert_eq(err, ASX_OK);
+    }
+}
+
 static void seat_open(asx_lab_world *world, uint32_t index)
 {
     asxi_seat *const seat = &world->seats[index];
     const asx_lab_config *const config = &world->config;
     const asx_vdriver_config driver = {
         .env = &world->env,
+        .net = world->net,
         .shard = index,
         .host = index,
         .clock_offset_ns = config->clock_offset_ns ? config->clock_offset_ns[index] : 0,
@@ -175,6 +187,7 @@ asx_lab_world *asx_lab_world_create(const asx_lab_config *config)
     choices_open(world);
     world->mesh = asx_mesh_create(world->config.shards, world->config.ring_capacity);
     asx_assert(world->mesh);
+    devices_open(world);
     world->last = world->config.shards - 1;
     for (uint32_t i = 0; i < world->config.shards; i++) {
         seat_open(world, i);

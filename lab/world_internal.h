@@ -46,6 +46,7 @@ struct asx_lab_world {
     asx_trace_sink sink; /* what the kernel tells */
     asxi_recorder recorder;
     asx_mesh *mesh;
+    struct asx_vnet *net; /* NULL: none was asked for */
     asxi_seat seats[ASX_LAB_SHARDS_MAX];
     asxi_hidden hidden[ASX_LAB_SHARDS_MAX];
     asxi_lab_main main;

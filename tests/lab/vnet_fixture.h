@@ -1,5 +1,4 @@
-/* Drivers on one virtual network without a kernel above them, and a clock that jumps to what is next.
- */
+/* Drivers on one virtual network, no kernel above them, and a clock that jumps to what is next. */
 #ifndef ASX_TESTS_LAB_VNET_FIXTURE_H
 #define ASX_TESTS_LAB_VNET_FIXTURE_H
 
