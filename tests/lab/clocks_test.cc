@@ -1,5 +1,5 @@
-/* At stake: only a vector may call two events concurrent, and a clock that goes back or wraps orders
- * wrongly ever after. */
+/* At stake: only a vector may call two events concurrent, and a clock that goes back or wraps
+ * orders wrongly ever after. */
 #include <asx/lab/clocks.h>
 
 #include <catch2/catch.hpp>
