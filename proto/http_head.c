@@ -85,7 +85,7 @@ bool asxi_http_type_known(const asx_http_server *server, const char *type, size_
     return head->len > 0 && head->type_len == type_len && memcmp(head->type, type, type_len) == 0;
 }
 
-/* Status line, Date, Server and Content-Type: copied whole while they are those of the last head. */
+/* Status line, Date, Server and Content-Type: copied whole while they are the last head's. */
 static char *append_front(asx_http_server *server, char *at, unsigned status, const char *type,
                           size_t type_len)
 {
