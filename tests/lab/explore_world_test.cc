@@ -447,3 +447,74 @@ TEST_CASE("explore: a footprint with a hole is found by swapping", "[lab]")
         one << ASX_LAB_RES_RING_SLOT | one << ASX_LAB_RES_RING_TAIL | one << ASX_LAB_RES_RING_EDGE;
     CHECK(swap_independent(&store.world, 60, rings).bad > 0);
 }
+
+TEST_CASE("explore: a run of the explorer is the same run of the lab", "[lab]")
+{
+    store_world w(2);
+    const asx_explore_limits limits = {};
+    asx_explore_run *run = asx_explore_run_create(3, &limits);
+    asx_strategy *random = asx_strategy_random(7);
+    for (uint64_t index = 0; index < 20; index++) {
+        uint64_t seed;
+        random->begin(random, index, &seed);
+        asx_explore_run_make(run, &w.world.program, random, seed, false);
+        const asx_explore_verdict made = *asx_explore_run_verdict(run);
+        uint32_t count;
+        const asx_lab_choice *rows = asx_explore_run_choices(run, &count);
+        const std::vector<asx_lab_choice> kept(rows, rows + count);
+
+        asx_lab_config config = w.config; /* by its seed */
+        config.seed = seed;
+        asx_lab_report report;
+        reset(&w.state);
+        asx_lab_run(&config, lost_update, &w.state, &report);
+        CHECK(report.schedule_hash == made.schedule_hash);
+        CHECK((w.state.value != 2) == (made.signature != 0));
+        CHECK(report.choice_count == count);
+        asx_lab_report_deinit(&report);
+
+        config.mode = ASX_LAB_FORCED; /* by its choices, to the letter */
+        config.choices = kept.data();
+        config.choice_count = kept.size();
+        reset(&w.state);
+        CHECK(asx_lab_run(&config, lost_update, &w.state, &report));
+        CHECK(report.schedule_hash == made.schedule_hash);
+        asx_lab_report_deinit(&report);
+    }
+    asx_strategy_destroy(random);
+    asx_explore_run_destroy(run);
+}
+
+TEST_CASE("explore: a lost update between shards shrinks to one early reader", "[lab]")
+{
+    store_world w(3);
+    asx_strategy *random = asx_strategy_random(1);
+    asx_explore_config config = {};
+    asx_explore_report *report = asx_explore(&w.world.program, random, &config);
+    uint32_t count;
+    const asx_explore_failure *failure = asx_explore_failures(report, &count);
+    REQUIRE(count == 1);
+    asx_shrunk shrunk;
+    asx_shrink_failure(&shrunk, &w.world.program, failure->seed, failure->signature,
+                       failure->choices, failure->choice_count, &config.limits, 0);
+    CHECK(shrunk.result.reproduced);
+    INFO(failure->choice_count << " choices became " << shrunk.choice_count << ", deviations "
+                               << shrunk.deviations << ", preemptions " << shrunk.preemptions
+                               << ", replays " << shrunk.result.replays);
+    CHECK(shrunk.deviations <= 1); /* in turn, all shards read before any writes */
+    CHECK(shrunk.preemptions <= 3);
+
+    asx_lab_config replay = w.config; /* the shrunk list is the lab's, too */
+    replay.mode = ASX_LAB_LENIENT;
+    replay.seed = failure->seed;
+    replay.choices = shrunk.choices;
+    replay.choice_count = shrunk.choice_count;
+    asx_lab_report lab_report;
+    reset(&w.state);
+    asx_lab_run(&replay, lost_update, &w.state, &lab_report);
+    CHECK(w.state.value != 3);
+    asx_lab_report_deinit(&lab_report);
+    asx_shrunk_deinit(&shrunk);
+    asx_explore_report_destroy(report);
+    asx_strategy_destroy(random);
+}
