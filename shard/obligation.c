@@ -137,6 +137,23 @@ asx_err asx_obligation_abort(asx_cx *cx, asx_permit permit)
     return err;
 }
 
+asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_state state,
+                                asx_obligation_fn *settle_fn, void **object, uint64_t *amount)
+{
+    obligation *o;
+    const asx_err err = find(cx, permit, &o);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    if (asx_unlikely(o->options.settle != settle_fn)) {
+        return ASX_E(TYPE_MISMATCH);
+    }
+    *object = o->options.object;
+    *amount = o->options.amount;
+    settle(cx->_shard, o, state);
+    return ASX_OK;
+}
+
 asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle)
 {
     obligation *o;
@@ -183,8 +200,8 @@ static bool leak(asx_shard *shard, obligation *o, bool panicking)
     settle(shard, o, ASX_OBLIGATION_LEAKED);
     const asx_leak_response response = leak_response(shard);
     if (options.settle) {
-        options.settle(options.object, response == ASX_LEAK_RECOVER ? ASX_OBLIGATION_ABORTED
-                                                                    : ASX_OBLIGATION_LEAKED);
+        options.settle(options.object, options.amount,
+                       response == ASX_LEAK_RECOVER ? ASX_SETTLED_RECOVERED : ASX_SETTLED_LEAK);
     }
     if (response != ASX_LEAK_SILENT) {
         asxi_diagnose(shard, "LEAK%s: %s %s reserved at %s:%d by task %s, held %" PRIu64 " ns",
@@ -209,7 +226,8 @@ void asxi_obligation_audit(asx_task *task, asx_outcome *outcome)
             const asx_obligation_options options = o->options;
             settle(shard, o, ASX_OBLIGATION_ABORTED);
             if (options.settle) {
-                options.settle(options.object, ASX_OBLIGATION_ABORTED);
+                options.settle(options.object, options.amount,
+                               panicked ? ASX_SETTLED_PANIC : ASX_SETTLED_CANCEL);
             }
         } else {
             becomes_panic |= leak(shard, o, panicked);

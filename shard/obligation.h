@@ -43,14 +43,23 @@ typedef struct asx_permit {
     asx_handle handle;
 } asx_permit;
 
-/* Told when the kernel's audit resolves what its holder did not: gives the resource back. */
-typedef void asx_obligation_fn(void *object, asx_obligation_state state);
+/* How the audit of a holder's end resolved what the holder did not. */
+typedef enum asx_settlement {
+    ASX_SETTLED_CANCEL = 0, /* aborted: the holder was cancelled, or never ran */
+    ASX_SETTLED_PANIC,      /* aborted: the holder panicked */
+    ASX_SETTLED_LEAK,       /* LEAKED */
+    ASX_SETTLED_RECOVERED,  /* leaked, and aborted by the response */
+} asx_settlement;
+
+/* Told then: gives the resource back. */
+typedef void asx_obligation_fn(void *object, uint64_t amount, asx_settlement how);
 
 typedef struct asx_obligation_options {
     asx_obligation_kind kind;
     const char *what; /* for people; outlives the obligation */
     asx_obligation_fn *settle;
-    void *object;
+    void *object; /* passed to settle, with amount */
+    uint64_t amount;
     const char *file;
     int line;
 } asx_obligation_options;

@@ -5,6 +5,7 @@
 #include <asx/shard/base/list.h>
 #include <asx/shard/chunk.h>
 #include <asx/shard/limits.h>
+#include <asx/shard/obligation.h>
 #include <asx/shard/shard.h>
 #include <asx/shard/stack.h>
 
@@ -135,6 +136,11 @@ const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg)
 /* obligation.c */
 void asxi_obligation_audit(asx_task *task, asx_outcome *outcome);
 void asxi_obligation_region_audit(asx_region *region);
+/* Commits or aborts an obligation of the caller's that was made with `settle`, and tells what it
+ * was for.
+ * errors  STALE, TOKEN_MISMATCH, TYPE_MISMATCH */
+asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_state state,
+                                asx_obligation_fn *settle, void **object, uint64_t *amount);
 void asxi_obligation_table_init(asx_shard *shard);
 
 /* op.c */

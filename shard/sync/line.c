@@ -79,6 +79,8 @@ asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const
     }
     const bool open = asxi_object_is_open(object);
     asxi_object_unref(object);
-    return asx_likely(open && baton->wait.value == ASXI_LINE_GRANTED) ? asx_ok(0)
-                                                                      : asx_fail(closed);
+    if (asx_likely(open && baton->wait.value == ASXI_LINE_GRANTED)) {
+        return asx_ok(0);
+    }
+    return asx_fail(open && baton->wait.value != ASXI_LINE_CLOSED ? baton->wait.value : closed);
 }

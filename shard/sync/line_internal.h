@@ -15,7 +15,7 @@ typedef struct asxi_line {
     uint32_t count;
 } asxi_line;
 
-/* What a baton was told. */
+/* What a baton was told; any other value is the asx_err that ends its wait. */
 enum { ASXI_LINE_GRANTED = 0, ASXI_LINE_CLOSED = 1 };
 
 typedef struct asxi_baton asxi_baton;
@@ -45,7 +45,7 @@ void asxi_line_leave(asxi_baton *baton);
  * leave, amount and tag of `baton` are set.
  * what    for people
  * cancel  nothing is held, and the next in line was served
- * errors  `closed`, TIMED_OUT */
+ * errors  `closed`, TIMED_OUT, and what the baton was told */
 asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const char *what,
                            asx_instant deadline_ns, asx_err closed);
 

@@ -312,9 +312,10 @@ static bool listens(asxi_object *object)
 }
 
 /* The holder ended without resolving its permit. */
-static void permit_lost(void *object, asx_obligation_state state)
+static void permit_lost(void *object, uint64_t amount, asx_settlement how)
 {
-    (void)state;
+    (void)amount;
+    (void)how;
     slot_return(object);
     asxi_object_unref(object);
 }
@@ -396,7 +397,7 @@ void asx_mpsc_permit_abort(asx_cx *cx, asx_mpsc_permit permit)
 {
     asxi_object *object;
     if (!permit_find(cx, permit, &object) && !asx_obligation_abort(cx, permit._obligation)) {
-        permit_lost(object, ASX_OBLIGATION_ABORTED);
+        permit_lost(object, 0, ASX_SETTLED_CANCEL);
     }
 }
 

@@ -136,10 +136,11 @@ static void fill(oneshot *self, const void *item)
     receiver_wake(self);
 }
 
-static void permit_lost(void *object, asx_obligation_state state)
+static void permit_lost(void *object, uint64_t amount, asx_settlement how)
 {
     oneshot *const self = oneshot_of(object);
-    (void)state;
+    (void)amount;
+    (void)how;
     if (asxi_object_is_open(&self->object)) {
         shut(self);
     }
@@ -200,7 +201,7 @@ void asx_oneshot_permit_abort(asx_cx *cx, asx_oneshot_permit permit)
     asxi_object *object;
     if (!asxi_object_find(cx, permit._channel, &oneshot_type, &object) &&
         !asx_obligation_abort(cx, permit._obligation)) {
-        permit_lost(object, ASX_OBLIGATION_ABORTED);
+        permit_lost(object, 0, ASX_SETTLED_CANCEL);
     }
 }
 

@@ -201,7 +201,7 @@ TEST_CASE("obligation: what guards a resource is told how it ended, once, whoeve
           "[obligation]")
 {
     for (const asx_leak_response response : { ASX_LEAK_LOG, ASX_LEAK_RECOVER }) {
-        static std::vector<asx_obligation_state> told;
+        static std::vector<asx_settlement> told;
         told.clear();
         run_kernel(
             TASK {
@@ -213,8 +213,8 @@ TEST_CASE("obligation: what guards a resource is told how it ended, once, whoeve
                             TASK {
                                 asx_obligation_options options{};
                                 options.kind = ASX_OBLIGATION_SEMAPHORE_PERMIT;
-                                options.settle = [](void *, asx_obligation_state state) {
-                                    told.push_back(state);
+                                options.settle = [](void *, uint64_t, asx_settlement how) {
+                                    told.push_back(how);
                                 };
                                 asx_permit permit;
                                 REQUIRE(asx_obligation_reserve(cx, &options, &permit) == ASX_OK);
@@ -233,9 +233,8 @@ TEST_CASE("obligation: what guards a resource is told how it ended, once, whoeve
             },
             nullptr, 1, response);
         REQUIRE(told.size() == 2);
-        CHECK(told[0] == ASX_OBLIGATION_ABORTED);
-        CHECK(told[1] ==
-              (response == ASX_LEAK_RECOVER ? ASX_OBLIGATION_ABORTED : ASX_OBLIGATION_LEAKED));
+        CHECK(told[0] == ASX_SETTLED_CANCEL);
+        CHECK(told[1] == (response == ASX_LEAK_RECOVER ? ASX_SETTLED_RECOVERED : ASX_SETTLED_LEAK));
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "../kernel_fixture.h"
 
+#include <algorithm>
 #include <functional>
 
 using body = std::function<asx_outcome(asx_cx *)>;

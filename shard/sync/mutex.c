@@ -1,0 +1,204 @@
+#include <asx/shard/sync/mutex.h>
+
+#include "line_internal.h"
+
+typedef struct mutex {
+    asxi_object object;
+    const char *what;
+    asx_task *holder; /* who locked it or was granted it; NULL: free. Never followed */
+    bool poisoned;
+    asxi_line waiting;
+    asx_lock_stats stats;
+} mutex;
+
+_Static_assert(sizeof(mutex) <= ASXI_OBJECT_BYTES, "a mutex fits a record");
+
+static mutex *mutex_of(asxi_object *object)
+{
+    return asx_container_of(object, mutex, object);
+}
+
+static void mutex_close(asxi_object *object)
+{
+    asxi_line_close(&mutex_of(object)->waiting);
+}
+
+static const asxi_object_type mutex_type = { .name = "mutex", .close = mutex_close };
+
+asx_err asx_mutex_open(asx_cx *cx, const char *what, asx_mutex *opened)
+{
+    asxi_object *object;
+    *opened = (asx_mutex){ 0 };
+    const asx_err err = asxi_object_open(cx, &mutex_type, sizeof(mutex), &object);
+    if (!err) {
+        mutex_of(object)->what = what ? what : "mutex";
+        asxi_line_init(&mutex_of(object)->waiting);
+        opened->_object = asx_handle_of(object);
+    }
+    return err;
+}
+
+/* errors  CLOSED, STALE */
+static asx_err find(asx_cx *cx, asx_mutex handle, mutex **self)
+{
+    asxi_object *object;
+    const asx_err err = asxi_object_find(cx, handle._object, &mutex_type, &object);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    *self = mutex_of(object);
+    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+}
+
+void asx_mutex_close(asx_cx *cx, asx_mutex handle)
+{
+    mutex *self;
+    if (!find(cx, handle, &self)) {
+        asxi_object_close(&self->object);
+    }
+}
+
+/* The lock is free: the oldest waiter has it next. */
+static void pass_on(mutex *self)
+{
+    asxi_baton *const head = asxi_line_head(&self->waiting);
+    self->holder = NULL;
+    if (head) {
+        self->holder = head->wait.task;
+        asxi_line_tell(head, ASXI_LINE_GRANTED);
+    }
+}
+
+static void poison(mutex *self)
+{
+    self->poisoned = true;
+    self->holder = NULL;
+    while (!asxi_line_empty(&self->waiting)) {
+        asxi_line_tell(asxi_line_head(&self->waiting), ASX_E(POISONED));
+    }
+}
+
+static void waiter_leave(asxi_baton *baton, bool granted)
+{
+    if (granted) {
+        pass_on(mutex_of(baton->object));
+    }
+}
+
+static void guard_lost(void *object, uint64_t amount, asx_settlement how)
+{
+    mutex *const self = mutex_of(object);
+    (void)amount;
+    if (asxi_object_is_open(&self->object)) {
+        if (how == ASX_SETTLED_CANCEL) {
+            pass_on(self);
+        } else {
+            poison(self);
+        }
+    }
+    asxi_object_unref(&self->object);
+}
+
+static asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
+{
+    const asx_obligation_options options = { .kind = ASX_OBLIGATION_LEASE,
+                                             .what = self->what,
+                                             .settle = guard_lost,
+                                             .object = &self->object };
+    const asx_err err = asx_obligation_reserve(cx, &options, &guard->_obligation);
+    if (err) {
+        pass_on(self);
+        return err;
+    }
+    asxi_object_ref(&self->object);
+    self->stats.acquired++;
+    return ASX_OK;
+}
+
+static asx_err try_take(asx_cx *cx, mutex *self)
+{
+    if (asx_unlikely(self->poisoned)) {
+        return ASX_E(POISONED);
+    }
+    if (asx_likely(!self->holder)) {
+        asx_assert(asxi_line_empty(&self->waiting)); /* a free lock was passed on */
+        self->holder = cx->_task;
+        return ASX_OK;
+    }
+    return self->holder == cx->_task ? ASX_E(WOULD_DEADLOCK) : ASX_E(LOCKED);
+}
+
+asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
+                                 asx_mutex_guard *guard)
+{
+    mutex *self;
+    asx_err err = find(cx, handle, &self);
+    if (asx_unlikely(err)) {
+        return asx_fail(err);
+    }
+    if (asx_unlikely(asxi_observe_cancel(cx))) {
+        return asxi_cancelled(cx);
+    }
+    err = try_take(cx, self);
+    if (asx_unlikely(err == ASX_E(LOCKED))) {
+        asxi_baton baton = { .object = &self->object, .leave = waiter_leave };
+        const asx_instant since_ns = cx->_shard->now_ns;
+        const asx_outcome outcome =
+            asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+        if (!asx_is_ok(outcome)) {
+            return outcome;
+        }
+        self->stats.contended++;
+        self->stats.waited_ns += asx_time_sub(cx->_shard->now_ns, since_ns);
+        err = ASX_OK;
+    }
+    if (asx_likely(!err)) {
+        err = guard_make(cx, self, guard);
+    }
+    return err ? asx_fail(err) : asx_ok(0);
+}
+
+asx_err asx_mutex_try_lock(asx_cx *cx, asx_mutex handle, asx_mutex_guard *guard)
+{
+    mutex *self;
+    asx_err err = find(cx, handle, &self);
+    if (!err) {
+        err = try_take(cx, self);
+    }
+    return err ? err : guard_make(cx, self, guard);
+}
+
+void asx_mutex_unlock(asx_cx *cx, asx_mutex_guard guard)
+{
+    void *object;
+    uint64_t amount;
+    if (!asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED, guard_lost,
+                                 &object, &amount)) {
+        guard_lost(object, amount, ASX_SETTLED_CANCEL);
+    }
+}
+
+bool asx_mutex_is_poisoned(asx_cx *cx, asx_mutex handle)
+{
+    mutex *self;
+    return !find(cx, handle, &self) && self->poisoned;
+}
+
+void asx_mutex_clear_poison(asx_cx *cx, asx_mutex handle)
+{
+    mutex *self;
+    if (!find(cx, handle, &self)) {
+        self->poisoned = false;
+    }
+}
+
+asx_lock_stats asx_mutex_stats(asx_cx *cx, asx_mutex handle)
+{
+    mutex *self;
+    asx_lock_stats stats = { 0 };
+    if (!find(cx, handle, &self)) {
+        stats = self->stats;
+        stats.waiting = self->waiting.count;
+    }
+    return stats;
+}

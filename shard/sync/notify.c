@@ -1,0 +1,162 @@
+#include <asx/shard/sync/notify.h>
+
+#include "line_internal.h"
+
+typedef struct notify {
+    asxi_object object;
+    const char *what;
+    uint64_t stored;     /* notifications of one that nobody waited for */
+    uint64_t generation; /* counts all notifications */
+    asxi_line waiting;
+} notify;
+
+_Static_assert(sizeof(notify) <= ASXI_OBJECT_BYTES, "a notify fits a record");
+
+static notify *notify_of(asxi_object *object)
+{
+    return asx_container_of(object, notify, object);
+}
+
+static void notify_close(asxi_object *object)
+{
+    asxi_line_close(&notify_of(object)->waiting);
+}
+
+static const asxi_object_type notify_type = { .name = "notify", .close = notify_close };
+
+asx_err asx_notify_open(asx_cx *cx, const char *what, asx_notify *opened)
+{
+    asxi_object *object;
+    *opened = (asx_notify){ 0 };
+    const asx_err err = asxi_object_open(cx, &notify_type, sizeof(notify), &object);
+    if (!err) {
+        notify *const self = notify_of(object);
+        self->what = what ? what : "notify";
+        asxi_line_init(&self->waiting);
+        opened->_object = asx_handle_of(object);
+    }
+    return err;
+}
+
+/* errors  CLOSED, STALE */
+static asx_err find(asx_cx *cx, asx_notify handle, notify **self)
+{
+    asxi_object *object;
+    const asx_err err = asxi_object_find(cx, handle._object, &notify_type, &object);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    *self = notify_of(object);
+    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+}
+
+void asx_notify_close(asx_cx *cx, asx_notify handle)
+{
+    notify *self;
+    if (!find(cx, handle, &self)) {
+        asxi_object_close(&self->object);
+    }
+}
+
+enum { ONE = 1, WATCHES }; /* a baton's tag: consumes a notification, or only looks */
+
+/* Those that only look are told of everything. */
+static void wake_watchers(notify *self)
+{
+    asx_list_each_safe(node, &self->waiting.waiting) {
+        asxi_baton *const baton = asx_container_of(node, asxi_baton, wait.link);
+        if (baton->tag == WATCHES) {
+            asxi_line_tell(baton, ASXI_LINE_GRANTED);
+        }
+    }
+}
+
+static void give_one(notify *self)
+{
+    asx_list_each(node, &self->waiting.waiting) {
+        asxi_baton *const baton = asx_container_of(node, asxi_baton, wait.link);
+        if (baton->tag == ONE) {
+            baton->amount = 1;
+            asxi_line_tell(baton, ASXI_LINE_GRANTED);
+            return;
+        }
+    }
+    self->stored++;
+}
+
+void asx_notify_one(asx_cx *cx, asx_notify handle)
+{
+    notify *self;
+    if (!find(cx, handle, &self)) {
+        self->generation++;
+        give_one(self);
+        wake_watchers(self);
+    }
+}
+
+void asx_notify_all(asx_cx *cx, asx_notify handle)
+{
+    notify *self;
+    if (!find(cx, handle, &self)) {
+        self->generation++;
+        while (!asxi_line_empty(&self->waiting)) {
+            asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
+        }
+    }
+}
+
+/* amount is 1 for a notification of one, which must reach somebody. */
+static void waiter_leave(asxi_baton *baton, bool granted)
+{
+    if (granted && baton->amount == 1) {
+        give_one(notify_of(baton->object));
+    }
+}
+
+static asx_outcome wait_here(asx_cx *cx, notify *self, uint32_t tag, asx_instant deadline_ns)
+{
+    asxi_baton baton = { .object = &self->object, .leave = waiter_leave, .tag = tag };
+    return asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+}
+
+asx_outcome asx_notify_wait_until(asx_cx *cx, asx_notify handle, asx_instant deadline_ns)
+{
+    notify *self;
+    const asx_err err = find(cx, handle, &self);
+    if (err) {
+        return asx_fail(err);
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    if (self->stored > 0) {
+        self->stored--;
+        return asx_ok(0);
+    }
+    return wait_here(cx, self, ONE, deadline_ns);
+}
+
+asx_outcome asx_notify_wait_for(asx_cx *cx, asx_notify handle, asx_notify_holds_fn *holds,
+                                void *arg, asx_instant deadline_ns)
+{
+    for (;;) {
+        notify *self;
+        const asx_err err = find(cx, handle, &self);
+        if (err) {
+            return asx_fail(err);
+        }
+        if (asxi_observe_cancel(cx)) {
+            return asxi_cancelled(cx);
+        }
+        const uint64_t generation = self->generation;
+        if (holds(arg)) {
+            return asx_ok(0);
+        }
+        if (generation == self->generation) { /* else holds() itself was notified */
+            const asx_outcome outcome = wait_here(cx, self, WATCHES, deadline_ns);
+            if (!asx_is_ok(outcome)) {
+                return outcome;
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+#include <asx/shard/sync/rwlock.h>
+
+#include "line_internal.h"
+
+typedef struct rwlock {
+    asxi_object object;
+    const char *what;
+    asx_task *writer;  /* never followed; NULL: none */
+    uint32_t readers;  /* inside, or granted */
+    uint32_t handoffs; /* writers in a row that went before a waiting reader */
+    uint64_t arrivals; /* the next baton->amount: who came first */
+    bool poisoned;
+    asxi_line reading, writing;
+    asx_lock_stats stats;
+} rwlock;
+
+_Static_assert(sizeof(rwlock) <= ASXI_OBJECT_BYTES, "a rwlock fits a record");
+
+static rwlock *rwlock_of(asxi_object *object)
+{
+    return asx_container_of(object, rwlock, object);
+}
+
+static void rwlock_close(asxi_object *object)
+{
+    asxi_line_close(&rwlock_of(object)->reading);
+    asxi_line_close(&rwlock_of(object)->writing);
+}
+
+static const asxi_object_type rwlock_type = { .name = "rwlock", .close = rwlock_close };
+
+asx_err asx_rwlock_open(asx_cx *cx, const char *what, asx_rwlock *opened)
+{
+    asxi_object *object;
+    *opened = (asx_rwlock){ 0 };
+    const asx_err err = asxi_object_open(cx, &rwlock_type, sizeof(rwlock), &object);
+    if (!err) {
+        rwlock *const self = rwlock_of(object);
+        self->what = what ? what : "rwlock";
+        asxi_line_init(&self->reading);
+        asxi_line_init(&self->writing);
+        opened->_object = asx_handle_of(object);
+    }
+    return err;
+}
+
+/* errors  CLOSED, STALE */
+static asx_err find(asx_cx *cx, asx_rwlock handle, rwlock **self)
+{
+    asxi_object *object;
+    const asx_err err = asxi_object_find(cx, handle._object, &rwlock_type, &object);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    *self = rwlock_of(object);
+    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+}
+
+void asx_rwlock_close(asx_cx *cx, asx_rwlock handle)
+{
+    rwlock *self;
+    if (!find(cx, handle, &self)) {
+        asxi_object_close(&self->object);
+    }
+}
+
+static void admit_reader(rwlock *self)
+{
+    self->readers++;
+    asxi_line_tell(asxi_line_head(&self->reading), ASXI_LINE_GRANTED);
+}
+
+/* The readers that came before `arrival` enter together. */
+static void admit_readers_before(rwlock *self, uint64_t arrival)
+{
+    self->handoffs = 0;
+    for (asxi_baton *head; (head = asxi_line_head(&self->reading)) != NULL;) {
+        if (head->amount > arrival) {
+            return;
+        }
+        admit_reader(self);
+    }
+}
+
+static void admit_writer(rwlock *self)
+{
+    asxi_baton *const head = asxi_line_head(&self->writing);
+    self->handoffs = asxi_line_empty(&self->reading) ? 0 : self->handoffs + 1;
+    self->writer = head->wait.task;
+    asxi_line_tell(head, ASXI_LINE_GRANTED);
+}
+
+/* Lets in whoever is next, as far as those inside allow. */
+static void admit(rwlock *self)
+{
+    const asxi_baton *const writer = asxi_line_head(&self->writing);
+    const asxi_baton *const reader = asxi_line_head(&self->reading);
+    if (self->writer || (!writer && !reader)) {
+        return;
+    }
+    if (!writer) {
+        admit_readers_before(self, UINT64_MAX);
+    } else if (reader && reader->amount < writer->amount) {
+        admit_readers_before(self, writer->amount);
+    } else if (self->readers == 0 && reader && self->handoffs >= ASX_RWLOCK_WRITER_RUN_MAX) {
+        self->handoffs = 0;
+        admit_reader(self);
+    } else if (self->readers == 0) {
+        admit_writer(self);
+    }
+}
+
+static void poison(rwlock *self)
+{
+    self->poisoned = true;
+    self->writer = NULL;
+    while (!asxi_line_empty(&self->reading)) {
+        asxi_line_tell(asxi_line_head(&self->reading), ASX_E(POISONED));
+    }
+    while (!asxi_line_empty(&self->writing)) {
+        asxi_line_tell(asxi_line_head(&self->writing), ASX_E(POISONED));
+    }
+}
+
+static void reader_out(rwlock *self)
+{
+    asx_assert(self->readers > 0 && !self->writer);
+    self->readers--;
+    admit(self);
+}
+
+static void writer_out(rwlock *self)
+{
+    asx_assert(self->writer && self->readers == 0);
+    self->writer = NULL;
+    admit(self);
+}
+
+/* A reader or writer that leaves without a grant may have been what held others back. */
+static void reader_leave(asxi_baton *baton, bool granted)
+{
+    if (granted) {
+        reader_out(rwlock_of(baton->object));
+    }
+}
+
+static void writer_leave(asxi_baton *baton, bool granted)
+{
+    if (granted) {
+        writer_out(rwlock_of(baton->object));
+    } else {
+        admit(rwlock_of(baton->object));
+    }
+}
+
+static void read_guard_lost(void *object, uint64_t amount, asx_settlement how)
+{
+    (void)amount;
+    (void)how;
+    if (asxi_object_is_open(object)) {
+        reader_out(rwlock_of(object));
+    }
+    asxi_object_unref(object);
+}
+
+static void write_guard_lost(void *object, uint64_t amount, asx_settlement how)
+{
+    (void)amount;
+    if (asxi_object_is_open(object)) {
+        if (how == ASX_SETTLED_CANCEL) {
+            writer_out(rwlock_of(object));
+        } else {
+            poison(rwlock_of(object));
+        }
+    }
+    asxi_object_unref(object);
+}
+
+static asx_err guard_make(asx_cx *cx, rwlock *self, asx_obligation_fn *lost,
+                          asx_rwlock_guard *guard)
+{
+    const asx_obligation_options options = {
+        .kind = ASX_OBLIGATION_LEASE, .what = self->what, .settle = lost, .object = &self->object
+    };
+    const asx_err err = asx_obligation_reserve(cx, &options, &guard->_obligation);
+    asxi_object_ref(&self->object);
+    if (err) {
+        lost(&self->object, 0, ASX_SETTLED_CANCEL);
+        return err;
+    }
+    self->stats.acquired++;
+    return ASX_OK;
+}
+
+static asx_err try_read(asx_cx *cx, rwlock *self)
+{
+    if (self->poisoned) {
+        return ASX_E(POISONED);
+    }
+    if (self->writer == cx->_task) {
+        return ASX_E(WOULD_DEADLOCK);
+    }
+    if (self->writer || !asxi_line_empty(&self->writing)) {
+        return ASX_E(LOCKED);
+    }
+    self->readers++;
+    return ASX_OK;
+}
+
+static asx_err try_write(asx_cx *cx, rwlock *self)
+{
+    if (self->poisoned) {
+        return ASX_E(POISONED);
+    }
+    if (self->writer == cx->_task) {
+        return ASX_E(WOULD_DEADLOCK);
+    }
+    if (self->writer || self->readers > 0 || !asxi_line_empty(&self->writing)) {
+        return ASX_E(LOCKED);
+    }
+    self->writer = cx->_task;
+    return ASX_OK;
+}
+
+static asx_outcome wait_turn(asx_cx *cx, rwlock *self, bool writes, asx_instant deadline_ns)
+{
+    asxi_baton baton = { .object = &self->object,
+                         .leave = writes ? writer_leave : reader_leave,
+                         .amount = self->arrivals++ };
+    const asx_instant since_ns = cx->_shard->now_ns;
+    asxi_line *const line = writes ? &self->writing : &self->reading;
+    const asx_outcome outcome =
+        asxi_line_wait(cx, line, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+    if (asx_is_ok(outcome)) {
+        self->stats.contended++;
+        self->stats.waited_ns += asx_time_sub(cx->_shard->now_ns, since_ns);
+    }
+    return outcome;
+}
+
+static asx_outcome lock(asx_cx *cx, asx_rwlock handle, bool writes, asx_instant deadline_ns,
+                        asx_rwlock_guard *guard)
+{
+    rwlock *self;
+    asx_err err = find(cx, handle, &self);
+    if (asx_unlikely(err)) {
+        return asx_fail(err);
+    }
+    if (asx_unlikely(asxi_observe_cancel(cx))) {
+        return asxi_cancelled(cx);
+    }
+    err = writes ? try_write(cx, self) : try_read(cx, self);
+    if (err == ASX_E(LOCKED)) {
+        const asx_outcome outcome = wait_turn(cx, self, writes, deadline_ns);
+        if (!asx_is_ok(outcome)) {
+            return outcome;
+        }
+        err = ASX_OK;
+    }
+    if (asx_likely(!err)) {
+        err = guard_make(cx, self, writes ? write_guard_lost : read_guard_lost, guard);
+    }
+    return err ? asx_fail(err) : asx_ok(0);
+}
+
+asx_outcome asx_rwlock_read_until(asx_cx *cx, asx_rwlock handle, asx_instant deadline_ns,
+                                  asx_rwlock_guard *guard)
+{
+    return lock(cx, handle, false, deadline_ns, guard);
+}
+
+asx_outcome asx_rwlock_write_until(asx_cx *cx, asx_rwlock handle, asx_instant deadline_ns,
+                                   asx_rwlock_guard *guard)
+{
+    return lock(cx, handle, true, deadline_ns, guard);
+}
+
+asx_err asx_rwlock_try_read(asx_cx *cx, asx_rwlock handle, asx_rwlock_guard *guard)
+{
+    rwlock *self;
+    asx_err err = find(cx, handle, &self);
+    if (!err) {
+        err = try_read(cx, self);
+    }
+    return err ? err : guard_make(cx, self, read_guard_lost, guard);
+}
+
+asx_err asx_rwlock_try_write(asx_cx *cx, asx_rwlock handle, asx_rwlock_guard *guard)
+{
+    rwlock *self;
+    asx_err err = find(cx, handle, &self);
+    if (!err) {
+        err = try_write(cx, self);
+    }
+    return err ? err : guard_make(cx, self, write_guard_lost, guard);
+}
+
+void asx_rwlock_unlock(asx_cx *cx, asx_rwlock_guard guard)
+{
+    void *object;
+    uint64_t amount;
+    asx_err err = asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED,
+                                          read_guard_lost, &object, &amount);
+    if (!err) {
+        read_guard_lost(object, amount, ASX_SETTLED_CANCEL);
+    } else if (err == ASX_E(TYPE_MISMATCH)) {
+        err = asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED,
+                                      write_guard_lost, &object, &amount);
+        if (!err) {
+            write_guard_lost(object, amount, ASX_SETTLED_CANCEL);
+        }
+    }
+}
+
+asx_err asx_rwlock_downgrade(asx_cx *cx, asx_rwlock_guard *guard)
+{
+    void *object;
+    uint64_t amount;
+    const asx_err err = asxi_obligation_resolve(cx, guard->_obligation, ASX_OBLIGATION_COMMITTED,
+                                                write_guard_lost, &object, &amount);
+    if (err) {
+        return err;
+    }
+    rwlock *const self = rwlock_of(object);
+    const bool open = asxi_object_is_open(&self->object);
+    if (open) {
+        self->writer = NULL;
+        self->readers = 1;
+        const asxi_baton *const writer = asxi_line_head(&self->writing);
+        admit_readers_before(self, writer ? writer->amount : UINT64_MAX);
+    }
+    const asx_err made = guard_make(cx, self, read_guard_lost, guard);
+    asxi_object_unref(&self->object); /* the write guard's */
+    return made;
+}
+
+void asx_rwlock_clear_poison(asx_cx *cx, asx_rwlock handle)
+{
+    rwlock *self;
+    if (!find(cx, handle, &self)) {
+        self->poisoned = false;
+    }
+}
+
+asx_lock_stats asx_rwlock_stats(asx_cx *cx, asx_rwlock handle)
+{
+    rwlock *self;
+    asx_lock_stats stats = { 0 };
+    if (!find(cx, handle, &self)) {
+        stats = self->stats;
+        stats.waiting = self->reading.count + self->writing.count;
+    }
+    return stats;
+}
