@@ -37,10 +37,12 @@ typedef enum asx_lab_mode {
     ASX_LAB_STEERED,    /* `steer`: strategies of the explorer */
 } asx_lab_mode;
 
-/* Hears every event of a run as it happens. May not call the kernel. */
+/* Hears a run as it happens. May not call the kernel. */
 typedef struct asx_lab_listener asx_lab_listener;
 struct asx_lab_listener {
-    void (*hear)(asx_lab_listener *self, const asx_lab_event *event);
+    void (*hear)(asx_lab_listener *self, const asx_lab_event *event); /* may be NULL */
+    void (*hear_row)(asx_lab_listener *self, const asx_lab_row *row); /* may be NULL */
+    bool stop; /* set by itself: the run ends after this step */
     asx_lab_listener *next;
 };
 
@@ -101,6 +103,7 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     uint32_t trace_capacity; /* events in the report; 0: 65,536 */
     asx_lab_listener *listeners;
     bool unrecorded;          /* keep no list of choices */
+    bool keep_schedule;       /* keep the rows of a schedule */
     uint32_t choice_rows_max; /* 0: 100 MiB */
     asx_lab_full choice_full;
     uint64_t snapshot_every; /* steps between two hashes of the state in the trace; 0: never */

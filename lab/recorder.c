@@ -1,6 +1,5 @@
 #include <asx/shard/base/assert.h>
 
-#include "array_internal.h"
 #include "recorder_internal.h"
 
 #include <string.h>
@@ -18,6 +17,8 @@ void asxi_recorder_init(asxi_recorder *self, const asx_lab_config *config,
     self->clocks =
         asxi_lab_alloc((size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX, sizeof(asxi_ring_clock));
     self->trace_hash = self->schedule_hash = ASX_FNV64_EMPTY;
+    self->rows_max = config->keep_schedule ? config->choice_rows_max : 0;
+    asxi_array_init(&self->rows, sizeof(asx_lab_row));
 }
 
 /* Where the Lamport time of a message is kept between its push and its pop. */
@@ -51,7 +52,8 @@ static uint64_t lamport_tick(asxi_recorder *self, uint32_t shard, asx_trace_kind
 static bool is_spinning(asx_trace_kind kind)
 {
     return kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_TASK_YIELD ||
-           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE;
+           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE ||
+           kind == ASX_TRACE_USER_MARK;
 }
 
 static void touch(asx_lab_steer *steer, const asx_lab_event *event)
@@ -60,6 +62,32 @@ static void touch(asx_lab_steer *steer, const asx_lab_event *event)
     asx_lab_event_footprint(event, &footprint);
     for (uint32_t i = 0; i < footprint.count; i++) {
         steer->touch(steer, &footprint.at[i]);
+    }
+}
+
+static void row_add(asxi_recorder *self, const asx_lab_event *event)
+{
+    const uint64_t *const w = event->words;
+    asx_lab_row row = { .kind = ASX_LAB_ROW_DISPATCH, .shard = event->shard, .step = self->step };
+    row.vtime_ns = event->vtime_ns;
+    row.lane = (uint8_t)(event->kind == ASX_TRACE_CHOICE ? w[0] : w[2]);
+    if (event->kind == ASX_TRACE_CHOICE) {
+        row.kind = ASX_LAB_ROW_CHOICE;
+        row.n = (uint16_t)w[1];
+        row.chosen = (uint16_t)w[2];
+        row.object = w[3];
+    } else {
+        row.task = w[0];
+    }
+    if (self->rows.count < self->rows_max) {
+        asxi_array_append(&self->rows, &row, 1);
+    } else {
+        self->rows_truncated |= self->rows_max > 0;
+    }
+    for (asx_lab_listener *each = self->listeners; each; each = each->next) {
+        if (each->hear_row) {
+            each->hear_row(each, &row);
+        }
     }
 }
 
@@ -90,6 +118,9 @@ void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind
     self->moves += !is_spinning(kind);
     if (kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_CHOICE) {
         schedule_add(self, kind, words);
+        if (self->rows_max > 0 || self->listeners) {
+            row_add(self, event);
+        }
     } else if (kind == ASX_TRACE_CANCEL_REQUEST) {
         self->strengthened += (words[2] & ASX_TRACE_STRENGTHENED) != 0;
     }
@@ -97,7 +128,9 @@ void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind
         touch(self->steer, event);
     }
     for (asx_lab_listener *each = self->listeners; each; each = each->next) {
-        each->hear(each, event);
+        if (each->hear) {
+            each->hear(each, event);
+        }
     }
 }
 
@@ -138,6 +171,12 @@ void asxi_recorder_report(asxi_recorder *self, asx_lab_report *report)
         .popped = n[ASX_TRACE_RING_POP],
     };
     report_events(self, report);
+    report->row_count = self->rows.count;
+    report->rows_truncated = self->rows_truncated;
+    report->rows = asxi_lab_alloc(self->rows.count, sizeof(asx_lab_row));
+    if (self->rows.count > 0) {
+        memcpy(report->rows, asxi_array_items(&self->rows), self->rows.count * sizeof(asx_lab_row));
+    }
 }
 
 void asxi_recorder_deinit(asxi_recorder *self)
@@ -145,6 +184,7 @@ void asxi_recorder_deinit(asxi_recorder *self)
     for (size_t i = 0; i < (size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX; i++) {
         asxi_lab_free(self->clocks[i].sent);
     }
+    asxi_array_deinit(&self->rows);
     asxi_lab_free(self->clocks);
     asxi_lab_free(self->events);
 }

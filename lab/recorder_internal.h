@@ -8,6 +8,8 @@
 
 #include <asx/lab/lab.h>
 
+#include "array_internal.h"
+
 #define ASXI_WORLD_SHARD 0xffffu /* events of the run itself */
 
 typedef struct asxi_ring_clock {
@@ -30,6 +32,9 @@ typedef struct asxi_recorder {
     uint64_t by_kind[ASX_TRACE_KIND_END];
     uint64_t strengthened;
     asxi_ring_clock *clocks; /* [to][from] */
+    asxi_array rows;         /* of the schedule */
+    uint32_t rows_max;       /* 0: none are kept */
+    bool rows_truncated;
 } asxi_recorder;
 
 void asxi_recorder_init(asxi_recorder *recorder, const asx_lab_config *config,

@@ -98,6 +98,7 @@ void asx_lab_report_deinit(asx_lab_report *report)
 {
     asxi_lab_free(report->choices);
     asxi_lab_free(report->events);
+    asxi_lab_free(report->rows);
     asxi_lab_free(report->violations);
     memset(report, 0, sizeof(*report));
 }

@@ -15,6 +15,23 @@
 
 ASX_BEGIN_DECLS
 
+/* A dispatch or a choice: what a schedule is made of. */
+typedef enum asx_lab_row_kind {
+    ASX_LAB_ROW_DISPATCH = 1,
+    ASX_LAB_ROW_CHOICE,
+} asx_lab_row_kind;
+
+typedef struct asx_lab_row {
+    uint8_t kind; /* asx_lab_row_kind */
+    uint8_t lane; /* of a dispatch; of a choice: its site */
+    uint16_t shard;
+    uint16_t n, chosen; /* of a choice */
+    uint64_t task;      /* trace identity */
+    uint64_t object;    /* of a choice */
+    uint64_t step;
+    uint64_t vtime_ns;
+} asx_lab_row;
+
 typedef enum asx_lab_termination {
     ASX_LAB_QUIESCENT = 0, /* nothing is left */
     ASX_LAB_DEADLOCK,      /* something is left, and nothing can happen any more */
@@ -58,6 +75,10 @@ typedef struct asx_lab_report {
     uint32_t choices_kept;
     asx_lab_event *events; /* the last ones, in order */
     uint32_t events_kept;
+
+    asx_lab_row *rows; /* under keep_schedule */
+    uint32_t row_count;
+    bool rows_truncated;
 
     /* Of a forced run that did not fit */
     asx_lab_misfit misfit;

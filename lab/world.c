@@ -230,6 +230,11 @@ static void snapshot(asx_lab_world *world)
 static bool stopped(const asx_lab_world *world)
 {
     asx_lab_steer *const steer = world->config.steer;
+    for (const asx_lab_listener *each = world->config.listeners; each; each = each->next) {
+        if (each->stop) {
+            return true;
+        }
+    }
     return asx_lab_choices_stopped(world->choices) ||
            (steer && steer->stopped && steer->stopped(steer));
 }

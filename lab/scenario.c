@@ -1,0 +1,114 @@
+#include <asx/shard/base/assert.h>
+
+#include "scenario_internal.h"
+
+#include <string.h>
+
+static void widened(asx_lab_config *config)
+{
+    config->widen_ready = true;
+}
+
+static void pressed(asx_lab_config *config)
+{
+    config->ring_pressure = true;
+    config->ring_capacity = 8;
+}
+
+static void spinning(asx_lab_config *config)
+{
+    config->spin_limit = 100;
+}
+
+static const asx_lab_scenario scenarios[] = {
+    { "cancel", "a region is cancelled while its tasks sleep, yield and hold permits", 1, 1,
+      asxi_story_cancel, NULL },
+    { "day", "sleeps for a day of virtual time", 1, 1, asxi_story_day, NULL },
+    { "deadline", "budgets run out while tasks wait", 1, 1, asxi_story_deadline, NULL },
+    { "empty", "does nothing", 1, 1, asxi_story_empty, NULL },
+    { "entropy", "draws random numbers on every shard", 3, 1, asxi_story_entropy, NULL },
+    { "fail-fast", "one child fails, and takes its siblings along", 1, 1, asxi_story_fail_fast,
+      widened },
+    { "fan", "many tasks, joined in order", 1, 1, asxi_story_fan, widened },
+    { "finalizers", "finalizers run innermost first, once", 1, 1, asxi_story_finalizers, NULL },
+    { "jobs", "blocking jobs, some of them cancelled", 2, 1, asxi_story_jobs, NULL },
+    { "limb-cancel", "children on other shards are cancelled at any moment of their lives", 3, 1,
+      asxi_story_limb_cancel, NULL },
+    { "limb-tree", "limbs that have limbs", 4, 1, asxi_story_limb_tree, NULL },
+    { "limbs", "children on every shard bring their values home", 3, 1, asxi_story_limbs, NULL },
+    { "mask", "cancellation waits for masked stretches", 1, 1, asxi_story_mask, NULL },
+    { "panic", "a task panics, and only its region hears of it", 1, 1, asxi_story_panic, NULL },
+    { "permits", "reserved, committed, aborted and handed over", 1, 1, asxi_story_permits, NULL },
+    { "polls", "poll tasks that wake each other", 1, 1, asxi_story_polls, widened },
+    { "posts", "functions posted to every shard, through rings that may be full", 3, 1,
+      asxi_story_posts, pressed },
+    { "race", "the first of several wins, the others are drained", 1, 1, asxi_story_race, widened },
+    { "scopes", "nested scopes, left by every path", 1, 1, asxi_story_scopes, NULL },
+    { "spin", "yields until a deadline, beside a sleeper", 1, 1, asxi_story_spin, spinning },
+    { "timeout", "work that is in time, and work that is not", 1, 1, asxi_story_timeout, NULL },
+    { "timers", "many sleeps of equal and different lengths", 2, 1, asxi_story_timers, NULL },
+    { "token-ring", "a token that goes round the shards", 5, 1, asxi_story_token_ring, NULL },
+    { "tree", "regions below regions, closed from below and above", 1, 1, asxi_story_tree, NULL },
+};
+
+const asx_lab_scenario *asx_lab_scenario_list(uint32_t *count)
+{
+    *count = asx_array_count(scenarios);
+    return scenarios;
+}
+
+const asx_lab_scenario *asx_lab_scenario_find(const char *name)
+{
+    for (size_t i = 0; i < asx_array_count(scenarios); i++) {
+        if (strcmp(scenarios[i].name, name) == 0) {
+            return &scenarios[i];
+        }
+    }
+    return NULL;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Edit distance; names are short. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[40];
+    const size_t len = strlen(b) < 39 ? strlen(b) : 39;
+    for (unsigned k = 0; k <= len; k++) {
+        row[k] = k;
+    }
+    for (unsigned i = 0; a[i] && i < 39; i++) {
+        unsigned corner = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < len; k++) {
+            const unsigned replaced = corner + (a[i] != b[k]);
+            corner = row[k + 1];
+            row[k + 1] = least(replaced, least(row[k], row[k + 1]) + 1);
+        }
+    }
+    return row[len];
+}
+
+const char *asx_lab_scenario_nearest(const char *name)
+{
+    const char *nearest = scenarios[0].name;
+    for (size_t i = 1; i < asx_array_count(scenarios); i++) {
+        if (distance(name, scenarios[i].name) < distance(name, nearest)) {
+            nearest = scenarios[i].name;
+        }
+    }
+    return nearest;
+}
+
+asx_lab_config asx_lab_scenario_config(const asx_lab_scenario *scenario, uint64_t seed,
+                                       uint32_t shards)
+{
+    asx_lab_config config = { .seed = seed, .shards = shards ? shards : scenario->shards };
+    if (scenario->configure) {
+        scenario->configure(&config);
+    }
+    return config;
+}
