@@ -10,6 +10,7 @@
 #include <asx/shard/limits.h>
 #include <asx/shard/mesh.h>
 #include <asx/shard/shard.h>
+#include <asx/shard/stall.h>
 
 #include <pthread.h>
 
@@ -52,6 +53,7 @@ struct asx_engine {
     uint32_t shard_count;
     asx_mesh *mesh; /* NULL for a lone shard */
     asx_blocking *blocking;
+    asx_stall_watch *stalls; /* NULL where its thread could not be had: nobody watches then */
     int32_t root_fd, signal_fd;
     int32_t listen_fds[ASX_LISTEN_MAX][ASX_SHARD_COUNT_MAX]; /* -1 once taken */
     int32_t admin_fd;

@@ -234,7 +234,11 @@ static asx_err seat_create(asxi_seat *seat)
         .seed = engine->config->seed,
         .diagnostic = diagnose,
     };
-    return asx_shard_create(&config, &seat->shard);
+    const asx_err failed = asx_shard_create(&config, &seat->shard);
+    if (!failed && engine->stalls) {
+        asx_stall_watch_join(engine->stalls, seat->shard);
+    }
+    return failed;
 }
 
 static asx_outcome nothing(ASX_UNUSED asx_cx *cx, ASX_UNUSED void *arg)
@@ -251,6 +255,9 @@ static void *seat_main(void *arg)
         return NULL;
     }
     (void)asx_shard_run(seat->shard, open ? seat_body : nothing, seat);
+    if (seat->engine->stalls) {
+        asx_stall_watch_leave(seat->engine->stalls, seat->shard);
+    }
     asx_shard_destroy(seat->shard);
     return NULL;
 }
@@ -258,6 +265,10 @@ static void *seat_main(void *arg)
 bool asxi_seats_start(asx_engine *engine)
 {
     char name[16];
+    const asx_stall_config stalls = { 0 };
+    if (asx_stall_watch_create(&stalls, &engine->stalls)) {
+        engine->stalls = NULL;
+    }
     for (uint32_t i = 0; i < engine->shard_count; i++) {
         asxi_seat *const seat = &engine->seats[i];
         const int errnum = pthread_create(&seat->thread, NULL, seat_main, seat);
@@ -289,6 +300,10 @@ int asxi_seats_join(asx_engine *engine)
                      asx_err_name(seat->boot_err, name, sizeof(name)));
             status = 2;
         }
+    }
+    if (engine->stalls) {
+        asx_stall_watch_destroy(engine->stalls);
+        engine->stalls = NULL;
     }
     return status;
 }

@@ -86,6 +86,7 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     asxi_obligation_table_init(shard);
     shard->now_ns = shard->driver->ops->now(shard->driver);
     asx_timer_wheel_init(&shard->wheel, shard->now_ns);
+    asx_timer_wheel_shape(&shard->wheel, &config->timers);
     shard->wheel._shard = shard;
     asxi_panic_install();
     asxi_panic_thread_enter(shard);
@@ -199,6 +200,7 @@ bool asx_shard_turn(asx_shard *shard)
 {
     asx_assert(!shard->in_turn && !shard->running);
     shard->in_turn = true;
+    __atomic_store_n(&shard->pulse, shard->pulse + 1, __ATOMIC_RELAXED);
     asxi_shard_self = shard; /* in the lab, shards take turns on one thread */
     clock_read(shard);
     if (shard->mesh) {
@@ -218,6 +220,7 @@ bool asx_shard_turn(asx_shard *shard)
         asxi_mail_publish(shard);
     }
     shard->stats.turns++;
+    __atomic_store_n(&shard->pulse, shard->pulse + 1, __ATOMIC_RELAXED);
     shard->in_turn = false;
     return runnable(shard) || !asx_list_empty(&shard->late_expiries);
 }

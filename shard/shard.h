@@ -12,6 +12,7 @@
 #include <asx/shard/mesh.h>
 #include <asx/shard/region.h>
 #include <asx/shard/task.h>
+#include <asx/shard/timer.h>
 #include <asx/shard/trace.h>
 
 ASX_BEGIN_DECLS
@@ -37,6 +38,7 @@ typedef struct asx_shard_config { /* zero-filled fields are the defaults */
     uint32_t cancel_streak;     /* 0: 16 */
     uint32_t turn_dispatch_max; /* tasks run in one turn; 0: 128 */
     asx_trace_sink *trace;      /* NULL: nobody listens; builds with ASX_TRACE=1 only */
+    asx_timer_shape timers;     /* how deadlines are moved; zero-filled: exact */
     asx_duration slice_ns;      /* of one turn's dispatches; 0: 2 ms */
     asx_duration edf_horizon_ns;
     asx_leak_response leak_response;

@@ -51,6 +51,7 @@ struct asx_shard {
     uint32_t index;
     uint32_t turn_dispatch_max;
     uint32_t draining; /* regions past OPEN under a reason (SCH-7) */
+    uint32_t pulse; /* odd: in a turn; written here, read by the stall detector */
     bool in_turn;
     bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
     asx_duration slice_ns;
@@ -85,6 +86,7 @@ struct asx_shard {
     asx_diagnostic_fn *diagnostic;
     void *diagnostic_arg;
     struct asxi_limbs *limbs;
+    struct asxi_stall_slot *stall; /* NULL: nobody watches */
     struct asxi_mail *mail;
     struct asxi_objects *objects; /* made by the first that is opened */
     asx_shard_stats stats;

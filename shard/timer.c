@@ -14,6 +14,7 @@
  * fall, and disarming one is an unlink from its run. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
+#include <asx/shard/base/prng.h>
 #include <asx/shard/timer.h>
 
 #include "trace_internal.h"
@@ -219,6 +220,8 @@ void asx_timer_wheel_init(asx_timer_wheel *wheel, asx_instant now_ns)
     wheel->_now_ns = now_ns;
     wheel->_tick = tick_of(now_ns);
     wheel->_seq = 0;
+    wheel->_shape = (asx_timer_shape){ .max_ns = ASX_TIMER_MAX_NS };
+    wheel->_moves = false;
     wheel->_shard = NULL;
     wheel->_count = 0;
     wheel->_fresh_min_ns = ASX_TIME_NEVER;
@@ -238,6 +241,32 @@ void asx_timer_wheel_init(asx_timer_wheel *wheel, asx_instant now_ns)
     }
 }
 
+void asx_timer_wheel_shape(asx_timer_wheel *wheel, const asx_timer_shape *shape)
+{
+    wheel->_shape = *shape;
+    wheel->_moves = shape->window_ns > 1 || shape->jitter_max_ns > 0;
+    if (shape->max_ns == 0) {
+        wheel->_shape.max_ns = ASX_TIMER_MAX_NS;
+    }
+}
+
+/* Later or the same; where later would be never, the instant that was asked for. */
+static asx_instant moved(const asx_timer_wheel *wheel, asx_instant at_ns, uint64_t seq)
+{
+    const asx_timer_shape *const shape = &wheel->_shape;
+    asx_instant to_ns = at_ns;
+    if (shape->jitter_max_ns > 0) {
+        const uint64_t mixed = asx_mix64(shape->jitter_seed ^ asx_mix64(seq + 1));
+        const unsigned __int128 scaled =
+            (unsigned __int128)mixed * ((unsigned __int128)shape->jitter_max_ns + 1);
+        to_ns = asx_time_add(to_ns, (asx_duration)(scaled >> 64));
+    }
+    if (shape->window_ns > 1 && to_ns % shape->window_ns != 0) {
+        to_ns = asx_time_add(to_ns, shape->window_ns - to_ns % shape->window_ns);
+    }
+    return to_ns == ASX_TIME_NEVER ? at_ns : to_ns;
+}
+
 static void fresh_push(asx_timer_wheel *wheel, asx_timer *timer)
 {
     if (asx_list_empty(&wheel->_fresh) || timer->at_ns < wheel->_fresh_min_ns) {
@@ -250,6 +279,9 @@ void asx_timer_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns)
 {
     asx_assert(!asx_timer_armed(timer));
     asx_assert(timer->fn);
+    if (asx_unlikely(wheel->_moves)) {
+        at_ns = moved(wheel, at_ns, wheel->_seq);
+    }
     const uint64_t tick = tick_of(at_ns);
     timer->at_ns = at_ns;
     timer->_seq = wheel->_seq++;
@@ -262,6 +294,15 @@ void asx_timer_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns)
     } else {
         slot_push(wheel, timer, tick);
     }
+}
+
+asx_err asx_timer_try_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns)
+{
+    if (at_ns > asx_time_add(wheel->_now_ns, wheel->_shape.max_ns)) {
+        return ASX_E(DURATION_EXCEEDED);
+    }
+    asx_timer_arm(wheel, timer, at_ns);
+    return ASX_OK;
 }
 
 void asx_timer_disarm(asx_timer_wheel *wheel, asx_timer *timer)

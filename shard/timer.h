@@ -13,6 +13,7 @@
 #define ASX_SHARD_TIMER_H
 
 #include <asx/shard/base/decls.h>
+#include <asx/shard/base/err.h>
 #include <asx/shard/base/list.h>
 #include <asx/shard/base/time.h>
 
@@ -27,6 +28,7 @@ ASX_BEGIN_DECLS
 #define ASX_TIMER_LEVELS 6
 #define ASX_TIMER_SLOTS 256
 #define ASX_TIMER_RUNS 32
+#define ASX_TIMER_MAX_NS (7 * 24 * 3600 * ASX_NS_PER_S) /* of asx_timer_try_arm */
 
 typedef struct asx_timer asx_timer;
 typedef void asx_timer_fn(asx_timer *timer);
@@ -38,6 +40,14 @@ struct asx_timer {
     uint64_t _seq;     /* order of arming: settles equal instants */
     asx_timer_fn *fn;  /* runs on the shard, disarmed already; must not suspend */
 };
+
+/* How deadlines are moved, always to later instants. Zero-filled: not at all. */
+typedef struct asx_timer_shape {
+    asx_duration window_ns; /* deadlines become multiples of it, so that neighbours fire together */
+    asx_duration jitter_max_ns; /* each is moved by 0..this, so that equals do not fire together */
+    uint64_t jitter_seed;       /* equal seeds and equal armings give equal jitter */
+    asx_duration max_ns;        /* the furthest that asx_timer_try_arm takes; 0: ASX_TIMER_MAX_NS */
+} asx_timer_shape;
 
 typedef struct asx_timer_wheel {
     asx_instant _now_ns; /* the latest instant that advance was told */
@@ -51,6 +61,8 @@ typedef struct asx_timer_wheel {
     uint32_t _run_mask;             /* a clear bit: that run is empty; a set one: it may be */
     asx_list _runs[ASX_TIMER_RUNS]; /* this tick or earlier, each sorted; run i held 2^i or more */
 
+    asx_timer_shape _shape;
+    bool _moves;              /* the shape moves deadlines */
     struct asx_shard *_shard; /* whose trace hears of it; NULL: nobody's */
     uint64_t _slot_mask[ASX_TIMER_LEVELS][ASX_TIMER_SLOTS / 64]; /* exact: set iff not empty */
     asx_list _slots[ASX_TIMER_LEVELS][ASX_TIMER_SLOTS];
@@ -58,13 +70,23 @@ typedef struct asx_timer_wheel {
 
 void asx_timer_wheel_init(asx_timer_wheel *wheel, asx_instant now_ns);
 
+/* Counts for the timers armed from now on. A deadline is never moved to an earlier instant, nor to
+ * ASX_TIME_NEVER. */
+void asx_timer_wheel_shape(asx_timer_wheel *wheel, const asx_timer_shape *shape);
+
 /* Arms `timer` to fire once the shard clock reaches `at_ns`.
  *
- * at_ns    a past instant fires in the next advance; ASX_TIME_NEVER is armed but never fires
+ * at_ns    a past instant fires in the next advance; ASX_TIME_NEVER is armed but never fires;
+ *          timer->at_ns may become a later one, by the wheel's shape
  * owns     nothing: the caller keeps `timer` alive until it fired or was disarmed
  * asserts  timer is disarmed, fn is set
  */
 void asx_timer_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns);
+
+/* The same for instants that come from outside: refuses those absurdly far away.
+ * errors  DURATION_EXCEEDED (more than the shape's max_ns from now): the timer is not armed */
+ASX_NODISCARD asx_err asx_timer_try_arm(asx_timer_wheel *wheel, asx_timer *timer,
+                                        asx_instant at_ns);
 
 /* Also keeps a timer from firing that is already due in the advance that runs. Twice is allowed. */
 void asx_timer_disarm(asx_timer_wheel *wheel, asx_timer *timer);

@@ -471,3 +471,109 @@ TEST_CASE("timer: two million random operations agree with a sorted set", "[time
         model.check();
     }
 }
+
+TEST_CASE("timer: coalesced deadlines fire together, none before its own, less than a window late",
+          "[timer]")
+{
+    for (const asx_instant window : { MS, 7 * MS, ASX_NS_PER_S, asx_instant(1000) }) {
+        CAPTURE(window);
+        Bench bench(3 * MS + 5);
+        asx_timer_shape shape{};
+        shape.window_ns = window;
+        asx_timer_wheel_shape(bench.wheel.get(), &shape);
+        asx_prng prng;
+        asx_prng_init(&prng, window);
+        std::vector<Probe> probes(1000);
+        std::vector<asx_instant> own(probes.size());
+        const asx_instant begin = 10 * ASX_NS_PER_S / window * window;
+        for (size_t i = 0; i < probes.size(); i++) {
+            own[i] = begin + 1 + asx_prng_below(&prng, window);
+            bench.arm(probes[i], (int)i, own[i]);
+            CHECK(probes[i].timer.at_ns >= own[i]);
+            CHECK(probes[i].timer.at_ns - own[i] < window);
+        }
+        CHECK(bench.advance(begin + window - 1) == 0);
+        CHECK(bench.next() <= begin + window);
+        CHECK(bench.advance(begin + window) == probes.size());
+        for (size_t i = 0; i < bench.log.size(); i++) {
+            CHECK(bench.log[i] == (int)i); /* equals, as they were armed */
+        }
+    }
+}
+
+TEST_CASE(
+    "timer: a deadline on a multiple of the window, never, and the last instant stay where they "
+    "are",
+    "[timer]")
+{
+    Bench bench(0);
+    asx_timer_shape shape{};
+    shape.window_ns = MS;
+    shape.jitter_max_ns = 0;
+    asx_timer_wheel_shape(bench.wheel.get(), &shape);
+    Probe on, never, last;
+    bench.arm(on, 1, 5 * MS);
+    bench.arm(never, 2, ASX_TIME_NEVER);
+    bench.arm(last, 3, ASX_TIME_NEVER - 1);
+    CHECK(on.timer.at_ns == 5 * MS);
+    CHECK(never.timer.at_ns == ASX_TIME_NEVER);
+    CHECK(last.timer.at_ns >= ASX_TIME_NEVER - 1);
+    CHECK(last.timer.at_ns != ASX_TIME_NEVER);
+    CHECK(bench.advance(ASX_TIME_NEVER - 1) == 2);
+    asx_timer_disarm(bench.wheel.get(), &never.timer);
+}
+
+TEST_CASE("timer: jitter is later only, within its bound, spread over it, and the seed's",
+          "[timer]")
+{
+    std::vector<asx_instant> runs[3];
+    for (int run = 0; run < 3; run++) {
+        Bench bench(0);
+        asx_timer_shape shape{};
+        shape.jitter_max_ns = MS;
+        shape.jitter_seed = run < 2 ? 11 : 12;
+        asx_timer_wheel_shape(bench.wheel.get(), &shape);
+        std::vector<Probe> probes(2000);
+        unsigned thirds[3] = {};
+        for (size_t i = 0; i < probes.size(); i++) {
+            bench.arm(probes[i], (int)i, 50 * MS);
+            const asx_instant by = probes[i].timer.at_ns - 50 * MS;
+            REQUIRE(by <= MS);
+            thirds[by * 3 / (MS + 1)]++;
+            runs[run].push_back(by);
+        }
+        for (const unsigned third : thirds) {
+            CHECK(third > 500);
+        }
+        CHECK(bench.advance(51 * MS) == probes.size());
+    }
+    CHECK(runs[0] == runs[1]);
+    CHECK(runs[0] != runs[2]);
+}
+
+TEST_CASE("timer: an instant from outside is refused beyond seven days, exactly", "[timer]")
+{
+    Bench bench(9 * MS);
+    Probe probe;
+    probe.log = &bench.log;
+    probe.timer.fn = probe_fired;
+    for (const asx_duration max : { asx_duration(0), 3 * DAY, asx_duration(5) }) {
+        asx_timer_shape shape{};
+        shape.max_ns = max;
+        asx_timer_wheel_shape(bench.wheel.get(), &shape);
+        const asx_instant limit = 9 * MS + (max ? max : 7 * DAY);
+        for (const asx_instant at : { limit + 1, ASX_TIME_NEVER, ASX_TIME_NEVER - 1 }) {
+            CHECK(asx_timer_try_arm(bench.wheel.get(), &probe.timer, at) ==
+                  ASX_E(DURATION_EXCEEDED));
+            CHECK_FALSE(asx_timer_armed(&probe.timer));
+        }
+        for (const asx_instant at : { limit, limit - 1, asx_instant(0) }) {
+            CHECK(asx_timer_try_arm(bench.wheel.get(), &probe.timer, at) == ASX_OK);
+            CHECK(probe.timer.at_ns == at);
+            asx_timer_disarm(bench.wheel.get(), &probe.timer);
+        }
+    }
+    bench.arm(probe, 1, 4000 * DAY); /* what the engine itself asks for is not limited */
+    CHECK(bench.advance(4000 * DAY - 1) == 0);
+    CHECK(bench.advance(4000 * DAY) == 1);
+}
