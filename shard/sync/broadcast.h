@@ -1,7 +1,7 @@
 /* broadcast: every receiver sees every item, unless it falls behind by more than the capacity.
  *
- * Model.  A ring of `capacity` items and a cursor for each receiver. A sender never waits for a slow
- *         receiver: it overwrites, and the receiver is told once how many it missed
+ * Model.  A ring of `capacity` items and a cursor for each receiver. A sender never waits for a
+ *         slow receiver: it overwrites, and the receiver is told once how many it missed
  *         (CH-30..CH-32).
  * Owner.  The region it was opened in. Items are plain data: each receiver gets a copy.
  * Cancel. A cancelled receive has not moved its cursor. */

@@ -2,8 +2,8 @@
  *
  * Model.  Sending never waits. The receiver gets the value, or CLOSED when the sender or its permit
  *         went without sending (CH-20..CH-22).
- * Owner.  The region it was opened in; the value is copied in and out, `drop` is called for one that
- *         nobody received.
+ * Owner.  The region it was opened in; the value is copied in and out, `drop` is called for one
+ *         that nobody received.
  * Cancel. A receive looks for the value first, then for CLOSED, then for cancellation: a reply that
  *         was sent is never lost to a cancel of the same turn. */
 #ifndef ASX_SHARD_SYNC_ONESHOT_H
