@@ -1,10 +1,11 @@
 /* Mutexes: one holder, handed on in order of arrival, held across waits if need be.
  *
- * Model.  Locking hands out a guard, a LEASE of the task that locked. Unlocking hands the lock to the
- *         oldest waiter. A holder that panics, or leaks its guard, poisons: everybody gets POISONED
- *         until someone has repaired the data and says so; a cancelled holder does not (SYN-6).
- * Owner.  The region it was opened in; the value names it and may be copied. What it protects is the
- *         user's.
+ * Model.  Locking hands out a guard, a LEASE of the task that locked. Unlocking hands the lock to
+ *         the oldest waiter. A holder that panics, or leaks its guard, poisons: everybody gets
+ *         POISONED until someone has repaired the data and says so; a cancelled holder does not
+ *         (SYN-6).
+ * Owner.  The region it was opened in; the value names it and may be copied. What it protects is
+ *         the user's.
  * Note.   Tasks of one shard never run at the same time: a mutex is for what must hold across a
  *         suspension. */
 #ifndef ASX_SHARD_SYNC_MUTEX_H
