@@ -19,7 +19,7 @@
 #define ASXI_HTTP_FIELD_COUNT 100u
 #define ASXI_HTTP_EXTRA_BYTES 4096u     /* of header fields that a handler may add */
 #define ASXI_HTTP_DRAIN_BYTES 65536u    /* of an unread body before a connection is given up */
-#define ASXI_HTTP_FREE_WORK_MAX 16u     /* kept for the next request, with their buffers */
+#define ASXI_HTTP_FREE_WORK_MAX 4u      /* kept for the next request, with their buffers */
 #define ASXI_HTTP_REQUESTS_PER_STEP 32u /* pipelined, before others get their turn */
 #define ASXI_HTTP_SEND_NOW_BYTES \
     (256u << 10) /* sent in one activation before a write waits for its turn */

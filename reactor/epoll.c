@@ -316,6 +316,7 @@ static void step_recv(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
     asxi_rbuf_pool *const pool = &epoll->bufs;
     asx_assert_lt(0, pool->free_count);
     asx_rbuf *const rbuf = &pool->bufs[pool->free[--pool->free_count]];
+    pool->touched = true;
     const int32_t got = asxi_epoll_recv(epoll, op, rbuf);
     if (got > 0) {
         /* A short read emptied the socket, and what comes later makes an edge of its own. */
@@ -485,6 +486,9 @@ static void epoll_park(asx_driver *driver, asx_instant until)
     }
     for (int i = 0; i < count; i++) {
         event_note(epoll, &epoll->events[i]);
+    }
+    if (count == 0 && wait >= ASXI_QUIET_PARK && epoll->bufs.free_count == epoll->bufs.count) {
+        asxi_rbuf_pool_trim(&epoll->bufs);
     }
 }
 

@@ -271,6 +271,15 @@ asx_err asxi_rbuf_pool_init(asxi_rbuf_pool *pool, const asx_driver_config *confi
     return ASX_OK;
 }
 
+void asxi_rbuf_pool_trim(asxi_rbuf_pool *pool)
+{
+    if (pool->touched) {
+        /* A refusal costs memory, nothing else. */
+        (void)madvise(pool->memory, (size_t)pool->count * pool->size, MADV_DONTNEED);
+        pool->touched = false;
+    }
+}
+
 void asxi_rbuf_pool_deinit(asxi_rbuf_pool *pool)
 {
     if (pool->memory) {

@@ -38,7 +38,11 @@ typedef struct asxi_rbuf_pool {
     uint32_t free_count;
     uint32_t count;
     uint32_t size;
+    bool touched; /* some buffer was lent since the last trim */
 } asxi_rbuf_pool;
+
+/* A park that nothing ended for so long is a quiet one: buffers give their memory back. */
+#define ASXI_QUIET_PARK (100 * ASX_NS_PER_MS)
 
 /* Where the pool's threads leave what they finished. */
 typedef struct asxi_inbox {
@@ -110,6 +114,8 @@ asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *
 /* The receive pool, count and size already rounded. */
 ASX_NODISCARD asx_err asxi_rbuf_pool_init(asxi_rbuf_pool *pool, const asx_driver_config *config);
 void asxi_rbuf_pool_deinit(asxi_rbuf_pool *pool);
+/* None is lent: the pages go back to the system; the next receives get fresh ones. */
+void asxi_rbuf_pool_trim(asxi_rbuf_pool *pool);
 
 /* blocking.c: any thread; the op is BLOCKING. Full: AT_CAPACITY, and the op was not taken. */
 ASX_NODISCARD asx_err asxi_blocking_push(asx_blocking *pool, asx_op *op);

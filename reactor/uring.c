@@ -308,7 +308,11 @@ static void uring_park(asx_driver *driver, asx_instant until)
         .tv_nsec = (long long)wait,
     };
     struct io_uring_getevents_arg arg = { .ts = (uintptr_t)&ts };
-    enter(uring, 1, &arg);
+    const int rc = enter(uring, 1, &arg);
+    if (rc == -ETIME && wait >= ASXI_QUIET_PARK && uring->buf_lent == 0) {
+        /* The kernel fills buffers only while this thread is in it. */
+        asxi_rbuf_pool_trim(&uring->bufs);
+    }
 }
 
 static void uring_buf_return(asx_driver *driver, asx_rbuf *rbuf)

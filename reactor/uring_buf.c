@@ -58,6 +58,7 @@ asx_rbuf *asxi_uring_buf_lend(asxi_uring *uring, uint32_t cqe_flags)
     asx_assert_lt(id, uring->bufs.count);
     asx_assert_lt(uring->buf_lent, uring->bufs.count);
     uring->buf_lent++;
+    uring->bufs.touched = true;
     return &uring->bufs.bufs[id];
 }
 

@@ -210,6 +210,52 @@ TEST_CASE("driver: a file in memory is sent now, behind its head, or by the op a
     f.close_fd(file);
 }
 
+static long resident_pages()
+{
+    long size = 0, resident = 0;
+    FILE *const file = fopen("/proc/self/statm", "r");
+    REQUIRE(file != nullptr);
+    CHECK(fscanf(file, "%ld %ld", &size, &resident) == 2);
+    fclose(file);
+    return resident;
+}
+
+TEST_CASE("driver: a quiet while gives the receive buffers' memory back, and harms no receive",
+          "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    asx_driver_config config{};
+    config.buf_count = 256;
+    config.buf_size = 65536;
+    Fixture f(kind, config);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    in->hold = true;
+    f.submit(*in);
+    string text(8 << 20, 'q');
+    long before = 0;
+    for (int round = 0; round < 2; round++) {
+        in->bytes.clear();
+        auto send = f.io(ASX_OP_SEND, near, text.data(), text.size());
+        f.submit(*send);
+        REQUIRE(f.until([&] { return in->bytes.size() == text.size() && send->ends == 1; }));
+        before = resident_pages();
+        for (asx_rbuf *const rbuf : in->held) {
+            f.driver->ops->buf_return(f.driver, rbuf);
+        }
+        in->held.clear();
+        CHECK(in->bytes == text);
+        f.turn(150);
+        f.turn(150); /* the one before may have had something to hear */
+    }
+    const long page = sysconf(_SC_PAGESIZE);
+    CHECK((before - resident_pages()) * page > (4 << 20));
+    f.end(*in);
+    f.close_fd(far);
+    f.close_fd(near);
+}
+
 TEST_CASE("driver: a reset ends a receive with ECONNRESET", "[reactor]")
 {
     const auto kind = BOTH_DRIVERS;
