@@ -194,9 +194,10 @@ void asx_explore_print_schedule(const asx_explore_run *run,
         }
         const bool preempted =
             to < steps && (asx_race_order_step(order, to).enabled >> step.process & 1);
-        fprintf(out, "  process %u", step.process);
         if (name) {
-            fprintf(out, " \"%s\"", name(arg, step.process));
+            fprintf(out, "  %s", name(arg, step.process));
+        } else {
+            fprintf(out, "  process %u", step.process);
         }
         fprintf(out, ": steps %u..%u%s\n", from + 1, to, preempted ? ", then preempted" : "");
     }

@@ -1,0 +1,162 @@
+/* At stake: the line that the command prints is all that a reader of a failed build has: it must
+ * repeat the failure, and the command must say with its status what happened. */
+#include <asx/lab/explore_tool.h>
+
+#include "store_world.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+asx_outcome two_clients(asx_cx *cx, void *)
+{
+    store state = { 0, 2, false };
+    const asx_outcome ended = lost_update(cx, &state);
+    if (asx_is_ok(ended) && state.value != 2) {
+        return asx_fail(ASX_ERR(ASX_ERR_DOMAIN_USER, 9));
+    }
+    return ended;
+}
+
+asx_outcome spin_for_ever(asx_cx *cx, void *)
+{
+    for (;;) {
+        ASX_TRY(asx_yield(cx));
+    }
+}
+
+const asx_lab_scenario lossy = { "lossy", "loses updates", 3, 3, two_clients, nullptr };
+const asx_lab_scenario spinning = { "spinning", "never ends", 1, 1, spin_for_ever, nullptr };
+
+const asx_lab_scenario quiet = { "quiet", "", 1, 1, [](asx_cx *, void *) { return asx_ok(0); },
+                                 nullptr };
+
+struct said {
+    int status;
+    std::string text;
+
+    std::string line(const std::string &begin) const
+    {
+        const size_t from = text.find(begin);
+        return from == std::string::npos ? "" : text.substr(from, text.find('\n', from) - from);
+    }
+};
+
+using command = int(const asx_lab_scenario *, int, char **, FILE *);
+
+said say(command *run, const asx_lab_scenario *scenario, const std::string &words)
+{
+    std::istringstream in("--quiet " + words);
+    std::vector<std::string> args;
+    for (std::string word; in >> word;) {
+        args.push_back(word);
+    }
+    std::vector<char *> argv;
+    for (std::string &word : args) {
+        argv.push_back(&word[0]);
+    }
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    said result;
+    result.status = run(scenario, static_cast<int>(argv.size()), argv.data(), out);
+    fclose(out);
+    result.text.assign(text, len);
+    free(text);
+    return result;
+}
+
+said explore(const std::string &words, const asx_lab_scenario *scenario = &lossy)
+{
+    return say(asx_explore_tool_explore, scenario, words);
+}
+
+said shrink(const std::string &words, const asx_lab_scenario *scenario = &lossy)
+{
+    return say(asx_explore_tool_shrink, scenario, words);
+}
+
+/* What stands behind "asx lab shrink lossy" in a line that the command printed. */
+std::string arguments(const std::string &line)
+{
+    const std::string before = "asx lab shrink lossy ";
+    const size_t at = line.find(before);
+    REQUIRE(at != std::string::npos);
+    return line.substr(at + before.size());
+}
+
+} // namespace
+
+TEST_CASE("explore tool: every strategy fails, and its line repeats the failure", "[lab]")
+{
+    for (const char *strategy : { "random", "pct", "dpor", "bounded --bound 3" }) {
+        INFO(strategy);
+        const said found = explore(std::string("--strategy ") + strategy);
+        INFO(found.text);
+        CHECK(found.status == ASX_EXPLORE_TOOL_VIOLATION);
+        CHECK(found.line("  FAILED").find("user 9") != std::string::npos);
+        const std::string args = arguments(found.line("  shrink"));
+        const said shrunk =
+            shrink(args + (std::string(strategy).substr(0, 7) == "bounded" ? " --bound 3" : ""));
+        INFO(shrunk.text);
+        CHECK(shrunk.status == ASX_EXPLORE_TOOL_VIOLATION);
+        CHECK(shrunk.text.find("The calmest failing run:\n  shard 0: spawns T 0.") !=
+              std::string::npos);
+        const said again = shrink(arguments(shrunk.line("  again")));
+        INFO(again.text);
+        CHECK(again.status == ASX_EXPLORE_TOOL_VIOLATION);
+        CHECK(again.line("  again") == shrunk.line("  again")); /* no smaller than it was */
+    }
+}
+
+TEST_CASE("explore tool: one process or many say the same", "[lab]")
+{
+    const auto without_questions = [](std::string text) {
+        const size_t from = text.find("  questions");
+        return from == std::string::npos ? text : text.erase(from, text.find('\n', from) - from);
+    };
+    const said one = explore("--all --budget 60 --rows --races --jobs 0");
+    const said two = explore("--all --budget 60 --rows --races --jobs 2");
+    CHECK(without_questions(one.text) == without_questions(two.text));
+    CHECK(one.text.find("lossy, random: 60 runs, stopped: budget") == 0);
+    CHECK(one.text.find("\n59 seed 101 ") != std::string::npos);
+}
+
+TEST_CASE("explore tool: a systematic search says what it claims", "[lab]")
+{
+    const said turns = explore("--strategy dpor --all --budget 100000");
+    CHECK(turns.line("  claim") == "  claim      bounded: all orders of whole turns, but questions "
+                                   "of some sites were answered 0");
+    const said part = explore("--strategy dpor --all --budget 10");
+    CHECK(part.line("  claim") == "  claim      runs are left to make");
+    const said all = explore("--strategy dpor --every", &quiet);
+    INFO(all.text);
+    CHECK(all.status == ASX_EXPLORE_TOOL_PASSED);
+    CHECK(all.line("  claim") == "  claim      exhaustive");
+}
+
+TEST_CASE("explore tool: limits and misuse have statuses of their own", "[lab]")
+{
+    CHECK(explore("--budget 3 --steps 500", &spinning).status == ASX_EXPLORE_TOOL_LIMIT);
+    for (const char *words : { "--budget", "--budget 0", "--budget 5x", "--strategy luck", "--nope",
+                               "--depth 99", "--shards 64", "--seed minus" }) {
+        INFO(words);
+        CHECK(explore(words).status == ASX_EXPLORE_TOOL_USAGE);
+    }
+    CHECK(shrink("--choices 1,x").status == ASX_EXPLORE_TOOL_USAGE);
+    const said passes = shrink("--choices 0", &quiet);
+    CHECK(passes.status == ASX_EXPLORE_TOOL_PASSED);
+    CHECK(passes.text == "quiet: the run of these choices passes\n");
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    asx_explore_tool_usage(out);
+    fclose(out);
+    CHECK(std::string(text).find("usage: asx lab explore NAME") == 0);
+    free(text);
+}
