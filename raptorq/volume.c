@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { MANIFEST_MAX = 512 }; /* three times what one has */
+
 asx_err asxi_map_open(asxi_map *map, const char *path)
 {
     map->data = NULL;
@@ -83,36 +85,75 @@ asx_err asxi_manifest_write(const asxi_manifest *manifest, const char *path)
     return fclose(file) != 0 || failed ? asx_err_errno(EIO) : ASX_OK;
 }
 
-static bool get_hex(FILE *file, const char *key, uint8_t *bytes, size_t len)
+/* The manifest's text, read from the front. */
+typedef struct text {
+    const char *at, *end;
+} text;
+
+static bool take_word(text *t, const char *word)
 {
-    char word[16], digits[80];
-    if (fscanf(file, "%15s %79s", word, digits) != 2 || strcmp(word, key) != 0 ||
-        strlen(digits) != 2 * len) {
+    const size_t len = strlen(word);
+    const bool good = (size_t)(t->end - t->at) >= len && memcmp(t->at, word, len) == 0;
+    t->at += good ? len : 0;
+    return good;
+}
+
+/* Digits and nothing else, at most 15 of them. */
+static bool take_number(text *t, uint64_t *value)
+{
+    const char *first = t->at;
+    *value = 0;
+    while (t->at < t->end && *t->at >= '0' && *t->at <= '9' && t->at - first < 15) {
+        *value = *value * 10 + (uint64_t)(*t->at++ - '0');
+    }
+    return t->at > first;
+}
+
+static bool take_hex(text *t, uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    if ((size_t)(t->end - t->at) < 2 * len) {
         return false;
     }
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte;
-        if (sscanf(digits + 2 * i, "%2x", &byte) != 1) {
+    for (size_t i = 0; i < 2 * len; i++) {
+        const char *digit = memchr(digits, t->at[i], 16);
+        if (digit == NULL) {
             return false;
         }
-        bytes[i] = (uint8_t)byte;
+        bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | (digit - digits));
     }
+    t->at += 2 * len;
+    return true;
+}
+
+static bool take_manifest(text *t, asxi_manifest *manifest, uint8_t oti[ASX_RQ_OTI_SIZE])
+{
+    uint64_t volumes;
+    const bool good =
+        take_word(t, "asx-rq 1\nsize ") && take_number(t, &manifest->size) &&
+        take_word(t, "\nvolumes ") && take_number(t, &volumes) && take_word(t, "\nsha256 ") &&
+        take_hex(t, manifest->digest, sizeof(manifest->digest)) && take_word(t, "\noti ") &&
+        take_hex(t, oti, ASX_RQ_OTI_SIZE) && take_word(t, "\n") && t->at == t->end;
+    if (!good || volumes == 0 || volumes > ASX_RQ_VOLUMES_MAX) {
+        return false;
+    }
+    manifest->volumes = (uint32_t)volumes;
     return true;
 }
 
 asx_err asxi_manifest_read(asxi_manifest *manifest, const char *path)
 {
+    char bytes[MANIFEST_MAX];
+    uint8_t oti[ASX_RQ_OTI_SIZE];
+    memset(manifest, 0, sizeof(*manifest));
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         return asx_err_errno(errno);
     }
-    uint8_t oti[ASX_RQ_OTI_SIZE];
-    const bool good = fscanf(file, "asx-rq 1 size %15" SCNu64 " volumes %2" SCNu32, &manifest->size,
-                             &manifest->volumes) == 2 &&
-                      get_hex(file, "sha256", manifest->digest, sizeof(manifest->digest)) &&
-                      get_hex(file, "oti", oti, sizeof(oti)) && manifest->volumes > 0;
+    const size_t len = fread(bytes, 1, sizeof(bytes), file);
     fclose(file);
-    if (!good) {
+    text t = { .at = bytes, .end = bytes + len };
+    if (!take_manifest(&t, manifest, oti)) {
         return ASX_RQ_E(BAD_OTI);
     }
     if (manifest->size == 0) {

@@ -176,6 +176,35 @@ TEST_CASE("tool: a manifest that lies is refused", "[raptorq]")
     }
 }
 
+TEST_CASE("tool: numbers of a manifest are digits, and in range", "[raptorq]")
+{
+    place p;
+    write(p.at("file"), rq::object(5000, 37));
+    REQUIRE(run({ "encode", p.at("file"), "--out", p.at("d") }) == 0);
+    const rq::bytes good = read(p.at("d") + "/manifest");
+    const std::string text(good.begin(), good.end());
+    const auto decode = [&](const std::string &from, const std::string &to) {
+        std::string bad = text;
+        bad.replace(bad.find(from), from.size(), to);
+        write(p.at("d") + "/manifest", rq::bytes(bad.begin(), bad.end()));
+        return run({ "verify", p.at("d") });
+    };
+    CHECK(decode("volumes 16", "volumes 16") == 0);
+    for (const char *volumes : { "-1", "+8", "0", "100", " 8", "0x8", "8.", "" }) {
+        CAPTURE(volumes);
+        CHECK(decode("volumes 16", std::string("volumes ") + volumes) == 1);
+    }
+    CHECK(decode("size 5000", "size -5000") == 1);
+    CHECK(decode("size 5000", "size 18446744073709556616") == 1);
+    CHECK(decode("sha256 ", "sha256  ") == 1);
+    CHECK(decode("asx-rq 1", "asx-rq 2") == 1);
+    CHECK(decode("volumes 16\n", "volumes 16\n\n") == 1);
+    write(p.at("d") + "/manifest", rq::bytes(good.begin(), good.end() - 1));
+    CHECK(run({ "verify", p.at("d") }) == 1);
+    write(p.at("d") + "/manifest", rq::bytes(100000, 'a'));
+    CHECK(run({ "verify", p.at("d") }) == 1);
+}
+
 TEST_CASE("tool: what cannot be understood ends with the usage", "[raptorq]")
 {
     place p;
