@@ -17,10 +17,11 @@
 #include <string.h>
 
 typedef struct lost_system {
-    uint32_t m;      /* unknowns */
-    size_t width;    /* of a row: coefficients, then what was combined, each m, padded to 64 */
-    uint8_t *rows;   /* m of them, in reduced echelon form */
-    uint16_t *pivot; /* unknown of each row */
+    uint32_t m;       /* unknowns */
+    size_t width;     /* of a row: coefficients, then what was combined, each m, padded to 64 */
+    uint8_t *rows;    /* m of them, in reduced echelon form */
+    uint16_t *pivot;  /* unknown of each row */
+    uint8_t *factors; /* scratch, m */
     uint32_t rank;
 } lost_system;
 
@@ -75,10 +76,18 @@ static asx_err make_units(asxi_decode_job *job)
 static bool insert(lost_system *system, const asx_rq_kernel *kernel)
 {
     uint8_t *row = system->rows + system->rank * system->width;
+    /* no row holds another's pivot, so that all factors are there from the start */
     for (uint32_t i = 0; i < system->rank; i++) {
-        const uint8_t factor = row[system->pivot[i]];
-        kernel->muladd_row(row, system->rows + i * system->width, factor, system->width);
+        system->factors[i] = row[system->pivot[i]];
     }
+    const asx_rq_product before = { .outputs = 1,
+                                    .inputs = system->rank,
+                                    .factors = system->factors,
+                                    .in = system->rows,
+                                    .in_stride = system->width,
+                                    .out = row,
+                                    .add = true };
+    kernel->product(&before, system->width);
     uint32_t pivot = 0;
     while (pivot < system->m && row[pivot] == 0) {
         pivot++;
@@ -239,6 +248,7 @@ static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const asx_rq
     uint32_t *equation =
         (uint32_t *)(void *)(rows + (job->by_rows ? m * job->units_width : (size_t)0));
     system.pivot = (uint16_t *)(void *)(equation + m);
+    system.factors = (uint8_t *)(system.pivot + m);
     if (!solve(job, &system, equation, rows)) {
         return ASX_RQ_E(RANK);
     }
@@ -272,7 +282,7 @@ asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor)
     }
     const size_t size = m * asx_align_up(2 * (size_t)m, 64) + asx_align_up((size_t)m * m, 64) +
                         (job->by_rows ? m * job->units_width : 0) +
-                        m * (sizeof(uint32_t) + sizeof(uint16_t));
+                        m * (sizeof(uint32_t) + sizeof(uint16_t) + sizeof(uint8_t));
     uint8_t *memory = asx_rq_alloc_get(alloc_of(job), size);
     err = memory != NULL ? solve_and_run(job, memory, executor) : ASX_RQ_E(NO_MEMORY);
     asx_rq_alloc_put(alloc_of(job), memory, size);

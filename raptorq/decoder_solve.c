@@ -4,6 +4,9 @@
 #include "decoder_internal.h"
 #include "plan_internal.h"
 
+/* More output than a second-level cache holds would only push the stripe's rows out of it. */
+enum { PAST_CACHES_MIN = 1 << 20 };
+
 static void stripe_job(void *arg, uint32_t index)
 {
     const asxi_decode_job *job = arg;
@@ -17,12 +20,16 @@ static void stripe_job(void *arg, uint32_t index)
         job->mismatch[index] = 1;
         return;
     }
-    const uint16_t *entry = job->list;
-    uint8_t *out = decoder->output + stripe.source_offset;
-    for (uint32_t i = 0; i < job->lost_count; i++, entry += 1 + entry[0]) {
-        decoder->kernel->sum(out + (size_t)job->lost[i] * stripe.source_stride, stripe.exact, slab,
-                             stripe.width, entry + 1, entry[0]);
-    }
+    const asx_rq_sums lost = { .list = job->list,
+                               .count = job->lost_count,
+                               .slab = slab,
+                               .width = stripe.width,
+                               .out = decoder->output + stripe.source_offset,
+                               .out_stride = stripe.source_stride,
+                               .out_row = job->lost,
+                               .is_last_use = (size_t)job->lost_count * decoder->block.symbol_size >
+                                              PAST_CACHES_MIN };
+    decoder->kernel->sum_each(&lost, stripe.exact);
 }
 
 /* Lists the supports of the lost symbols, and the spare equations. */

@@ -210,19 +210,6 @@ static asx_err list_supports(asx_rq_encoder *encoder, uint32_t esi, uint32_t cou
     return ASX_OK;
 }
 
-/* Sums the listed rows of one stripe into each symbol, which are T apart. */
-static void sum_stripe(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe,
-                       const uint8_t *slab, uint8_t *symbols)
-{
-    const uint16_t *at = (const uint16_t *)(const void *)encoder->list.at;
-    uint8_t *out = symbols + stripe->symbol_offset;
-    for (uint32_t i = 0; i < encoder->list_count; i++) {
-        encoder->kernel->sum(out, stripe->exact, slab, stripe->width, at + 1, at[0]);
-        at += 1 + at[0];
-        out += encoder->block.symbol_size;
-    }
-}
-
 typedef struct symbols_job {
     asx_rq_encoder *encoder;
     uint8_t *symbols;
@@ -235,7 +222,13 @@ static void symbols_stripe(void *arg, uint32_t index)
     const asx_rq_stripe stripe = asx_rq_block_stripe(&encoder->block, index);
     const uint8_t *slab = encoder->is_ready ? encoder->slab.at + stripe.slab_offset
                                             : replay_stripe(encoder, index, &stripe);
-    sum_stripe(encoder, &stripe, slab, job->symbols);
+    const asx_rq_sums sums = { .list = (const uint16_t *)(const void *)encoder->list.at,
+                               .count = encoder->list_count,
+                               .slab = slab,
+                               .width = stripe.width,
+                               .out = job->symbols + stripe.symbol_offset,
+                               .out_stride = encoder->block.symbol_size };
+    encoder->kernel->sum_each(&sums, stripe.exact);
 }
 
 static asx_err repair_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t count,

@@ -59,6 +59,18 @@ typedef struct asx_rq_hdpc {
     const uint8_t *pairs; /* two sums for each column but the last */
 } asx_rq_hdpc;
 
+/* Many sums of slab rows. */
+typedef struct asx_rq_sums {
+    const uint16_t *list; /* for each output: how many rows, then the rows */
+    uint32_t count;       /* outputs */
+    const uint8_t *slab;
+    size_t width;
+    uint8_t *out;
+    size_t out_stride;
+    const uint16_t *out_row; /* which row output i is; NULL: i */
+    bool is_last_use;        /* the outputs are not read soon: keep them out of the caches */
+} asx_rq_sums;
+
 /* A matrix times rows, the rows being spaced equally in memory. */
 typedef struct asx_rq_product {
     uint32_t outputs, inputs;
@@ -84,6 +96,8 @@ typedef struct asx_rq_kernel {
     /* dst = sum of the rows, exactly len bytes written, len <= width */
     void (*sum)(uint8_t *dst, size_t len, const uint8_t *slab, size_t width, const uint16_t *rows,
                 uint32_t count);
+    /* The same for each output of a list. */
+    void (*sum_each)(const asx_rq_sums *sums, size_t len);
     /* Each output is the sum of factor times input; exactly len bytes are read and written. */
     void (*product)(const asx_rq_product *product, size_t len);
     /* sums[i] = HDPC row i times the slab; sums are `hdpc->sums` rows of `width` */

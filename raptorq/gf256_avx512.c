@@ -31,6 +31,18 @@ INLINE vec vec_double(vec v)
     return factor_apply(factor_load(2), v);
 }
 
+#define VEC_STREAM
+INLINE void store_past(uint8_t *p, vec v)
+{
+    _mm512_stream_si512((void *)p, v);
+}
+
+/* Such stores are not ordered with what tells another thread that they are done. */
+INLINE void settle(void)
+{
+    _mm_sfence();
+}
+
 #include "gf256_template_internal.h"
 
 #endif

@@ -63,6 +63,18 @@ RQ_INLINE vec load_part(const uint8_t *p, size_t len)
     return load(buf);
 }
 
+/* A kernel whose vectors are whole lines may have stores that go past the caches. */
+#if !defined(VEC_STREAM)
+RQ_INLINE void store_past(uint8_t *p, vec v)
+{
+    store(p, v);
+}
+
+RQ_INLINE void settle(void)
+{
+}
+#endif
+
 RQ_INLINE size_t bytes_left(size_t exact, size_t offset)
 {
     return exact > offset ? exact - offset : 0;
@@ -229,8 +241,9 @@ RQ_FN void gather(const uint16_t *op, const uint16_t *end, uint8_t *slab, size_t
     }
 }
 
-RQ_INLINE void sum_chunk(const int n, uint8_t *dst, size_t len, const uint8_t *slab, size_t width,
-                         size_t offset, const uint16_t *rows, uint32_t count)
+RQ_INLINE void sum_chunk(const int n, const bool past, uint8_t *dst, size_t len,
+                         const uint8_t *slab, const size_t width, size_t offset,
+                         const uint16_t *rows, uint32_t count)
 {
     vec sum[4] = { 0 };
     for (uint32_t i = 0; i < count; i++) {
@@ -243,22 +256,61 @@ RQ_INLINE void sum_chunk(const int n, uint8_t *dst, size_t len, const uint8_t *s
     RQ_UNROLL
     for (int v = 0; v < n; v++) {
         const size_t at = offset + (size_t)v * VEC_BYTES;
-        store_part(dst + at, sum[v], bytes_left(len, at));
+        if (past) {
+            store_past(dst + at, sum[v]);
+        } else {
+            store_part(dst + at, sum[v], bytes_left(len, at));
+        }
+    }
+}
+
+RQ_INLINE void sum_row(const bool past, uint8_t *dst, const size_t len, const uint8_t *slab,
+                       const size_t width, const uint16_t *rows, uint32_t count)
+{
+    size_t at = 0;
+    for (; at + 4 * VEC_BYTES <= len; at += 4 * VEC_BYTES) {
+        sum_chunk(4, past, dst, len, slab, width, at, rows, count);
+    }
+    for (; at + 2 * VEC_BYTES <= len; at += 2 * VEC_BYTES) {
+        sum_chunk(2, past, dst, len, slab, width, at, rows, count);
+    }
+    for (; at < len; at += VEC_BYTES) {
+        sum_chunk(1, past, dst, len, slab, width, at, rows, count);
     }
 }
 
 RQ_FN void sum(uint8_t *dst, size_t len, const uint8_t *slab, size_t width, const uint16_t *rows,
                uint32_t count)
 {
-    size_t at = 0;
-    for (; at + 4 * VEC_BYTES <= len; at += 4 * VEC_BYTES) {
-        sum_chunk(4, dst, len, slab, width, at, rows, count);
+    sum_row(false, dst, len, slab, width, rows, count);
+}
+
+RQ_INLINE void sum_rows(const asx_rq_sums *s, const size_t len, const size_t width)
+{
+    const uint16_t *entry = s->list;
+    const bool past =
+        s->is_last_use && len % 64 == 0 && s->out_stride % 64 == 0 && (uintptr_t)s->out % 64 == 0;
+    for (uint32_t i = 0; i < s->count; i++, entry += 1 + entry[0]) {
+        uint8_t *dst = s->out + (s->out_row != NULL ? s->out_row[i] : i) * s->out_stride;
+        if (past) {
+            sum_row(true, dst, len, s->slab, width, entry + 1, entry[0]);
+        } else {
+            sum_row(false, dst, len, s->slab, width, entry + 1, entry[0]);
+        }
     }
-    for (; at + 2 * VEC_BYTES <= len; at += 2 * VEC_BYTES) {
-        sum_chunk(2, dst, len, slab, width, at, rows, count);
+    if (past) {
+        settle();
     }
-    for (; at < len; at += VEC_BYTES) {
-        sum_chunk(1, dst, len, slab, width, at, rows, count);
+}
+
+RQ_FN void sum_each(const asx_rq_sums *sums, size_t len)
+{
+    if (len == 128 && sums->width == 128) {
+        sum_rows(sums, 128, 128);
+    } else if (len == 256 && sums->width == 256) {
+        sum_rows(sums, 256, 256);
+    } else {
+        sum_rows(sums, len, sums->width);
     }
 }
 
@@ -482,6 +534,7 @@ const asx_rq_kernel KERNEL = { .name = KERNEL_NAME,
                                .muladd_row = muladd_row,
                                .gather = gather,
                                .sum = sum,
+                               .sum_each = sum_each,
                                .product = product,
                                .hdpc = hdpc,
                                .hdpc_bits = hdpc_bits };

@@ -15,16 +15,21 @@ uint32_t asx_rq_rand(uint32_t y, uint32_t i, uint32_t m)
 uint32_t asx_rq_deg(uint32_t v, uint32_t w)
 {
     /* threshold[d - 1] is the first v of a degree above d */
-    static const uint32_t threshold[30] = {
-        5243,    529531,  704294,  791675,  844104,  879057,  904023,  922747,  937311,  948962,
-        958494,  966438,  973160,  978921,  983914,  988283,  992138,  995565,  998631,  1001391,
-        1003887, 1006157, 1008229, 1010129, 1011876, 1013490, 1014983, 1016370, 1017662, 1048576,
+    static const uint32_t threshold[31] = {
+        5243,    529531,  704294,  791675,  844104,  879057,  904023,  922747,
+        937311,  948962,  958494,  966438,  973160,  978921,  983914,  988283,
+        992138,  995565,  998631,  1001391, 1003887, 1006157, 1008229, 1010129,
+        1011876, 1013490, 1014983, 1016370, 1017662, 1048576, 1048576,
     };
     asx_debug_assert(v < threshold[29]);
-    uint32_t d = 1;
-    while (v >= threshold[d - 1]) {
-        d++;
-    }
+    /* halving without branches: where to turn could not be foreseen */
+    uint32_t d = 0;
+    d += v >= threshold[d + 15] ? 16 : 0;
+    d += v >= threshold[d + 7] ? 8 : 0;
+    d += v >= threshold[d + 3] ? 4 : 0;
+    d += v >= threshold[d + 1] ? 2 : 0;
+    d += v >= threshold[d] ? 1 : 0;
+    d++;
     return d < w - 2 ? d : w - 2;
 }
 

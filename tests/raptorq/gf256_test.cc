@@ -203,6 +203,58 @@ TEST_CASE("gf256: gather, sum and a product of one row equal their definition", 
     }
 }
 
+TEST_CASE("gf256: many sums are each sum, past the caches or not", "[raptorq]")
+{
+    asx_prng prng;
+    asx_prng_init(&prng, 10);
+    const uint32_t rows = 12, outputs = 9;
+    for (const asx_rq_kernel *kernel : kernels()) {
+        CAPTURE(kernel->name);
+        for (size_t width : { 64u, 128u, 192u, 256u, 640u }) {
+            for (size_t len : { width, width - 1, width - 63 }) {
+                for (size_t shift : { 0u, 1u }) {
+                    const size_t stride = width + 64;
+                    slab s(rows * width), out(outputs * stride + 64);
+                    const rq::bytes content = noise(prng, rows * width);
+                    const rq::bytes before = noise(prng, outputs * stride + 64);
+                    std::memcpy(s.data, content.data(), content.size());
+                    std::memcpy(out.data, before.data(), before.size());
+                    rq::bytes expected = before;
+                    std::vector<uint16_t> list, out_row;
+                    for (uint32_t i = 0; i < outputs; i++) {
+                        const auto count = (uint16_t)asx_prng_below(&prng, 7);
+                        out_row.push_back((uint16_t)((i + 4) % outputs));
+                        uint8_t *dst = &expected[shift + out_row[i] * stride];
+                        std::memset(dst, 0, len);
+                        list.push_back(count);
+                        for (uint16_t j = 0; j < count; j++) {
+                            list.push_back((uint16_t)asx_prng_below(&prng, rows));
+                            for (size_t at = 0; at < len; at++) {
+                                dst[at] ^= content[list.back() * width + at];
+                            }
+                        }
+                    }
+                    asx_rq_sums sums = {};
+                    sums.list = list.data();
+                    sums.count = outputs;
+                    sums.slab = s.data;
+                    sums.width = width;
+                    sums.out = out.data + shift;
+                    sums.out_stride = stride;
+                    sums.out_row = out_row.data();
+                    for (bool is_last_use : { false, true }) {
+                        sums.is_last_use = is_last_use;
+                        kernel->sum_each(&sums, len);
+                        CAPTURE(width, len, shift, is_last_use);
+                        REQUIRE(std::memcmp(out.data, expected.data(), expected.size()) == 0);
+                        std::memcpy(out.data, before.data(), before.size());
+                    }
+                }
+            }
+        }
+    }
+}
+
 TEST_CASE("gf256: a product of any shape equals its definition and stays in its rows", "[raptorq]")
 {
     asx_prng prng;
