@@ -1,12 +1,12 @@
 /* Which of the three ways to solve a matrix is taken, and why.
  *
- * The features are read off the matrix after phase 1, in thousandths, at a bounded cost. Each policy
- * has a loss, a base and a weighted sum of features; the smallest wins, of equal ones the first.
- * Measured over K, losses and overheads: with surplus rows to choose from, taking thin ones for the
- * dense part saves 0.4 of 18 additions a symbol at 5 % surplus and 1.2 to 1.6 at 50 %, for 2 to 6 %
- * more time in the solver; without surplus nothing is gained. Inactivating by support makes the
- * dense part larger and costs phase 1 a second time: it is left for matrices that are far denser
- * than those of received symbols. */
+ * The features are read off the matrix after phase 1, in thousandths, at a bounded cost. Each
+ * policy has a loss, a base and a weighted sum of features; the smallest wins, of equal ones the
+ * first. Measured over K, losses and overheads: with surplus rows to choose from, taking thin ones
+ * for the dense part saves 0.4 of 18 additions a symbol at 5 % surplus and 1.2 to 1.6 at 50 %, for
+ * 2 to 6 % more time in the solver; without surplus nothing is gained. Inactivating by support
+ * makes the dense part larger and costs phase 1 a second time: it is left for matrices that are far
+ * denser than those of received symbols. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
