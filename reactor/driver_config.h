@@ -14,6 +14,8 @@ struct asx_blocking;
 
 typedef struct asx_driver_config {
     uint32_t sq_entries; /* io_uring submission queue; 0: 1024 */
+    uint32_t setup_rung; /* io_uring: how many of the best set-up flags to pass over, at most
+                            ASX_DRIVER_SETUP_RUNGS - 1, as an older kernel would make us */
     uint32_t cq_entries; /* io_uring completion queue; 0: 4 x sq_entries */
     uint32_t buf_count;  /* receive buffers, at most 32768; 0: 512 */
     uint32_t buf_size;   /* bytes of each; 0: 4096. Memory is touched only as it is used */
@@ -21,6 +23,7 @@ typedef struct asx_driver_config {
 } asx_driver_config;
 
 #define ASX_DRIVER_SQ_ENTRIES 1024u
+#define ASX_DRIVER_SETUP_RUNGS 3u
 #define ASX_DRIVER_BUF_COUNT 512u
 #define ASX_DRIVER_BUF_COUNT_MAX 32768u
 #define ASX_DRIVER_BUF_SIZE 4096u

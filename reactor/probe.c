@@ -230,8 +230,14 @@ asx_err asx_driver_probe(asx_driver_choice choice, asx_driver_kind *kind, char *
         snprintf(why, why_cap, "io_uring");
         return ASX_OK;
     }
-    why_refused(err, why, why_cap);
-    return wanted == ASX_DRIVER_CHOICE_URING ? err : ASX_OK;
+    if (wanted == ASX_DRIVER_CHOICE_URING) {
+        why_refused(err, why, why_cap);
+        return err;
+    }
+    char refusal[ASX_DRIVER_WHY_MAX];
+    why_refused(err, refusal, sizeof(refusal));
+    snprintf(why, why_cap, "epoll: %s", refusal);
+    return ASX_OK;
 }
 
 asx_err asx_driver_create(asx_driver_choice choice, const asx_driver_config *config,

@@ -23,6 +23,8 @@ static const unsigned setup_ladder[] = {
     IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 };
 
+_Static_assert(asx_array_count(setup_ladder) == ASX_DRIVER_SETUP_RUNGS, "as the header says");
+
 static struct io_uring_params params_of(const asx_driver_config *config, unsigned flags)
 {
     const uint32_t sq = config->sq_entries ? config->sq_entries : ASX_DRIVER_SQ_ENTRIES;
@@ -72,7 +74,9 @@ static asx_err ring_open(asxi_uring *uring, const asx_driver_config *config)
 {
     const uint32_t entries = config->sq_entries ? config->sq_entries : ASX_DRIVER_SQ_ENTRIES;
     int errnum = EINVAL;
-    for (size_t i = 0; i < asx_array_count(setup_ladder) && errnum == EINVAL; i++) {
+    asx_assert_lt(config->setup_rung, ASX_DRIVER_SETUP_RUNGS);
+    for (size_t i = config->setup_rung; i < asx_array_count(setup_ladder) && errnum == EINVAL;
+         i++) {
         struct io_uring_params params = params_of(config, setup_ladder[i]);
         const long fd = syscall(SYS_io_uring_setup, entries, &params);
         if (fd >= 0) {

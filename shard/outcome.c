@@ -155,6 +155,13 @@ static unsigned cancelled_status(const asx_reason *reason)
     return reason && reason->cause ? cancelled_status(asx_reason_root(reason)) : 499;
 }
 
+/* What was missing may be there again for the next who asks. */
+static bool is_exhaustion(asx_err err)
+{
+    return err == ASX_E(OVERLOADED) || err == ASX_E(AT_CAPACITY) || err == ASX_E(NO_MEMORY) ||
+           err == ASX_E(NO_STACK) || err == ASX_E(NO_SLOTS);
+}
+
 unsigned asx_outcome_http_status(asx_outcome o)
 {
     switch ((asx_severity)o.severity) {
@@ -164,7 +171,7 @@ unsigned asx_outcome_http_status(asx_outcome o)
         if (asx_err_domain_of(o.err) == ASX_ERR_DOMAIN_HTTP) {
             return asx_err_code(o.err);
         }
-        return o.err == ASX_E(OVERLOADED) || o.err == ASX_E(AT_CAPACITY) ? 503 : 500;
+        return is_exhaustion(o.err) ? 503 : 500;
     case ASX_SEVERITY_CANCELLED:
         return cancelled_status(o.reason);
     case ASX_SEVERITY_PANICKED:

@@ -59,11 +59,11 @@ def until(condition, what, limit=5.0):
 class Server:
     """One run of the program, on a port of the kernel's choice."""
 
-    def __init__(self, *flags, shards=2, preexec=None, listen=('127.0.0.1:0',)):
+    def __init__(self, *flags, shards=2, preexec=None, listen=('127.0.0.1:0',), driver=None):
         self.log = tempfile.TemporaryFile(mode='w+')
         listens = [word for addr in listen for word in ('--listen', addr)]
         self.process = subprocess.Popen(
-            [PROGRAM, 'serve', *listens, '--driver', DRIVER, '--shards', str(shards), *flags],
+            [PROGRAM, 'serve', *listens, '--driver', driver or DRIVER, '--shards', str(shards), *flags],
             stderr=self.log, stdout=subprocess.DEVNULL, preexec_fn=preexec)
         self.addrs = []
         until(lambda: self.started(len(listen)), 'the server listens')
@@ -824,6 +824,121 @@ def limits():
         for s in crowd:
             s.close()
         server.settled(tasks)
+
+
+@case
+def memory_limit():
+    """short of memory the server refuses and closes, loses nobody else's answer, and recovers"""
+    if SLOW:
+        return  # a sanitizer reserves the address space for itself
+    with Server(shards=1) as server:
+        tasks = rest(server)
+        page = os.sysconf('SC_PAGE_SIZE')
+        used = lambda: int(open(f'/proc/{server.process.pid}/statm').read().split()[0]) * page
+        before = resource.prlimit(server.process.pid, resource.RLIMIT_AS)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used() + (8 << 20), before[1]))
+        statuses, crowd = {}, []
+        for _ in range(1500):
+            try:
+                s = server.connect(timeout=1)
+                s.sendall(b'GET /sleep/3000 HTTP/1.1\r\nHost: x\r\n\r\n' +
+                          b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n')
+                crowd.append(s)
+            except OSError:
+                statuses['refused'] = statuses.get('refused', 0) + 1
+        for s in crowd:
+            s.settimeout(8)
+            with s:
+                try:
+                    status = Reader(s).response()[0]
+                except (OSError, EOFError):
+                    status = 'closed'
+            statuses[status] = statuses.get(status, 0) + 1
+        check(server.process.poll() is None, 'it died: ' + server.said())
+        check(set(statuses) <= {200, 503, 'closed', 'refused'}, statuses)
+        check(statuses.get(200, 0) > 0, f'nobody was served: {statuses}')
+        check(len(statuses) > 1, f'no memory was short: {statuses}')
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, before)
+        server.settled(tasks)
+        equal(status_of(server.get('/bytes/5000000')), 200)
+        print(f'      {statuses}')
+
+
+@case
+def drain_delay():
+    """with a delay, /healthz turns 503 first, while everything else is still served"""
+    with Server('--drain-delay', '1s') as server:
+        equal(status_of(server.get('/healthz')), 200)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: status_of(server.get('/healthz')) == 503, '/healthz says 503', 1)
+        while time.monotonic() < began + 0.7:
+            equal(status_of(server.get('/plaintext')), 200, 'during the delay')
+            time.sleep(0.02)
+        equal(server.process.wait(10), 0)
+        took = time.monotonic() - began
+        check(0.9 < took < 5, f'took {took:.1f} s')
+    with Server('--drain-delay', '60s') as server:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        equal(server.process.wait(10), 0, 'a second signal does not wait for the delay')
+        check(time.monotonic() - began < 5, 'the second signal waited')
+
+
+def refuse_uring(errnum):
+    """A filter that answers io_uring_setup, _enter and _register (425 to 427) with errnum."""
+    def install():
+        import ctypes
+        import struct
+        libc = ctypes.CDLL(None, use_errno=True)
+        row = lambda code, jt, jf, k: struct.pack('=HBBI', code, jt, jf, k)
+        program = b''.join((
+            row(0x20, 0, 0, 0),               # load the number of the call
+            row(0x35, 0, 2, 425),             # at least 425? else allow
+            row(0x25, 1, 0, 427),             # above 427? allow
+            row(0x06, 0, 0, 0x50000 | errnum),
+            row(0x06, 0, 0, 0x7fff0000)))
+        rows = ctypes.create_string_buffer(program, len(program))
+        filter_ = struct.pack('=HxxxxxxQ', len(program) // 8, ctypes.addressof(rows))
+        check(libc.prctl(38, 1, 0, 0, 0) == 0, 'no_new_privs')
+        check(libc.prctl(22, 2, ctypes.c_char_p(filter_), 0, 0) == 0, 'seccomp')
+    return install
+
+
+@case
+def uring_refused():
+    """io_uring refused: epoll, and one line that says why and what would change it"""
+    if DRIVER != 'epoll':
+        return  # what is forced is tried, and refused: below
+    for name, errnum, says in (
+            ('EPERM', 1, r'io_uring refused \(EPERM\): allow io_uring_setup|io_uring_disabled'),
+            ('ENOSYS', 38, r'io_uring absent \(ENOSYS\)'),
+            ('ENOMEM', 12, r'io_uring refused \(ENOMEM\): raise RLIMIT_MEMLOCK')):
+        with Server(driver='auto', preexec=refuse_uring(errnum)) as server:
+            lines = [line for line in server.said().splitlines() if re.search(says, line)]
+            equal(len(lines), 1, f'{name}: lines that say why in {server.said()!r}')
+            check('epoll' in lines[0], f'{name}: {lines[0]!r} does not say what serves instead')
+            equal(body_of(server.get('/plaintext')), b'Hello, World!', name)
+        done = subprocess.run([PROGRAM, 'serve', '--driver', 'uring', '--listen', '127.0.0.1:0'],
+                              capture_output=True, timeout=20, text=True,
+                              preexec_fn=refuse_uring(errnum))
+        equal(done.returncode, 2, f'{name}: forced, exit status; {done.stderr!r}')
+        equal(len(done.stderr.splitlines()), 1, f'{name}: forced, lines; {done.stderr!r}')
+        check(name in done.stderr, f'{name}: {done.stderr!r}')
+
+
+@case
+def stalled_shard():
+    """a shard that is held up is reported with where it is, and the report is bounded"""
+    with Server() as server:
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGCONT)
+        equal(status_of(server.get('/plaintext')), 200)
+        check('STALL' not in server.said(), 'a stopped process is no stalled shard: ' + server.said())
+        equal(server.gauge('stalls_total'), 0)
 
 
 def main():

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <functional>
@@ -113,6 +114,13 @@ struct Lab {
 };
 static_assert(offsetof(Lab, env) == 0, "choose() finds the lab by its env");
 
+/* ASX_TEST_URING_RUNG: the same cases over the set-up flags of older kernels. */
+static inline uint32_t rung_of_environment()
+{
+    const char *const text = getenv("ASX_TEST_URING_RUNG");
+    return text ? (uint32_t)strtoul(text, nullptr, 10) : 0;
+}
+
 struct Fixture {
     std::unique_ptr<Lab> lab; /* goes last */
     asx_driver *driver = nullptr;
@@ -123,6 +131,7 @@ struct Fixture {
         if (kind == ASX_DRIVER_LAB) {
             lab = std::make_unique<Lab>();
         }
+        config.setup_rung = rung_of_environment();
         const asx_err err = lab                        ? lab->open(config, &driver)
                             : kind == ASX_DRIVER_URING ? asx_uring_create(&config, &driver)
                                                        : asx_epoll_create(&config, &driver);

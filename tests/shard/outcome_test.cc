@@ -116,6 +116,11 @@ TEST_CASE("outcome: each case has its status for HTTP", "[outcome]")
     CHECK(asx_outcome_http_status(asx_ok(0)) == 200);
     CHECK(asx_outcome_http_status(asx_fail(ASX_ERR(ASX_ERR_DOMAIN_HTTP, 418))) == 418);
     CHECK(asx_outcome_http_status(asx_fail(ASX_ERR(ASX_ERR_DOMAIN_USER, 1))) == 500);
+    for (const asx_err err : { ASX_E(OVERLOADED), ASX_E(AT_CAPACITY), ASX_E(NO_MEMORY),
+                               ASX_E(NO_STACK), ASX_E(NO_SLOTS) }) {
+        CHECK(asx_outcome_http_status(asx_fail(err)) == 503);
+    }
+    CHECK(asx_outcome_http_status(asx_fail(ASX_E(STALE))) == 500);
     CHECK(asx_outcome_http_status(asx_cancelled(nullptr)) == 499);
     samples s;
     CHECK(asx_outcome_http_status(asx_cancelled(s.user)) == 499);
