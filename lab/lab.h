@@ -103,6 +103,7 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     uint32_t trace_capacity; /* events in the report; 0: 65,536 */
     asx_lab_listener *listeners;
     bool unrecorded;          /* keep no list of choices */
+    bool unchecked;           /* do not check the protocol of the trace (check.h) */
     bool keep_schedule;       /* keep the rows of a schedule */
     uint32_t choice_rows_max; /* 0: 100 MiB */
     asx_lab_full choice_full;

@@ -17,6 +17,7 @@ void asxi_recorder_init(asxi_recorder *self, const asx_lab_config *config,
     self->clocks =
         asxi_lab_alloc((size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX, sizeof(asxi_ring_clock));
     self->trace_hash = self->schedule_hash = ASX_FNV64_EMPTY;
+    self->check = config->unchecked ? NULL : asx_lab_check_create(false);
     self->rows_max = config->keep_schedule ? config->choice_rows_max : 0;
     asxi_array_init(&self->rows, sizeof(asx_lab_row));
 }
@@ -52,8 +53,7 @@ static uint64_t lamport_tick(asxi_recorder *self, uint32_t shard, asx_trace_kind
 static bool is_spinning(asx_trace_kind kind)
 {
     return kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_TASK_YIELD ||
-           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE ||
-           kind == ASX_TRACE_USER_MARK;
+           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE || kind == ASX_TRACE_USER_MARK;
 }
 
 static void touch(asx_lab_steer *steer, const asx_lab_event *event)
@@ -127,6 +127,9 @@ void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind
     if (self->steer) {
         touch(self->steer, event);
     }
+    if (self->check) {
+        asx_lab_check_event(self->check, event);
+    }
     for (asx_lab_listener *each = self->listeners; each; each = each->next) {
         if (each->hear) {
             each->hear(each, event);
@@ -170,6 +173,11 @@ void asxi_recorder_report(asxi_recorder *self, asx_lab_report *report)
         .pushed = n[ASX_TRACE_RING_PUSH],
         .popped = n[ASX_TRACE_RING_POP],
     };
+    if (self->check && asx_lab_check_breach(self->check)->rule != ASX_LAB_RULE_NONE) {
+        const asx_lab_breach *const breach = asx_lab_check_breach(self->check);
+        asx_lab_report_violate(report, asx_lab_rule_name(breach->rule), "event %" PRIu64 ": %s",
+                               breach->seq, breach->detail);
+    }
     report_events(self, report);
     report->row_count = self->rows.count;
     report->rows_truncated = self->rows_truncated;
@@ -185,6 +193,9 @@ void asxi_recorder_deinit(asxi_recorder *self)
         asxi_lab_free(self->clocks[i].sent);
     }
     asxi_array_deinit(&self->rows);
+    if (self->check) {
+        asx_lab_check_destroy(self->check);
+    }
     asxi_lab_free(self->clocks);
     asxi_lab_free(self->events);
 }

@@ -6,6 +6,7 @@
 #ifndef ASX_LAB_RECORDER_INTERNAL_H
 #define ASX_LAB_RECORDER_INTERNAL_H
 
+#include <asx/lab/check.h>
 #include <asx/lab/lab.h>
 
 #include "array_internal.h"
@@ -21,6 +22,7 @@ typedef struct asxi_recorder {
     const asx_instant *now_ns;
     asx_lab_listener *listeners;
     asx_lab_steer *steer; /* touched by each event; may be NULL */
+    asx_lab_check *check; /* NULL: unchecked */
     asx_lab_event *events;
     uint32_t capacity, ring_capacity;
     bool muted; /* tearing down: nothing of it is the run's */
