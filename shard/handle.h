@@ -43,8 +43,8 @@ typedef struct asx_handle {
     uint32_t index;
     uint32_t generation;
     uint16_t shard;
-    uint8_t kind; /* asx_handle_kind */
-    uint8_t _zero[5];
+    uint8_t kind;     /* asx_handle_kind */
+    uint8_t _side[5]; /* [0]: which side of a CHANNEL, 0: the record itself; the rest is zero */
 } asx_handle;
 
 /* The head of every record. The body behind it is the owner's; while the slot is free its first

@@ -206,7 +206,16 @@ typedef enum asxi_woken { ASXI_WOKEN = 0, ASXI_WOKEN_CANCELLED, ASXI_WOKEN_TIMEO
 
 /* True when CANCELLED must be answered now: evaluates the budget, spends masks, acknowledges
  * (CKP-1). */
-bool asxi_observe_cancel(asx_cx *cx);
+bool asxi_observe_cancel_slow(asx_cx *cx);
+static inline bool asxi_observe_cancel(asx_cx *cx)
+{
+    const asx_task *const task = cx->_task;
+    /* Nothing was asked of it, and nothing of its budget can have run out. */
+    const bool undisturbed = task->state == ASX_TASK_RUNNING && !cx->_is_scope &&
+                             task->budget.deadline_ns == ASX_TIME_NEVER &&
+                             task->budget.cost_quota > 0 && !(task->flags & ASXI_TASK_COST_OUT);
+    return asx_unlikely(!undisturbed) && asxi_observe_cancel_slow(cx);
+}
 asx_outcome asxi_cancelled(asx_cx *cx);
 /* Parks the running fiber until the wait is resolved, cancelled, or `deadline_ns` has passed. */
 asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_instant deadline_ns);

@@ -91,7 +91,7 @@ static void meter_cancelled(asx_task *task)
     }
 }
 
-bool asxi_observe_cancel(asx_cx *cx)
+bool asxi_observe_cancel_slow(asx_cx *cx)
 {
     asx_task *const task = cx->_task;
     asx_assert(task == cx->_shard->running); /* WRONG_TASK is answered before any wait */

@@ -175,7 +175,15 @@ void asx_end_close(asx_cx *cx, asx_handle handle)
 {
     void *record;
     const asxi_objects *const objects = cx->_shard->objects;
-    if (objects && !asx_handle_lookup(&objects->ends, handle, &record)) {
+    if (!objects) {
+        return;
+    }
+    if (handle.kind == ASX_HANDLE_CHANNEL) {
+        if (!asx_handle_lookup(&objects->objects, handle, &record)) {
+            asxi_object *const object = record;
+            object->type->side_close(object, handle._side[0]);
+        }
+    } else if (!asx_handle_lookup(&objects->ends, handle, &record)) {
         asxi_end_close(record);
     }
 }

@@ -28,6 +28,9 @@ typedef struct asxi_object_type {
     void (*close)(asxi_object *object);
     /* An end has gone, and this is what it was; NULL: the type has none. */
     void (*end_close)(asxi_object *object, const asxi_end *end);
+    /* One of the two sides of an object without ends is closed: it is named by the object's handle
+     * and asx_handle._side. */
+    void (*side_close)(asxi_object *object, uint32_t side);
     /* A message from the far end of `end`; NULL: the type has no far ends. */
     void (*message)(asxi_end *end, const asx_msg *msg);
     /* A message of this type's that reaches nobody: frees what it owns. */
@@ -95,6 +98,14 @@ static inline asx_err asxi_object_find(asx_cx *cx, asx_handle handle, const asxi
     }
     *object = record;
     return asx_likely((*object)->type == type) ? ASX_OK : ASX_E(TYPE_MISMATCH);
+}
+
+/* The handle of one side of an object without ends. */
+static inline asx_handle asxi_object_side(const asxi_object *object, uint8_t side)
+{
+    asx_handle handle = asx_handle_of(object);
+    handle._side[0] = side;
+    return handle;
 }
 
 /* As asxi_object_find, by an end of `role`. */

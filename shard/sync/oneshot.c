@@ -20,7 +20,7 @@ typedef struct oneshot {
     const char *what;
     uint32_t item_size;
     uint8_t state; /* oneshot_state */
-    bool receiver_gone;
+    bool sender_gone;
     asxi_line receiver;
     asxi_line watchers; /* of the receiver's end */
     uint64_t item[ASX_ONESHOT_ITEM_MAX / sizeof(uint64_t)];
@@ -57,26 +57,28 @@ static void item_drop(oneshot *self)
 static void oneshot_close(asxi_object *object)
 {
     oneshot *const self = oneshot_of(object);
-    self->receiver_gone = true;
     item_drop(self);
     asxi_line_close(&self->receiver);
     asxi_line_close(&self->watchers);
 }
 
-static void oneshot_end_close(asxi_object *object, const asxi_end *end)
+static void oneshot_side_close(asxi_object *object, uint32_t side)
 {
     oneshot *const self = oneshot_of(object);
-    if (end->role == RECEIVER) {
+    if (side == RECEIVER) {
         asxi_object_close(object);
-    } else if (self->state == EMPTY) {
-        shut(self);
+    } else if (!self->sender_gone) {
+        self->sender_gone = true;
+        if (self->state == EMPTY) {
+            shut(self);
+        }
     }
 }
 
 static const asxi_object_type oneshot_type = {
     .name = "oneshot",
     .close = oneshot_close,
-    .end_close = oneshot_end_close,
+    .side_close = oneshot_side_close,
 };
 
 asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_oneshot_sender *sender,
@@ -88,8 +90,8 @@ asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_one
     if (options->item_size > ASX_ONESHOT_ITEM_MAX) {
         return ASX_E(INVALID_ARGUMENT);
     }
-    asx_err err = asxi_object_open(cx, &oneshot_type, offsetof(oneshot, item), &object);
-    if (err) {
+    const asx_err err = asxi_object_open(cx, &oneshot_type, offsetof(oneshot, item), &object);
+    if (asx_unlikely(err)) {
         return err;
     }
     oneshot *const self = oneshot_of(object);
@@ -98,23 +100,25 @@ asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_one
     self->what = options->what ? options->what : "oneshot";
     asxi_line_init(&self->receiver);
     asxi_line_init(&self->watchers);
-    err = asxi_end_open(object, SENDER, &sender->_end, NULL);
-    if (!err) {
-        err = asxi_end_open(object, RECEIVER, &receiver->_end, NULL);
-    }
-    if (err) {
-        asxi_object_close(object);
-    }
-    return err;
+    sender->_end = asxi_object_side(object, SENDER);
+    receiver->_end = asxi_object_side(object, RECEIVER);
+    return ASX_OK;
 }
 
-static asx_err find(asx_cx *cx, asx_handle handle, uint32_t role, asxi_end **end, oneshot **self)
+/* errors  STALE, TYPE_MISMATCH */
+static asx_err find(asx_cx *cx, asx_handle handle, uint32_t side, oneshot **self)
 {
-    const asx_err err = asxi_end_find(cx, handle, &oneshot_type, role, end);
-    if (asx_likely(!err)) {
-        *self = oneshot_of((*end)->object);
+    asxi_object *object;
+    const asx_err err = asxi_object_find(cx, handle, &oneshot_type, &object);
+    if (asx_unlikely(err)) {
+        return err;
     }
-    return err;
+    if (asx_unlikely(handle._side[0] != side)) {
+        return ASX_E(TYPE_MISMATCH);
+    }
+    *self = oneshot_of(object);
+    const bool gone = !asxi_object_is_open(object) || (side == SENDER && (*self)->sender_gone);
+    return asx_unlikely(gone) ? ASX_E(STALE) : ASX_OK;
 }
 
 /* Sending */
@@ -150,8 +154,7 @@ static void permit_lost(void *object, uint64_t amount, asx_settlement how)
 asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_oneshot_permit *permit)
 {
     oneshot *self;
-    asxi_end *end;
-    asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    asx_err err = find(cx, sender._end, SENDER, &self);
     if (err) {
         return asx_fail(err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err);
     }
@@ -208,8 +211,7 @@ void asx_oneshot_permit_abort(asx_cx *cx, asx_oneshot_permit permit)
 asx_err asx_oneshot_send(asx_cx *cx, asx_oneshot_sender sender, const void *item)
 {
     oneshot *self;
-    asxi_end *end;
-    asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    asx_err err = find(cx, sender._end, SENDER, &self);
     if (asx_likely(!err)) {
         err = claim(self);
     }
@@ -217,15 +219,14 @@ asx_err asx_oneshot_send(asx_cx *cx, asx_oneshot_sender sender, const void *item
         return err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err;
     }
     fill(self, item);
-    asxi_end_close(end);
+    self->sender_gone = true;
     return ASX_OK;
 }
 
 asx_outcome asx_oneshot_closed_until(asx_cx *cx, asx_oneshot_sender sender, asx_instant deadline_ns)
 {
     oneshot *self;
-    asxi_end *end;
-    const asx_err err = find(cx, sender._end, SENDER, &end, &self);
+    const asx_err err = find(cx, sender._end, SENDER, &self);
     if (err) {
         return err == ASX_E(STALE) ? asx_ok(0) : asx_fail(err);
     }
@@ -262,8 +263,7 @@ asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, vo
                                    asx_instant deadline_ns)
 {
     oneshot *self;
-    asxi_end *end;
-    asx_err err = find(cx, receiver._end, RECEIVER, &end, &self);
+    asx_err err = find(cx, receiver._end, RECEIVER, &self);
     if (asx_unlikely(err)) {
         return asx_fail(err);
     }
@@ -291,7 +291,6 @@ asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, vo
 asx_err asx_oneshot_try_recv(asx_cx *cx, asx_oneshot_receiver receiver, void *item)
 {
     oneshot *self;
-    asxi_end *end;
-    const asx_err err = find(cx, receiver._end, RECEIVER, &end, &self);
+    const asx_err err = find(cx, receiver._end, RECEIVER, &self);
     return err ? err : take(self, item);
 }
