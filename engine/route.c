@@ -218,8 +218,9 @@ static const asx_route *method_route(const path_entry *entry, asx_http_method me
     return entry->routes[method];
 }
 
-asx_route_verdict asx_router_match(const asx_router *router, asx_http_method method, asx_view path,
-                                   asx_route_match *match)
+/* literal  what literal_find has found of it, or NULL */
+static asx_route_verdict match_beside(const asx_router *router, const path_entry *literal,
+                                      asx_http_method method, asx_view path, asx_route_match *match)
 {
     match->route = NULL;
     match->path = path;
@@ -228,7 +229,6 @@ asx_route_verdict asx_router_match(const asx_router *router, asx_http_method met
     if (path.len == 0 || path.ptr[0] != '/') {
         return ASX_ROUTE_NO_PATH;
     }
-    const path_entry *const literal = literal_find(router, path);
     if (literal) {
         match->route = method_route(literal, method);
         match->allow = literal->methods;
@@ -245,6 +245,12 @@ asx_route_verdict asx_router_match(const asx_router *router, asx_http_method met
     }
     match->param_count = 0;
     return match->allow ? ASX_ROUTE_NO_METHOD : ASX_ROUTE_NO_PATH;
+}
+
+asx_route_verdict asx_router_match(const asx_router *router, asx_http_method method, asx_view path,
+                                   asx_route_match *match)
+{
+    return match_beside(router, literal_find(router, path), method, path, match);
 }
 
 static asx_outcome reply_error(asx_cx *cx, asx_http_exchange *x, unsigned status)
@@ -299,7 +305,9 @@ asx_outcome asx_router_handle(asx_cx *cx, const asx_router *router, asx_http_exc
     static const asx_url_policy policy = { .merge_slashes = true };
     asx_route_match match;
     asx_view path = asx_http_path(x);
-    if (!path_is_plain(path)) {
+    /* A path that is a route as it stands needs no second look. */
+    const path_entry *literal = literal_find(router, path);
+    if (!literal && !path_is_plain(path)) {
         char *const buf = asx_alloc(cx, path.len + 1);
         if (!buf) {
             return asx_fail(ASX_E(NO_MEMORY));
@@ -307,8 +315,9 @@ asx_outcome asx_router_handle(asx_cx *cx, const asx_router *router, asx_http_exc
         if (asx_url_decode_path(path, &policy, buf, path.len + 1, &path) != ASX_URL_OK) {
             return reply_error(cx, x, 400);
         }
+        literal = literal_find(router, path);
     }
-    switch (asx_router_match(router, asx_http_method_of(x), path, &match)) {
+    switch (match_beside(router, literal, asx_http_method_of(x), path, &match)) {
     case ASX_ROUTE_FOUND:
         asx_http_route_set(x, &match);
         return match.route->handler(cx, x);

@@ -215,35 +215,44 @@ static asx_outcome head_room(asx_cx *cx, asx_http_exchange *x, size_t len)
     return asx_ok(0);
 }
 
+/* Whether a head may be asked for like this. */
+static bool head_allowed(const asx_http_exchange *x, unsigned status, const char *type,
+                         size_t type_len)
+{
+    return status >= 200 && status <= 599 && type_len <= 1024 &&
+           (asxi_http_type_known(x->conn->server, type, type_len) || !type ||
+            !strpbrk(type, "\r\n"));
+}
+
 static asx_outcome begin(asx_cx *cx, asx_http_exchange *x, unsigned status,
                          const char *content_type, uint64_t length)
 {
     asxi_http_conn *const conn = x->conn;
-    if (x->begun) {
+    const size_t type_len = content_type ? strlen(content_type) : 0;
+    const size_t head_max = ASXI_HTTP_HEAD_BYTES_MAX + type_len + x->extra_len;
+    if (asx_unlikely(x->begun)) {
         return asx_fail(ASX_E(ALREADY_RESOLVED));
     }
-    const size_t type_len = content_type ? strlen(content_type) : 0;
-    if (status < 200 || status > 599 || type_len > 1024 ||
-        (!asxi_http_type_known(conn->server, content_type, type_len) && content_type &&
-         strpbrk(content_type, "\r\n"))) {
+    if (asx_unlikely(!head_allowed(x, status, content_type, type_len))) {
         return asx_fail(ASX_E(INVALID_ARGUMENT));
     }
-    ASX_TRY(head_room(cx, x, ASXI_HTTP_HEAD_BYTES_MAX + type_len + x->extra_len));
-    if (conn->dead) {
+    if (asx_unlikely(asxi_http_out_room(conn->work) < head_max)) {
+        ASX_TRY(head_room(cx, x, head_max));
+    }
+    if (asx_unlikely(conn->dead)) {
         return gone();
     }
     /* A body that was not read may be larger than what is worth draining (RFC 9112, 9.6). */
-    if (!x->body_done && x->continue_due) {
-        x->close_after = true;
-    }
-    if (!asxi_http_put_head(conn, x, status, content_type, type_len, length)) {
+    x->close_after |= !x->body_done && x->continue_due;
+    if (asx_unlikely(!asxi_http_put_head(conn, x, status, content_type, type_len, length))) {
         return asx_fail(ASX_E(NO_MEMORY));
     }
+    const bool bodiless = asx_http_status_is_bodiless(status);
     x->begun = true;
     x->status = (uint16_t)status;
-    x->body_length = !asx_http_status_is_bodiless(status) ? length : 0;
+    x->body_length = bodiless ? 0 : length;
     x->chunked = x->body_length == ASX_HTTP_CHUNKED && x->head->version_minor == 1;
-    x->head_only |= asx_http_status_is_bodiless(status);
+    x->head_only |= bodiless;
     conn->server->stats.responses[status / 100]++;
     asxi_http_send_soon(conn);
     return asx_ok(0);
@@ -326,9 +335,18 @@ asx_outcome asx_http_reply(asx_cx *cx, asx_http_exchange *x, unsigned status,
         x->ended = true;
         return asx_ok(0);
     }
+    asxi_http_work *const work = x->conn->work;
     x->body_sent = body.len;
     x->ended = true;
-    return body.len > 0 ? write_plain(cx, x, body) : asx_ok(0);
+    if (asx_likely(body.len <= ASXI_HTTP_OUT_BYTES / 2 &&
+                   body.len <= asxi_http_out_room(work))) { /* out is there: the head is in it */
+        if (body.len > 0) {
+            memcpy(work->out + work->out_len, body.ptr, body.len);
+            work->out_len += body.len;
+        }
+        return asx_ok(0);
+    }
+    return write_plain(cx, x, body);
 }
 
 asx_outcome asx_http_flush(asx_cx *cx, asx_http_exchange *x)
