@@ -1,72 +1,9 @@
-#include <asx/raptorq/net/pace.h>
-#include <asx/raptorq/net/sender.h>
-#include <asx/raptorq/object.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 
+#include "sender_internal.h"
+
 #include <string.h>
-
-enum {
-    BLOCKS_MAX = 255,
-    SNAPSHOTS = 16, /* probes whose answers can still be used */
-    OFFERS_FIRST = 3,
-    OFFERS_LAST = 2,
-    BYES = 3,
-    LOSS_SAMPLE = 64, /* symbols over which a loss is estimated */
-    NO_BLOCK = 256,
-};
-
-typedef enum sender_state {
-    OFFERING,
-    SENDING,
-    ENDING,
-    ENDED,
-    FAILED,
-} sender_state;
-
-typedef struct send_block {
-    uint32_t k;
-    uint32_t next;    /* the number of the next symbol */
-    uint32_t covered; /* `next` as of the newest answer: symbols from there are under way */
-    uint32_t need;    /* as of the newest answer */
-    uint32_t left;    /* without feedback: symbols to send in this round */
-    bool is_done;
-} send_block;
-
-typedef struct snapshot {
-    uint32_t probe; /* 0: unused */
-    asx_instant at_ns;
-    uint64_t sent; /* symbols */
-    uint32_t next[BLOCKS_MAX];
-} snapshot;
-
-struct asx_rq_sender {
-    asx_rq_sender_config config;
-    asx_rq_offer_body offer;
-    uint8_t object_id[ASX_RQ_OBJECT_ID_SIZE];
-    asx_rq_tagger *tagger; /* NULL: no tags */
-    asx_rq_cache *cache;
-    asx_rq_sender_object *object; /* NULL for an empty one */
-    uint8_t *scratch;             /* T bytes */
-    uint32_t prepared;            /* the block whose repair symbols are at hand */
-    sender_state state;
-    asx_err err;
-    asx_rq_need_state peer;
-    asx_rq_pace pace;
-    uint32_t window;
-    uint32_t current; /* block sent last */
-    uint32_t offers_left, byes_left, rounds_left;
-    uint64_t since_probe; /* symbols sent since the last OFFER */
-
-    uint32_t probe, answered; /* the newest sent, the newest whose answer came */
-    uint32_t misses;          /* idle probes without an answer */
-    asx_instant probe_at_ns, heard_at_ns;
-    asx_duration srtt_ns;
-    uint64_t sample_sent, sample_received;
-    asx_rq_sender_stats stats;
-    send_block blocks[BLOCKS_MAX];
-    snapshot snapshots[SNAPSHOTS];
-};
 
 static asx_err shape(asx_rq_oti *oti, const asx_rq_sender_config *config)
 {
@@ -88,7 +25,7 @@ static uint32_t scaled(uint32_t n, uint32_t permille)
 static void blocks_init(asx_rq_sender *s)
 {
     for (uint32_t i = 0; i < s->offer.oti.blocks; i++) {
-        send_block *block = &s->blocks[i];
+        asxi_send_block *block = &s->blocks[i];
         block->k = asx_rq_oti_block(&s->offer.oti, i).k;
         block->need = block->k;
         block->left = block->k + scaled(block->k, s->config.overhead_permille);
@@ -191,7 +128,7 @@ const asx_rq_sender_stats *asx_rq_sender_stats_get(const asx_rq_sender *s)
     return &s->stats;
 }
 
-static asx_rq_step fail(asx_rq_sender *s, asx_err err)
+asx_rq_step asxi_sender_fail(asx_rq_sender *s, asx_err err)
 {
     s->state = FAILED;
     s->err = err;
@@ -231,7 +168,7 @@ static asx_rq_step send_offer(asx_rq_sender *s, asx_instant now_ns, uint8_t *out
     s->probe++;
     s->since_probe = 0;
     s->stats.probes++;
-    snapshot *shot = &s->snapshots[s->probe % SNAPSHOTS];
+    asxi_snapshot *shot = &s->snapshots[s->probe % SNAPSHOTS];
     shot->probe = s->probe;
     shot->at_ns = now_ns;
     shot->sent = s->stats.sources + s->stats.repairs;
@@ -261,12 +198,12 @@ static asx_err symbol_bytes(asx_rq_sender *s, uint32_t sbn, uint32_t esi, uint8_
 static asx_rq_step send_symbol(asx_rq_sender *s, asx_instant now_ns, uint32_t sbn, uint8_t *out,
                                size_t *len)
 {
-    send_block *block = &s->blocks[sbn];
+    asxi_send_block *block = &s->blocks[sbn];
     const uint32_t esi = block->next;
     const bool is_repair = esi >= block->k;
     s->current = sbn;
     if (esi > ASX_RQ_ESI_MAX) {
-        return fail(s, ASX_RQ_E(BAD_ESI));
+        return asxi_sender_fail(s, ASX_RQ_E(BAD_ESI));
     }
     if (is_repair && s->prepared != sbn) {
         return ASX_RQ_STEP_PREPARE;
@@ -274,7 +211,7 @@ static asx_rq_step send_symbol(asx_rq_sender *s, asx_instant now_ns, uint32_t sb
     uint8_t *bytes = out + ASX_RQ_FRAME_SYMBOL_AT;
     const asx_err err = symbol_bytes(s, sbn, esi, bytes);
     if (err != ASX_OK) {
-        return fail(s, err);
+        return asxi_sender_fail(s, err);
     }
     asx_rq_frame frame = frame_of(s, ASX_RQ_FRAME_SYMBOL);
     frame.symbol = (asx_rq_symbol_body){
@@ -296,7 +233,7 @@ void asx_rq_sender_prepare(asx_rq_sender *s)
     const asx_err err =
         asx_rq_sender_object_symbol(s->object, s->current, s->blocks[s->current].next, s->scratch);
     if (err != ASX_OK) {
-        (void)fail(s, err);
+        (void)asxi_sender_fail(s, err);
         return;
     }
     s->prepared = s->current;
@@ -304,7 +241,7 @@ void asx_rq_sender_prepare(asx_rq_sender *s)
 
 /* Symbols to send of a block now: what it needs, raised by overhead and loss, without what is under
  * way. */
-static uint32_t wanted(const asx_rq_sender *s, const send_block *block)
+static uint32_t wanted(const asx_rq_sender *s, const asxi_send_block *block)
 {
     const uint32_t raised = scaled(block->need, 1000 + s->config.overhead_permille);
     const uint32_t target =
@@ -313,9 +250,7 @@ static uint32_t wanted(const asx_rq_sender *s, const send_block *block)
     return block->is_done || target <= under_way ? 0 : target - under_way;
 }
 
-/* The block to send from: the one sent last as long as it wants any, so that an encoder serves a
- * run of symbols; else the first in the window. */
-static uint32_t pick(const asx_rq_sender *s)
+uint32_t asxi_sender_pick(const asx_rq_sender *s)
 {
     if (s->state != SENDING || s->peer != ASX_RQ_NEED_RECEIVING || s->offer.size == 0) {
         return NO_BLOCK;
@@ -333,7 +268,7 @@ static uint32_t pick(const asx_rq_sender *s)
     return NO_BLOCK;
 }
 
-static asx_duration probe_pause(const asx_rq_sender *s, bool is_idle)
+asx_duration asxi_sender_probe_pause(const asx_rq_sender *s, bool is_idle)
 {
     const unsigned shift = is_idle ? 1 + (s->misses < 6 ? s->misses : 6) : 0;
     const asx_duration pause_ns = s->srtt_ns << shift;
@@ -350,12 +285,12 @@ static asx_rq_step next_asked(asx_rq_sender *s, asx_instant now_ns, uint8_t *out
     }
     const asx_instant silent_ns = asx_time_add(s->heard_at_ns, s->config.silence_ns);
     if (now_ns >= silent_ns) {
-        return fail(s, ASX_RQ_E(SILENCE));
+        return asxi_sender_fail(s, ASX_RQ_E(SILENCE));
     }
-    const uint32_t sbn = pick(s);
+    const uint32_t sbn = asxi_sender_pick(s);
     const bool is_idle = sbn == NO_BLOCK;
     if (now_ns >= s->probe_at_ns || (is_idle && s->since_probe > 0)) {
-        s->probe_at_ns = asx_time_add(now_ns, probe_pause(s, is_idle));
+        s->probe_at_ns = asx_time_add(now_ns, asxi_sender_probe_pause(s, is_idle));
         s->misses += is_idle;
         return send_offer(s, now_ns, out, len);
     }
@@ -405,7 +340,7 @@ static asx_rq_step next_unasked(asx_rq_sender *s, asx_instant now_ns, uint8_t *o
         s->offers_left = OFFERS_LAST;
         return next_unasked(s, now_ns, out, len, until_ns);
     }
-    send_block *block = &s->blocks[s->current];
+    asxi_send_block *block = &s->blocks[s->current];
     const uint32_t before = block->next;
     const asx_rq_step step = send_symbol(s, now_ns, s->current, out, len);
     if (block->next != before) {
@@ -442,109 +377,4 @@ asx_rq_step asx_rq_sender_next(asx_rq_sender *s, asx_instant now_ns, uint8_t *ou
     asx_rq_frame frame = frame_of(s, ASX_RQ_FRAME_BYE);
     frame.bye = s->config.session;
     return send_record(s, now_ns, &frame, out, len);
-}
-
-/* Blocks that the answer lists need symbols; those it leaves out are done, up to the last one
- * listed when the list is full. */
-static void blocks_update(asx_rq_sender *s, const asx_rq_need_body *need, const snapshot *shot)
-{
-    uint32_t at = 0, done = 0;
-    uint64_t missing = 0;
-    const bool is_full = need->count == ASX_RQ_NEEDS_MAX;
-    const uint32_t known = is_full ? need->entries[need->count - 1].sbn + 1 : s->offer.oti.blocks;
-    for (uint32_t i = 0; i < s->offer.oti.blocks; i++) {
-        send_block *block = &s->blocks[i];
-        if (at < need->count && need->entries[at].sbn == i) {
-            const asx_rq_need_entry *entry = &need->entries[at++];
-            block->need = entry->need < block->k ? entry->need : block->k;
-            block->is_done = false;
-            block->covered = shot->next[i];
-            if (entry->next > block->next) { /* another sender of this object came before us */
-                block->next = block->covered = entry->next;
-            }
-        } else if (i < known) {
-            block->is_done = true;
-        }
-        done += block->is_done;
-        missing += block->is_done ? 0 : block->need;
-    }
-    const uint64_t left = missing * s->config.symbol_size;
-    s->stats.blocks_done = done;
-    s->stats.done_bytes = left < s->offer.size ? s->offer.size - left : 0;
-}
-
-static void loss_update(asx_rq_sender *s, const asx_rq_need_body *need, const snapshot *shot)
-{
-    const uint64_t sent_now = shot->sent - s->sample_sent;
-    if (need->received < s->sample_received || s->answered == 0) {
-        s->sample_sent = shot->sent; /* a receiver that began anew, or had symbols before us */
-        s->sample_received = need->received;
-    } else if (sent_now >= LOSS_SAMPLE) {
-        const uint64_t came = need->received - s->sample_received;
-        const uint32_t loss = came < sent_now ? (uint32_t)((sent_now - came) * 1000 / sent_now) : 0;
-        const uint32_t mixed = (3 * s->stats.loss_permille + loss) / 4;
-        s->stats.loss_permille =
-            mixed < ASX_RQ_SENDER_LOSS_PERMILLE_MAX ? mixed : ASX_RQ_SENDER_LOSS_PERMILLE_MAX;
-        s->sample_sent = shot->sent;
-        s->sample_received = need->received;
-    }
-}
-
-static void take_need(asx_rq_sender *s, asx_instant now_ns, const asx_rq_need_body *need)
-{
-    const snapshot *shot = &s->snapshots[need->probe % SNAPSHOTS];
-    if (need->session != s->config.session || need->probe <= s->answered ||
-        shot->probe != need->probe) {
-        s->stats.stale++;
-        return;
-    }
-    s->stats.answers++;
-    s->heard_at_ns = now_ns;
-    s->misses = 0;
-    s->srtt_ns = (7 * s->srtt_ns + asx_time_sub(now_ns, shot->at_ns)) / 8;
-    s->peer = need->state;
-    switch (need->state) {
-    case ASX_RQ_NEED_RECEIVING:
-    case ASX_RQ_NEED_FINISHING: {
-        const uint32_t own = s->config.window > 0 ? s->config.window : ASX_RQ_SENDER_WINDOW;
-        s->window = need->window == 0 ? 1 : need->window < own ? need->window : own;
-        s->state = SENDING;
-        blocks_update(s, need, shot);
-        loss_update(s, need, shot);
-        s->probe_at_ns = asx_time_add(now_ns, probe_pause(s, pick(s) == NO_BLOCK));
-        break;
-    }
-    case ASX_RQ_NEED_DONE:
-        s->stats.blocks_done = s->stats.blocks;
-        s->stats.done_bytes = s->offer.size;
-        s->state = ENDING;
-        s->byes_left = BYES;
-        break;
-    case ASX_RQ_NEED_BUSY:
-    case ASX_RQ_NEED_REFUSED:
-    case ASX_RQ_NEED_FAILED:
-        (void)fail(s, ASX_RQ_E(REFUSED));
-        break;
-    }
-    s->answered = need->probe;
-}
-
-void asx_rq_sender_hear(asx_rq_sender *s, asx_instant now_ns, const uint8_t *bytes, size_t len)
-{
-    asx_rq_frame frame;
-    if (asx_rq_frame_decode(&frame, bytes, len) != ASX_RQ_FRAME_OK ||
-        frame.kind != ASX_RQ_FRAME_NEED ||
-        memcmp(frame.object_id, s->object_id, sizeof(s->object_id)) != 0) {
-        s->stats.malformed++;
-        return;
-    }
-    if (s->tagger != NULL &&
-        (!frame.is_tagged ||
-         !asx_rq_tagger_record_check(s->tagger, frame.signed_bytes, frame.signed_len, frame.tag))) {
-        s->stats.forged++;
-        return;
-    }
-    if (s->state == OFFERING || s->state == SENDING) {
-        take_need(s, now_ns, &frame.need);
-    }
 }
