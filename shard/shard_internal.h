@@ -51,7 +51,7 @@ struct asx_shard {
     uint32_t index;
     uint32_t turn_dispatch_max;
     uint32_t draining; /* regions past OPEN under a reason (SCH-7) */
-    uint32_t pulse; /* odd: in a turn; written here, read by the stall detector */
+    uint32_t pulse;    /* odd: in a turn; written here, read by the stall detector */
     bool in_turn;
     bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
     asx_duration slice_ns;

@@ -1,8 +1,8 @@
 /* The stall detector: finds shards whose turn does not end, and says where they are.
  *
  * Model.  A thread of its own looks at every shard several times a threshold. A shard that is in
- *         the same turn all the while is sampled: a signal makes its thread note its own call chain,
- *         which the detector prints. One report a turn, and a few a minute at most.
+ *         the same turn all the while is sampled: a signal makes its thread note its own call
+ *         chain, which the detector prints. One report a turn, and a few a minute at most.
  * Owner.  Whoever created it. Shards join and leave on their own threads.
  * Bounds. A shard pays two stores a turn; what does not stall is never interrupted.
  * Rule.   A fiber that neither suspends nor checks is not interrupted, only reported. */

@@ -63,7 +63,8 @@ class Server:
         self.log = tempfile.TemporaryFile(mode='w+')
         listens = [word for addr in listen for word in ('--listen', addr)]
         self.process = subprocess.Popen(
-            [PROGRAM, 'serve', *listens, '--driver', driver or DRIVER, '--shards', str(shards), *flags],
+            [PROGRAM, 'serve', *listens, '--driver', driver or DRIVER, '--shards', str(shards),
+             *flags],
             stderr=self.log, stdout=subprocess.DEVNULL, preexec_fn=preexec)
         self.addrs = []
         until(lambda: self.started(len(listen)), 'the server listens')
@@ -937,7 +938,7 @@ def stalled_shard():
         time.sleep(0.3)
         server.process.send_signal(signal.SIGCONT)
         equal(status_of(server.get('/plaintext')), 200)
-        check('STALL' not in server.said(), 'a stopped process is no stalled shard: ' + server.said())
+        check('STALL' not in server.said(), 'stopped is not stalled: ' + server.said())
         equal(server.gauge('stalls_total'), 0)
 
 
