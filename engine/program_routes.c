@@ -58,13 +58,14 @@ static asx_outcome echo(asx_cx *cx, asx_http_exchange *x)
 static const char block[] = FOUR(FOUR(FOUR(FOUR(FOUR(ROW))))); /* 64 KiB */
 
 #define BLOCK_BYTES (sizeof(block) - 1)
-#define BLOCK_FILE_BYTES (4 * BLOCK_BYTES)
-#define BLOCK_COPIED_MAX 8192u /* up to here a copy is cheaper than a call */
+#define BLOCK_FILE_BYTES (UINT64_C(2) << 20) /* one huge page */
+#define BLOCK_COPIED_MAX 8192u               /* up to here a copy is cheaper than a call */
 
 /* What this shard's service holds. */
 typedef struct program {
     asx_defer defer;
     int32_t block_fd; /* `block` over and over, in memory: sent without a copy. -1: there is none */
+    bool block_asked; /* the first large body makes the file */
 } program;
 
 static void program_close(ASX_UNUSED asx_cx *cx, asx_defer *defer)
@@ -73,6 +74,23 @@ static void program_close(ASX_UNUSED asx_cx *cx, asx_defer *defer)
     if (self->block_fd >= 0) {
         close(self->block_fd);
     }
+}
+
+/* Asks for one huge page in place of 512: a socket takes it in a few pieces instead of one a page,
+ * which is a third of the cost of sending it. Refused, the file is as good, only slower. */
+static void pages_collapse(int32_t fd)
+{
+    const int advice = 25; /* MADV_COLLAPSE, Linux 6.1, newer than the packaged header */
+    char *const room =
+        mmap(NULL, 2 * BLOCK_FILE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) {
+        return;
+    }
+    char *const aligned = room + (-(uintptr_t)room & (BLOCK_FILE_BYTES - 1));
+    if (mmap(aligned, BLOCK_FILE_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED) {
+        (void)madvise(aligned, BLOCK_FILE_BYTES, advice);
+    }
+    munmap(room, 2 * BLOCK_FILE_BYTES);
 }
 
 static int32_t block_file(void)
@@ -84,13 +102,15 @@ static int32_t block_file(void)
             return -1;
         }
     }
+    if (fd >= 0) {
+        pages_collapse(fd);
+    }
     return fd;
 }
 
 static asx_outcome bytes(asx_cx *cx, asx_http_exchange *x)
 {
-    const program *const self = asx_service_arg(x);
-    const size_t size = self->block_fd < 0 ? BLOCK_BYTES : BLOCK_FILE_BYTES;
+    program *const self = asx_service_arg(x);
     uint64_t left;
     if (!asx_route_param_u64(x, "n", &left) || left > BYTES_MAX) {
         return bad_request(cx, x, "/bytes/N: N is a number up to 2^32\n");
@@ -103,6 +123,11 @@ static asx_outcome bytes(asx_cx *cx, asx_http_exchange *x)
     if (asx_http_method_of(x) == ASX_HTTP_HEAD) {
         left = 0;
     }
+    if (!self->block_asked) {
+        self->block_asked = true;
+        self->block_fd = block_file();
+    }
+    const size_t size = self->block_fd < 0 ? BLOCK_BYTES : BLOCK_FILE_BYTES;
     while (left > 0) {
         const size_t len = left < size ? (size_t)left : size;
         if (self->block_fd < 0) {
@@ -258,7 +283,7 @@ static const asx_route routes[] = {
 
 asx_outcome asxi_program_app(asx_cx *cx, void *engine)
 {
-    program self = { .block_fd = block_file() };
+    program self = { .block_fd = -1 };
     const asx_service service = { .routes = routes,
                                   .route_count = asx_array_count(routes),
                                   .arg = &self };
