@@ -1,26 +1,44 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/cancel.h>
 
+#include "task_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static const struct {
     const char *name;
     uint8_t severity;
-    uint8_t priority;
-    uint16_t polls;
 } kinds[ASX_CANCEL_KIND_COUNT] = {
-    [ASX_CANCEL_USER] = { "USER", 0, 200, 1000 },
-    [ASX_CANCEL_TIMEOUT] = { "TIMEOUT", 1, 210, 500 },
-    [ASX_CANCEL_DEADLINE] = { "DEADLINE", 1, 210, 500 },
-    [ASX_CANCEL_POLL_QUOTA] = { "POLL_QUOTA", 2, 215, 300 },
-    [ASX_CANCEL_COST_BUDGET] = { "COST_BUDGET", 2, 215, 300 },
-    [ASX_CANCEL_FAIL_FAST] = { "FAIL_FAST", 3, 220, 200 },
-    [ASX_CANCEL_RACE_LOST] = { "RACE_LOST", 3, 220, 200 },
-    [ASX_CANCEL_LINKED_EXIT] = { "LINKED_EXIT", 3, 220, 200 },
-    [ASX_CANCEL_PARENT_CANCELLED] = { "PARENT_CANCELLED", 4, 220, 200 },
-    [ASX_CANCEL_RESOURCE_UNAVAILABLE] = { "RESOURCE_UNAVAILABLE", 4, 220, 200 },
-    [ASX_CANCEL_SHUTDOWN] = { "SHUTDOWN", 5, 255, 50 },
+    [ASX_CANCEL_USER] = { "USER", 0 },
+    [ASX_CANCEL_TIMEOUT] = { "TIMEOUT", 1 },
+    [ASX_CANCEL_DEADLINE] = { "DEADLINE", 1 },
+    [ASX_CANCEL_POLL_QUOTA] = { "POLL_QUOTA", 2 },
+    [ASX_CANCEL_COST_BUDGET] = { "COST_BUDGET", 2 },
+    [ASX_CANCEL_FAIL_FAST] = { "FAIL_FAST", 3 },
+    [ASX_CANCEL_RACE_LOST] = { "RACE_LOST", 3 },
+    [ASX_CANCEL_LINKED_EXIT] = { "LINKED_EXIT", 3 },
+    [ASX_CANCEL_PARENT_CANCELLED] = { "PARENT_CANCELLED", 4 },
+    [ASX_CANCEL_RESOURCE_UNAVAILABLE] = { "RESOURCE_UNAVAILABLE", 4 },
+    [ASX_CANCEL_SHUTDOWN] = { "SHUTDOWN", 5 },
+};
+
+#define CLEANUP(polls, priority) \
+    ASX_BUDGET_INIT(ASX_TIME_NEVER, (polls), ASX_COST_UNLIMITED, (priority))
+
+/* By severity: no kind of a higher one has more polls or less priority (CXL-1). */
+const asx_budget asxi_cleanup_budgets[ASX_CANCEL_KIND_COUNT] = {
+    [ASX_CANCEL_USER] = CLEANUP(1000, 200),
+    [ASX_CANCEL_TIMEOUT] = CLEANUP(500, 210),
+    [ASX_CANCEL_DEADLINE] = CLEANUP(500, 210),
+    [ASX_CANCEL_POLL_QUOTA] = CLEANUP(300, 215),
+    [ASX_CANCEL_COST_BUDGET] = CLEANUP(300, 215),
+    [ASX_CANCEL_FAIL_FAST] = CLEANUP(200, 220),
+    [ASX_CANCEL_RACE_LOST] = CLEANUP(200, 220),
+    [ASX_CANCEL_LINKED_EXIT] = CLEANUP(200, 220),
+    [ASX_CANCEL_PARENT_CANCELLED] = CLEANUP(200, 220),
+    [ASX_CANCEL_RESOURCE_UNAVAILABLE] = CLEANUP(200, 220),
+    [ASX_CANCEL_SHUTDOWN] = CLEANUP(50, 255),
 };
 
 /* estimate(D) = 80 D + 8 (D - 1) <= 4096 allows 46 links; the depth limit binds first (CXL-6). */
@@ -41,10 +59,7 @@ unsigned asx_cancel_severity(asx_cancel_kind kind)
 asx_budget asx_cancel_cleanup_budget(asx_cancel_kind kind)
 {
     asx_assert_lt(kind, ASX_CANCEL_KIND_COUNT);
-    asx_budget budget = ASX_BUDGET_UNLIMITED;
-    budget.poll_quota = kinds[kind].polls;
-    budget.priority = kinds[kind].priority;
-    return budget;
+    return asxi_cleanup_budgets[kind];
 }
 
 /* References of the shared records are never counted down to zero: they start at half the range. */
@@ -228,7 +243,7 @@ static int reason_order(const asx_reason *a, const asx_reason *b)
 
 const asx_reason *asx_reason_strengthen(const asx_reason *a, const asx_reason *b)
 {
-    if (!a || !b) {
+    if (!a || !b || a == b) {
         return a ? a : b;
     }
     return reason_order(a, b) >= 0 ? a : b;

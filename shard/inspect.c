@@ -72,7 +72,8 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
     /* The diagnostic outlives the wait: only a task that is in no lane and not on the processor
      * is waiting. */
     const bool waits = task->wake == ASXI_WAKE_IDLE && task->state != ASX_TASK_COMPLETED &&
-                       task->waits_for != NULL;
+                       asxi_task_waits_for(task) != NULL;
+    const char *const label = asxi_task_label(task);
     const asxi_body *const body = task->body;
     const asxi_wait *const wait = waits && body ? body->parked : NULL;
     const asx_inspect_node node = {
@@ -80,14 +81,14 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .depth = depth,
         .handle = asx_handle_of(task),
         .state = asx_task_state_name((asx_task_state)task->state),
-        .label = task->label ? task->label : "",
+        .label = label ? label : "",
         .form = task->flags & ASXI_TASK_POLL ? "poll" : "fiber",
         .age_ns = asx_time_sub(w->shard->now_ns, task->spawned_at),
         .outcome = task->flags & ASXI_TASK_ENDING ? task->outcome : asx_ok(0),
         .reason = task->reason,
         .obligations = body ? ring_count(body->obligations) : 0,
         .ops = ring_count(task->ops),
-        .waits_for = waits ? task->waits_for : NULL,
+        .waits_for = waits ? asxi_task_waits_for(task) : NULL,
         .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->idle_since) : 0,
         .waits_object = wait ? wait->object : 0,
         .waits_kind = wait ? wait->object_kind : 0,

@@ -195,7 +195,7 @@ static asx_leak_response leak_response(const asx_shard *shard)
 static bool leak(asx_shard *shard, obligation *o, bool panicking)
 {
     const asx_obligation_options options = o->options;
-    const asx_task *const holder = o->holder;
+    const char *const label = o->holder ? asxi_task_label(o->holder) : NULL;
     const asx_duration held_ns = asx_time_sub(shard->now_ns, o->reserved_at);
     settle(shard, o, ASX_OBLIGATION_LEAKED);
     const asx_leak_response response = leak_response(shard);
@@ -207,8 +207,8 @@ static bool leak(asx_shard *shard, obligation *o, bool panicking)
         asxi_diagnose(shard, "LEAK%s: %s %s reserved at %s:%d by task %s, held %" PRIu64 " ns",
                       response == ASX_LEAK_RECOVER ? " (recovered)" : "",
                       asx_obligation_kind_name(options.kind), options.what ? options.what : "-",
-                      options.file ? options.file : "-", options.line,
-                      holder && holder->label ? holder->label : "-", held_ns);
+                      options.file ? options.file : "-", options.line, label ? label : "-",
+                      held_ns);
     }
     return response == ASX_LEAK_PANIC && !panicking;
 }

@@ -56,7 +56,7 @@ ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, co
         __builtin_longjmp(shard->panic_jump, 1);
     }
     task->flags |= ASXI_TASK_PANICKED;
-    asx_fiber_switch(&task->body->fiber, &shard->thread_fiber);
+    asx_fiber_switch(&task->fiber, &shard->thread_fiber);
     abort(); /* nobody switches back to a dead stack */
 }
 

@@ -194,7 +194,9 @@ void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq)
 {
     const asx_outcome held = region->outcome;
     if (outcome.severity < held.severity ||
-        (outcome.severity == ASX_SEVERITY_OK && held.severity == ASX_SEVERITY_OK)) {
+        (outcome.severity == ASX_SEVERITY_OK && held.severity == ASX_SEVERITY_OK) ||
+        (outcome.severity == ASX_SEVERITY_CANCELLED && held.severity == ASX_SEVERITY_CANCELLED &&
+         outcome.reason == held.reason)) {
         return;
     }
     bool take = outcome.severity > held.severity || seq < region->outcome_seq;

@@ -61,10 +61,11 @@ static asx_task *task_of_run(asx_list *node)
 static asx_task *lane_oldest(const asxi_lane_queue *queue)
 {
     asx_task *oldest = NULL;
-    for (unsigned p = 0; p < ASXI_PRIORITY_COUNT; p++) {
-        asx_list *const first = asx_list_first(&queue->fifo[p]);
-        if (first && (!oldest || task_of_run(first)->run_seq < oldest->run_seq)) {
-            oldest = task_of_run(first);
+    for (unsigned word = 0; word < ASXI_PRIORITY_COUNT / 64; word++) {
+        for (uint64_t left = queue->occupied[word]; left != 0; left &= left - 1) {
+            const unsigned p = word * 64 + (unsigned)__builtin_ctzll(left);
+            asx_task *const first = task_of_run(queue->fifo[p]._next);
+            oldest = !oldest || first->run_seq < oldest->run_seq ? first : oldest;
         }
     }
     return oldest;

@@ -33,7 +33,7 @@
 #define CARVE_COUNT 32
 #define COLOURS 16
 #define COLOUR_BYTES 128
-#define HIGH_WATER_SAMPLE 256
+#define HIGH_WATER_SAMPLE 8192
 
 static_assert(COLOURS * COLOUR_BYTES <= 2048, "half of the top page is left to the first frames");
 static_assert(SLAB_BYTES_MIN / ASX_STACK_BYTES_MAX >= 16, "a slab is worth its mapping");

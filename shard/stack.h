@@ -47,7 +47,7 @@ struct asx_stack {
     bool _cold;  /* pooled, and its pages but the top one were given back */
     uint32_t _valgrind_id;
     asx_stack *_next; /* pooled: the next older one */
-};
+} __attribute__((aligned(ASX_CACHE_LINE))); /* so what is reserved below it begins a line */
 
 struct asx_stack_slab {
     char *_cells;
@@ -88,7 +88,7 @@ typedef struct asx_stack_pool {
 typedef struct asx_stack_stats {
     size_t live, pooled;
     size_t slabs, mapped_bytes; /* mapped is address space, not memory */
-    /* The deepest use that was sampled, in bytes: at trim, and at one release in 256. */
+    /* The deepest use that was sampled, in bytes: at trim, and at one release in 8192. */
     size_t high_water_max[ASX_STACK_CLASSES];
 } asx_stack_stats;
 

@@ -57,7 +57,8 @@ struct asx_stall_watch {
 static uintptr_t stack_end(const asx_shard *shard, const asxi_stall_slot *slot, uintptr_t sp)
 {
     const asx_task *const task = shard->running;
-    const asx_stack *const stack = task && task->body ? task->body->fiber.stack : NULL;
+    const asx_stack *const stack =
+        task && (task->flags & ASXI_TASK_ON_FIBER) ? task->fiber.stack : NULL;
     if (stack && sp >= (uintptr_t)stack->base && sp < (uintptr_t)stack->top) {
         return (uintptr_t)stack->top;
     }
@@ -100,7 +101,7 @@ static void note(asxi_stall_slot *slot, const asx_shard *shard, const ucontext_t
     (void)context;
 #endif
     const asx_task *const task = shard->running;
-    slot->sample.task = task ? task->label : NULL;
+    slot->sample.task = task ? asxi_task_label(task) : NULL;
     slot->sample.region = task ? task->cx._region->label : NULL;
     slot->sample.frame_count = walk(slot->sample.frames, pc, fp, sp, stack_end(shard, slot, sp));
 }

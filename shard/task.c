@@ -54,6 +54,7 @@ asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome)
     (void)asx_outcome_retain(outcome);
     asx_outcome_release(body->lent);
     body->lent = outcome;
+    task->flags |= ASXI_TASK_LENT;
     return outcome;
 }
 
@@ -84,9 +85,18 @@ void asx_task_notify(asx_task *task)
     }
 }
 
+static void waits_for_set(asx_task *task, const char *what)
+{
+    if (task->flags & ASXI_TASK_ON_FIBER) {
+        task->body->waits_for = what;
+    } else {
+        task->waits_for = what;
+    }
+}
+
 void asx_task_waits_for(asx_cx *cx, const char *what)
 {
-    cx->_task->waits_for = what;
+    waits_for_set(cx->_task, what);
 }
 
 void asx_task_wake_at(asx_cx *cx, asx_instant at_ns)
@@ -126,6 +136,7 @@ static void reason_replace(asx_task *task, const asx_reason *stronger)
         if (body) {
             const asx_reason *const older = body->outgrown;
             body->outgrown = old;
+            task->flags |= ASXI_TASK_LENT;
             old = older;
         } else {
             old = NULL; /* without memory to note it, it is never freed */
@@ -158,34 +169,34 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
                    asx_trace_id(stronger->region), asx_trace_id(stronger->task));
         reason_replace(task, stronger);
     }
-    const asx_budget cleanup = asx_cancel_cleanup_budget((asx_cancel_kind)reason->kind);
+    const asx_budget *const cleanup = &asxi_cleanup_budgets[reason->kind];
     switch ((asx_task_state)task->state) {
     case ASX_TASK_CREATED:
     case ASX_TASK_RUNNING:
         task->state = ASX_TASK_CANCEL_REQUESTED;
-        task->cleanup_polls = (uint16_t)cleanup.poll_quota;
+        task->cleanup_polls = (uint16_t)cleanup->poll_quota;
         /* The lane's priority is the cleanup's from here on; deadlines order nothing in it. */
         if (task->lane != ASXI_LANE_NONE) {
             asxi_sched_remove(task->cx._shard, task);
-            task->budget.priority = cleanup.priority;
+            task->budget.priority = cleanup->priority;
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
-            task->budget.priority = cleanup.priority;
+            task->budget.priority = cleanup->priority;
             promote(task);
         }
         break;
     case ASX_TASK_CANCEL_REQUESTED:
-        cleanup_meet(task, cleanup);
+        cleanup_meet(task, *cleanup);
         break;
     case ASX_TASK_CANCELLING:
     case ASX_TASK_FINALIZING:
-        cleanup_meet(task, cleanup);
+        cleanup_meet(task, *cleanup);
         if (task->lane != ASXI_LANE_NONE) {
             asxi_sched_remove(task->cx._shard, task);
-            task->budget = asx_budget_meet(task->budget, cleanup);
+            task->budget = asx_budget_meet(task->budget, *cleanup);
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
-            task->budget = asx_budget_meet(task->budget, cleanup);
+            task->budget = asx_budget_meet(task->budget, *cleanup);
         }
         break;
     case ASX_TASK_COMPLETED:
@@ -212,10 +223,12 @@ void asx_task_cancel(asx_cx *cx, asx_handle handle, asx_cancel_kind kind, const 
 
 static void finish_outcome(asx_task *task)
 {
-    if (!task->reason || task->outcome.severity == ASX_SEVERITY_PANICKED) {
+    if (task->outcome.severity == ASX_SEVERITY_PANICKED ||
+        (task->outcome.severity == ASX_SEVERITY_CANCELLED &&
+         task->outcome.reason == task->reason)) {
         return;
     }
-    asx_outcome was = task->outcome;
+    const asx_outcome was = task->outcome;
     if (was.severity <= ASX_SEVERITY_ERR) {
         task->late = was;
         task->flags |= ASXI_TASK_HAS_LATE;
@@ -238,17 +251,18 @@ static void release_stack(asx_shard *shard, asx_fiber *fiber)
 static void release_body(asx_task *task)
 {
     asxi_body *const body = task->body;
-    asx_fiber fiber = body->fiber;
     asx_assert(!body->obligations && !body->defers && !body->dead);
-    if (asx_unlikely(body->lent.severity >= ASX_SEVERITY_CANCELLED)) {
+    if (asx_unlikely(task->flags & ASXI_TASK_LENT)) {
         asx_outcome_release(body->lent);
-    }
-    if (asx_unlikely(body->outgrown != NULL)) {
         asx_reason_release(body->outgrown);
     }
     task->body = NULL;
-    if (fiber.stack) {
-        release_stack(task->cx._shard, &fiber);
+    if (asx_likely(task->flags & ASXI_TASK_ON_FIBER)) {
+        const char *const label = body->label;
+        task->flags &= ~(uint32_t)ASXI_TASK_ON_FIBER;
+        release_stack(task->cx._shard, &task->fiber);
+        task->label = label;
+        task->waits_for = NULL;
     }
     if (asx_unlikely(task->flags & ASXI_TASK_BODY_HEAP)) {
         asx_heap_free(&task->cx._region->heap, body, sizeof(*body));
@@ -340,7 +354,7 @@ static void wait_for_ops(asx_task *task)
 {
     if (asx_unlikely(task->ops != NULL)) {
         asxi_op_cancel_all(task);
-        task->waits_for = "operations in flight";
+        task->body->waits_for = "operations in flight";
         while (task->ops) {
             asxi_task_switch_out(task);
         }
@@ -371,7 +385,7 @@ static void release_dead(asx_task *task)
 ASX_NORETURN static void fiber_leave(asx_task *task)
 {
     task->flags |= ASXI_TASK_DONE;
-    asx_fiber_switch_final(&task->body->fiber, &task->cx._shard->thread_fiber);
+    asx_fiber_switch_final(&task->fiber, &task->cx._shard->thread_fiber);
     asx_unreachable();
 }
 
@@ -427,7 +441,11 @@ static bool start_fiber(asx_task *task, asx_fiber_fn *main, size_t stack_bytes)
         *body = asx_unlikely(task->body != NULL) ? *task->body : (asxi_body){ 0 };
         task->body = body;
     }
-    asx_fiber_init(&task->body->fiber, stack, main, task);
+    if (asx_likely(!(task->flags & ASXI_TASK_ON_FIBER))) {
+        task->body->label = task->label;
+        task->flags |= ASXI_TASK_ON_FIBER;
+    }
+    asx_fiber_init(&task->fiber, stack, main, task);
     return true;
 }
 
@@ -439,7 +457,7 @@ static void overrun(asx_task *task)
         shard->stats.overruns++;
         asxi_diagnose(shard, "%s: task %s of region %s used up its cleanup polls",
                       task->flags & ASXI_TASK_FINALIZER ? "FINALIZER_OVERRUN" : "CLEANUP_OVERRUN",
-                      task->label ? task->label : "-",
+                      asxi_task_label(task) ? asxi_task_label(task) : "-",
                       task->cx._region->label ? task->cx._region->label : "-");
         task->budget.priority = 0;
     }
@@ -482,21 +500,20 @@ static void after_step(asx_shard *shard, asx_task *task);
 
 static void run_finisher(asx_shard *shard, asx_task *task)
 {
-    asxi_body *const body = task->body;
-    if (body->fiber.stack && (task->flags & ASXI_TASK_PANICKED)) {
+    const asxi_body *const body = task->body;
+    if ((task->flags & ASXI_TASK_ON_FIBER) && (task->flags & ASXI_TASK_PANICKED)) {
         if (!body->defers && !task->ops && !body->dead) {
             complete(task); /* nothing to run: the dead stack goes with the record */
             return;
         }
-        shard->handoff_dead = body->fiber;
+        shard->handoff_dead = task->fiber;
         shard->has_handoff = true;
-        body->fiber.stack = NULL;
     }
     if (!start_fiber(task, finisher_main, ASX_STACK_DEFAULT_BYTES)) {
         asx_assert_fail(__FILE__, __LINE__, "no stack to clean up after a panic");
     }
     task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
-    asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
+    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
     after_step(shard, task);
 }
 
@@ -515,7 +532,7 @@ static void end_poll_task(asx_shard *shard, asx_task *task)
     if (asx_unlikely(task->ops != NULL)) {
         asxi_op_cancel_all(task);
         if (task->ops) {
-            task->waits_for = "operations in flight";
+            waits_for_set(task, "operations in flight");
             go_idle(shard, task); /* asxi_task_op_settled notifies at the last one */
             return;
         }
@@ -543,7 +560,7 @@ static void after_step(asx_shard *shard, asx_task *task)
         go_idle(shard, task);
         if (task->flags & ASXI_TASK_POLL) { /* a fiber said so where it parked */
             ASXI_TRACE(shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-                       asxi_trace_text(task->waits_for), 0);
+                       asxi_trace_text(asxi_task_waits_for(task)), 0);
         }
     }
 }
@@ -596,13 +613,13 @@ ASX_INLINE bool pay_poll(asx_task *task)
 
 ASX_INLINE void run_fiber(asx_shard *shard, asx_task *task)
 {
-    asx_fiber_switch(&shard->thread_fiber, &task->body->fiber);
+    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
     after_step(shard, task);
 }
 
 static void run_poll_task(asx_shard *shard, asx_task *task)
 {
-    if (asx_unlikely(asxi_task_has_fiber(task))) {
+    if (asx_unlikely(task->flags & ASXI_TASK_ON_FIBER)) {
         run_fiber(shard, task); /* its finisher's */
     } else if (asx_unlikely(task->flags & ASXI_TASK_ENDING)) {
         end_poll_task(shard, task);
@@ -685,7 +702,7 @@ void asxi_task_abandon(asx_task *task)
     task->budget = ASX_BUDGET_UNLIMITED;
     task->kernel_masks = 1;
     asx_timer_disarm(&shard->wheel, &task->timer);
-    if (task->flags & ASXI_TASK_POLL && !asxi_task_has_fiber(task)) {
+    if ((task->flags & (ASXI_TASK_POLL | ASXI_TASK_ON_FIBER)) == ASXI_TASK_POLL) {
         task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
         end_poll_task(shard, task);
         return;

@@ -41,7 +41,10 @@ enum {
     ASXI_TASK_COST_OUT = 1u << 8,  /* sticky: a charge was larger than what remained */
     ASXI_TASK_OVERRUN = 1u << 9,   /* the overrun diagnostic was given */
     ASXI_TASK_SENDABLE = 1u << 10,
-    ASXI_TASK_DONE = 1u << 12,      /* the fiber switched away for the last time */
+    ASXI_TASK_LENT = 1u << 11, /* `lent` or `outgrown` holds a reference */
+    ASXI_TASK_ON_FIBER =
+        1u << 7,               /* it has a stack: a started fiber, or a finisher of either kind */
+    ASXI_TASK_DONE = 1u << 12, /* the fiber switched away for the last time */
     ASXI_TASK_HAS_LATE = 1u << 13,  /* `late` holds what a cancelled body returned itself */
     ASXI_TASK_TIMED_OUT = 1u << 14, /* the deadline of the wait it is parked in has passed */
     ASXI_TASK_SLEEPING =
@@ -81,18 +84,21 @@ typedef struct asxi_joiner {
 /* What a task's code needs while it runs: at the top of a fiber's stack; in the region's heap for
  * the few poll tasks that mask, defer, reserve, draw or checkpoint, from the first time on. */
 typedef struct asxi_body {
-    asx_fiber fiber; /* stack is NULL: none; a poll task has one while its finisher runs */
+    /* A life without incidents touches these only: one line. */
+    const char *label; /* ON_FIBER: the record's two are here */
+    const char *waits_for;
     asxi_wait *parked;
     asx_mask *masks;              /* innermost first, on the task's stack */
     asx_defer *defers;            /* cleanup entries, innermost first */
     asx_list *obligations;        /* reserved, oldest first */
     struct asxi_dead_fiber *dead; /* stacks that panicked: kept until nothing can write into them */
-    asx_outcome lent;             /* what was handed to the task last: keeps its payload alive */
-    const asx_reason *outgrown;   /* a reference: the task's reason before, handed to its code */
-    uint64_t entropy;             /* state of the task's SplitMix64 stream */
+    const char *checkpoint_note;
+
+    asx_outcome lent;           /* what was handed to the task last: keeps its payload alive */
+    const asx_reason *outgrown; /* a reference: the task's reason before, handed to its code */
+    uint64_t entropy;           /* state of the task's SplitMix64 stream, once SEEDED */
     uint64_t checkpoints;
     asx_instant checkpoint_at;
-    const char *checkpoint_note;
     uint32_t mask_depth;
 } asxi_body;
 
@@ -153,16 +159,24 @@ struct asx_task {
             asx_outcome late; /* with HAS_LATE: Ok or Err, so it holds no reference */
         };
     };
-    const char *waits_for; /* diagnostic */
-    const char *label;
+    union {
+        /* ON_FIBER: in the record, so that a dispatch need not read the stack to find the stack. */
+        asx_fiber fiber;
+        struct { /* else; read them by asxi_task_label and asxi_task_waits_for */
+            const char *label;
+            const char *waits_for; /* diagnostic */
+        };
+    };
     asx_instant spawned_at;
 };
 
+#if !ASX_ASAN && !ASX_TSAN
 /* One page holds sixteen, and a dispatch of a task that holds nothing stays within three lines. */
 _Static_assert(sizeof(asx_task) == 256, "an idle poll task's share of 512 bytes a connection");
 _Static_assert(offsetof(asx_task, cx) == 64, "the first line: what the lanes touch");
 _Static_assert(offsetof(asx_task, sibling) == 128, "the second: what a dispatch reads");
 _Static_assert(offsetof(asx_task, timer) == 192, "the third: what ends with the task");
+#endif
 _Static_assert(offsetof(asx_timer, at_ns) == sizeof(asx_list), "late leaves the timer disarmed");
 
 /* A stack that is not run again, remembered in the frame of the finisher that came after it. */
@@ -170,6 +184,9 @@ typedef struct asxi_dead_fiber {
     asx_fiber fiber;
     struct asxi_dead_fiber *older;
 } asxi_dead_fiber;
+
+/* cancel.c: of each kind (CXL-1) */
+extern const asx_budget asxi_cleanup_budgets[ASX_CANCEL_KIND_COUNT];
 
 /* spawn.c */
 asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
@@ -249,9 +266,14 @@ static inline asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
                : asxi_task_lend_payload(task, outcome);
 }
 
-static inline bool asxi_task_has_fiber(const asx_task *task)
+static inline const char *asxi_task_label(const asx_task *task)
 {
-    return task->body && task->body->fiber.stack;
+    return task->flags & ASXI_TASK_ON_FIBER ? task->body->label : task->label;
+}
+
+static inline const char *asxi_task_waits_for(const asx_task *task)
+{
+    return task->flags & ASXI_TASK_ON_FIBER ? task->body->waits_for : task->waits_for;
 }
 
 static inline bool asxi_task_is_cancelling(const asx_task *task)

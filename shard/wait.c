@@ -44,7 +44,7 @@ static bool spend_mask(asx_task *task)
     if (innermost && !innermost->_reported) {
         innermost->_reported = true;
         asxi_diagnose(task->cx._shard, "MASK_EXHAUSTED: task %s masked longer than it asked for",
-                      task->label ? task->label : "-");
+                      asxi_task_label(task) ? asxi_task_label(task) : "-");
     }
     return false;
 }
@@ -58,8 +58,7 @@ static void acknowledge(asx_task *task)
         task->flags |= ASXI_TASK_ACKED;
         task->budget = ASX_BUDGET_UNLIMITED;
         task->budget.poll_quota = task->cleanup_polls;
-        task->budget.priority =
-            asx_cancel_cleanup_budget((asx_cancel_kind)task->reason->kind).priority;
+        task->budget.priority = asxi_cleanup_budgets[task->reason->kind].priority;
     }
 }
 
@@ -142,7 +141,7 @@ void asxi_task_switch_out(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
     asx_assert(shard->running == task && !shard->in_step);
-    asx_fiber_switch(&task->body->fiber, &shard->thread_fiber);
+    asx_fiber_switch(&task->fiber, &shard->thread_fiber);
 }
 
 /* A deadline that falls on this very instant waits until what is ready now has run (TMR-3a). */
@@ -184,7 +183,7 @@ static bool wait_is_masked(const asx_task *task)
 
 static void wait_begin(asx_task *task, asxi_wait *wait, const char *what, asx_instant at_ns)
 {
-    task->waits_for = what;
+    task->body->waits_for = what;
     task->flags &= ~(uint32_t)ASXI_TASK_TIMED_OUT;
     task->body->parked = wait;
     ASXI_TRACE(task->cx._shard, TASK_BLOCK, asxi_trace_of(task), asxi_trace_of(task->cx._region),
@@ -200,7 +199,7 @@ static void wait_end(asx_task *task, asxi_wait *wait)
     asx_list_unlink(&wait->late_link);
     asx_list_unlink(&wait->link);
     task->body->parked = NULL;
-    task->waits_for = NULL;
+    task->body->waits_for = NULL;
 }
 
 void asxi_wait_abandon(asx_task *task)
