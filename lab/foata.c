@@ -259,6 +259,17 @@ asx_foata_form asx_foata_take(asx_foata *foata)
     return form;
 }
 
+uint64_t asx_foata_fingerprint(const asx_lab_event *events, uint32_t count)
+{
+    asx_foata *const foata = asx_foata_create();
+    for (uint32_t i = 0; i < count; i++) {
+        asx_foata_add(foata, &events[i]);
+    }
+    const uint64_t fingerprint = asx_foata_take(foata).fingerprint;
+    asx_foata_destroy(foata);
+    return fingerprint;
+}
+
 const asx_foata_item *asx_foata_items(const asx_foata *foata, uint32_t *count)
 {
     *count = foata->items.count;

@@ -54,6 +54,9 @@ asx_foata_form asx_foata_take(asx_foata *foata);
 /* The ordered items, after take(); lent until the next add. */
 const asx_foata_item *asx_foata_items(const asx_foata *foata, uint32_t *count);
 
+/* The fingerprint of a whole trace. */
+uint64_t asx_foata_fingerprint(const asx_lab_event *events, uint32_t count);
+
 /* Whether the two forms, both taken, agree layer by layer to the last payload word: what the
  * fingerprint says up to a collision of its hash. */
 bool asx_foata_equal(const asx_foata *a, const asx_foata *b);

@@ -132,6 +132,8 @@ TEST_CASE("foata: the known form of eight events", "[lab]")
     const form swapped({ rc, s1, s2, o1, c2, c1, k1, rb });
     CHECK(swapped.taken.fingerprint == 0x10b5063c35af704d);
     CHECK(!asx_foata_equal(one.foata, swapped.foata));
+    const std::vector<asx_lab_event> events = { rc, s1, s2, o1, c2, k1, c1, rb };
+    CHECK(asx_foata_fingerprint(events.data(), 8) == one.taken.fingerprint);
     CHECK(form({}).taken.fingerprint == 0xcbf29ce484222325);
     CHECK(form({}).taken.depth == 0);
 }
