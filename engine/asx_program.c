@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef ASX_HAVE_RQ
 #include <asx/raptorq/tool.h>
@@ -20,6 +21,7 @@ static void usage(FILE *out)
 #ifdef ASX_HAVE_RQ
           "       asx rq --help                    RaptorQ: protect, send and receive files\n"
 #endif
+          "       asx lab --help                   runs in virtual time: search, replay, explain\n"
           "       asx --version\n"
           "\n"
           "Try it:\n"
@@ -57,6 +59,23 @@ static const asx_rq_host rq_host = { .driver_open = rq_driver_open,
                                      .signals_open = rq_signals_open };
 #endif
 
+/* The lab runs a kernel of its own, with trace points, and so is a program of its own: asx-lab,
+ * beside this one. */
+static int lab_main(int argc, char **argv)
+{
+    static char name[] = "lab";
+    char path[4096];
+    const ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("asx-lab"));
+    char *const slash = len > 0 ? memrchr(path, '/', (size_t)len) : NULL;
+    if (slash) {
+        memcpy(slash + 1, "asx-lab", sizeof("asx-lab"));
+        argv[1] = name;
+        execv(path, argv + 1);
+    }
+    fprintf(stderr, "asx: no asx-lab beside this program (%d arguments were for it)\n", argc - 2);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     const char *const command = argc > 1 ? argv[1] : "";
@@ -72,10 +91,7 @@ int main(int argc, char **argv)
 #endif
     }
     if (strcmp(command, "lab") == 0) {
-        fputs("asx: lab is not part of this program: the kernel's stories run in virtual time "
-              "with ./asx test shard\n",
-              stderr);
-        return 2;
+        return lab_main(argc, argv);
     }
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
         puts("asx " ASX_VERSION);

@@ -19,6 +19,8 @@ typedef struct file_header {
     char magic[8];
     uint32_t version, row_count;
     uint64_t seed, config_hash, build_id;
+    char scenario[ASX_LAB_SCENARIO_NAME_MAX];
+    uint32_t shards, zero;
 } file_header;
 
 typedef struct file_receipt {
@@ -26,7 +28,7 @@ typedef struct file_receipt {
     uint32_t termination, truncated;
 } file_receipt;
 
-static_assert(sizeof(file_header) == 40 && sizeof(file_receipt) == 40, "no padding in files");
+static_assert(sizeof(file_header) == 80 && sizeof(file_receipt) == 40, "no padding in files");
 
 void asx_lab_schedule_of(const asx_lab_report *report, asx_lab_schedule *schedule)
 {
@@ -56,6 +58,8 @@ static void header_of(const asx_lab_schedule *schedule, file_header *header, fil
                              .config_hash = schedule->config_hash,
                              .build_id = schedule->build_id };
     memcpy(header->magic, MAGIC, sizeof(header->magic));
+    memcpy(header->scenario, schedule->scenario, sizeof(header->scenario));
+    header->shards = schedule->shards;
     *receipt = (file_receipt){ .steps = schedule->steps,
                                .now_ns = schedule->now_ns,
                                .schedule_hash = schedule->schedule_hash,
@@ -101,6 +105,9 @@ static const char *header_wrong(const file_header *header)
     if (header->version != VERSION) {
         return "a schedule of another version";
     }
+    if (header->scenario[ASX_LAB_SCENARIO_NAME_MAX - 1] != 0 || header->zero != 0) {
+        return "damaged: its header cannot be";
+    }
     return header->row_count > ROWS_MAX ? "more rows than a run can have" : NULL;
 }
 
@@ -134,6 +141,8 @@ const char *asx_lab_schedule_read(FILE *in, asx_lab_schedule *schedule)
                                     .trace_hash = receipt.trace_hash,
                                     .termination = (asx_lab_termination)receipt.termination,
                                     .truncated = receipt.truncated != 0 };
+    memcpy(schedule->scenario, header.scenario, sizeof(header.scenario));
+    schedule->shards = header.shards;
     digest_of(schedule, expected);
     if (memcmp(digest, expected, sizeof(digest)) != 0) {
         asx_lab_schedule_deinit(schedule);

@@ -13,7 +13,11 @@
 
 ASX_BEGIN_DECLS
 
+#define ASX_LAB_SCENARIO_NAME_MAX 32u
+
 typedef struct asx_lab_schedule {
+    char scenario[ASX_LAB_SCENARIO_NAME_MAX]; /* whose run it is; empty: nobody said */
+    uint32_t shards;
     uint64_t seed, config_hash, build_id;
     asx_lab_row *rows;
     uint32_t row_count;

@@ -1,5 +1,6 @@
 /* The run loop. What a run answers to its devices and what is left of it: world_env.c, world_end.c.
  */
+#include <asx/lab/ambient.h>
 #include <asx/lab/vdriver.h>
 #include <asx/shard/base/assert.h>
 
@@ -162,7 +163,9 @@ static void turn(asx_lab_world *world, uint32_t index)
     const uint64_t before = *dispatches;
     world->last = index;
     unpark(world, index);
+    asx_lab_ambient_state()->inside = !world->tearing_down;
     seat->busy = asx_shard_turn(seat->shard);
+    asx_lab_ambient_state()->inside = false;
     if (!seat->busy) {
         park(world, index);
     }

@@ -1,4 +1,5 @@
 /* How a run ended, what is left of it, and how it is taken down. */
+#include <asx/lab/ambient.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/inspect.h>
@@ -126,6 +127,16 @@ static void judge_counts(asx_lab_report *report)
     }
 }
 
+static void judge_ambient(asx_lab_report *report)
+{
+    const asx_lab_ambient *const ambient = asx_lab_ambient_state();
+    for (uint32_t i = 0; i < ambient->count; i++) {
+        asx_lab_report_violate(report, "ambient",
+                               "%s was called %" PRIu64 " times: ask the cx instead",
+                               ambient->names[i], ambient->calls[i]);
+    }
+}
+
 static bool all_closed(const asx_lab_world *world)
 {
     for (uint32_t i = 0; i < world->config.shards; i++) {
@@ -192,6 +203,7 @@ void asx_lab_world_finish(asx_lab_world *world, asx_lab_report *report)
     if (report->termination == ASX_LAB_QUIESCENT) {
         judge_counts(report);
     }
+    judge_ambient(report);
     if (!tear_down(world)) {
         asx_lab_report_violate(report, "teardown",
                                "tasks stayed although every root was cancelled");

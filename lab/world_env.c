@@ -1,4 +1,5 @@
 /* How a world is made, and what it answers to its kernel and devices. */
+#include <asx/lab/ambient.h>
 #include <asx/lab/vdriver.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
@@ -183,6 +184,7 @@ asx_lab_world *asx_lab_world_create(const asx_lab_config *config)
                                 .choose = env_choose,
                                 .event = env_event };
     world->sink.emit = kernel_event;
+    *asx_lab_ambient_state() = (asx_lab_ambient){ 0 };
     asxi_recorder_init(&world->recorder, &world->config, &world->env.now_ns);
     choices_open(world);
     world->mesh = asx_mesh_create(world->config.shards, world->config.ring_capacity);

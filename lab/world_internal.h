@@ -59,7 +59,8 @@ struct asx_lab_world {
     asx_lab_report violations; /* found before the report is asked for */
 };
 
-/* stuck.c: says for each task that is left what it waits for, and which of them wait in a circle. */
+/* stuck.c: says for each task that is left what it waits for, and which of them wait in a
+ * circle. */
 void asxi_stuck_explain(asx_lab_world *world, asx_lab_report *report);
 
 /* A hash of the state of every region and task. */

@@ -220,7 +220,7 @@ TEST_CASE("schedule: a file comes back as it was; any flipped bit or cut is noti
     FILE *out = open_memstream(&bytes, &len);
     CHECK(asx_lab_schedule_write(&schedule, out) == ASX_OK);
     fclose(out);
-    REQUIRE(len == 40 + 40 * size_t(schedule.row_count) + 40 + 32);
+    REQUIRE(len == 80 + 40 * size_t(schedule.row_count) + 40 + 32);
     FILE *in = fmemopen(bytes, len, "r");
     REQUIRE(asx_lab_schedule_read(in, &back) == nullptr);
     fclose(in);

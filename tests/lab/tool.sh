@@ -1,0 +1,75 @@
+#!/bin/sh
+# tool.sh ASX_LAB: what the command says, and its exit statuses.
+set -u
+lab=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# expect STATUS PATTERN ARGS...: the status, and a line of the output that matches.
+expect() {
+    want=$1
+    pattern=$2
+    shift 2
+    "$lab" "$@" >"$work/out" 2>&1
+    got=$?
+    if [ "$got" != "$want" ]; then
+        echo "asx lab $*: status $got, not $want"
+        cat "$work/out"
+        failures=$((failures + 1))
+    elif ! grep -q -- "$pattern" "$work/out"; then
+        echo "asx lab $*: no line like '$pattern' in"
+        cat "$work/out"
+        failures=$((failures + 1))
+    fi
+}
+
+expect 0 'asx lab run limb-cancel' --help
+expect 0 'asx lab run limb-cancel'
+expect 0 '^limbs  *3 shards' list
+expect 2 'usage: asx lab' frobnicate
+expect 2 'did you mean limbs' run limbz
+expect 2 'not understood' run limbs --sede 3
+expect 2 'not understood' run limbs --seed x
+expect 2 'there is no mode' run limbs --mode pct
+expect 0 '^ended  *quiescent' run limbs --seed 5
+expect 0 'limbs: 20 seeds passed, from 3' run limbs --seed 3 --seeds 20 --twice
+expect 4 '^again  *asx lab run limbs --seed 42 --shards 2' run limbs --steps 10 --shards 2
+expect 0 '^10  *quiescent' run limbs --seed 10 --rows
+
+expect 0 quiescent run limb-cancel --seed 7 --save "$work/run" --json "$work/run.json"
+expect 0 'no divergence' replay "$work/run"
+expect 0 '^T0\.0\.1 ' show "$work/run"
+expect 0 'asked to cancel itself: USER' show "$work/run" --task "$("$lab" show "$work/run" |
+    awk '/cancelled: USER/ { print $1; exit }')"
+expect 0 '^T0\.0\.1 ' show limb-cancel --seed 7
+expect 0 'shard 1' show limb-cancel --seed 7 --tell
+expect 2 'had no task' show "$work/run" --task 9.9.9
+expect 5 'not a schedule' replay "$work/run.json"
+expect 5 'No such file' replay "$work/nothing"
+expect 5 '/nowhere/run' run limbs --save /nowhere/run
+
+# Any byte of it.
+size=$(wc -c <"$work/run")
+for at in 0 9 20 45 70 200 $((size - 40)) $((size - 1)); do
+    cp "$work/run" "$work/bad"
+    printf '\377' | dd of="$work/bad" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    cmp -s "$work/run" "$work/bad" || expect 5 "$work/bad: " replay "$work/bad"
+done
+head -c 100 "$work/run" >"$work/bad"
+expect 5 'cut short' replay "$work/bad"
+
+if command -v python3 >/dev/null; then
+    python3 - "$work/run.json" <<'PYTHON' || failures=$((failures + 1))
+import collections, json, sys
+trace = json.load(open(sys.argv[1]))
+events = trace['traceEvents']
+phases = collections.Counter(e['ph'] for e in events)
+assert phases['B'] > 10 and phases['B'] >= phases['E'] >= phases['B'] - 3, phases
+assert phases['s'] >= phases['f'] > 5, phases
+assert all(e['ph'] == 'M' or e['ts'] >= 0 for e in events)
+names = {e['args']['name'] for e in events if e['ph'] == 'M'}
+assert {'shard 0', 'shard 1', 'shard 2', 'the run'} <= names, names
+PYTHON
+fi
+[ "$failures" = 0 ]
