@@ -417,7 +417,9 @@ void print_cores(uint32_t k, two_threads &threads)
 {
     const asx_rq_executor executor = { two_threads::run, &threads };
     std::vector<std::unique_ptr<block>> blocks;
-    for (size_t i = 0; i < (k <= 5000 ? 8u : 2u); i++) {
+    /* enough that handing them out does not count, and even, so that both get the same */
+    const size_t wanted = ((size_t)8 << 20) / ((size_t)k * T) / 2 * 2;
+    for (size_t i = 0; i < std::min<size_t>(256, std::max<size_t>(2, wanted)); i++) {
         blocks.push_back(std::make_unique<block>(k));
     }
     block &b = *blocks[0];

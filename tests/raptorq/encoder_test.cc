@@ -5,9 +5,11 @@
 #include "codec.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <set>
+#include <thread>
 
 using rq::encoder;
 
@@ -171,6 +173,56 @@ TEST_CASE("encoder: symbols asked for together are those asked for one by one", 
         rq::bytes out(2 * s.t);
         CHECK(asx_rq_encoder_symbols(one.self, ASX_RQ_ESI_MAX, 2, out.data(), nullptr) ==
               ASX_RQ_E(BAD_ESI));
+    }
+}
+
+namespace
+{
+
+/* Each job on whichever of two threads comes first. */
+void run_on_two(void *, uint32_t count, asx_rq_job *job, void *arg)
+{
+    std::atomic<uint32_t> next{ 0 };
+    auto work = [&] {
+        for (uint32_t i; (i = next.fetch_add(1)) < count;) {
+            job(arg, i);
+        }
+    };
+    std::thread other(work);
+    work();
+    other.join();
+}
+
+} // namespace
+
+TEST_CASE("encoder: two threads over the stripes make the same symbols, and decode them",
+          "[raptorq]")
+{
+    const asx_rq_executor two = { run_on_two, nullptr };
+    for (uint32_t k : { 30u, 400u, 1100u, 6300u }) {
+        CAPTURE(k);
+        const uint32_t t = 704, count = 90;
+        encoder alone(k, t, 1, 1, rq::object((size_t)k * t, k));
+        const rq::bytes expected = together(alone, k, count, nullptr);
+        encoder prepared(k, t, 1, 1, alone.source), at_once(k, t, 1, 1, alone.source);
+        REQUIRE(asx_rq_encoder_prepare(prepared.self, &two) == ASX_OK);
+        CHECK(together(prepared, k, count, &two) == expected);
+        CHECK(together(at_once, k, count, &two) == expected);
+        /* by the small system, and by a plan of their own */
+        for (uint32_t few_max : { 100u, 1u }) {
+            asx_rq_decoder_config config = {};
+            config.few_max = few_max;
+            config.verify_max = 2;
+            rq::decoder d(alone.block, config);
+            const uint32_t lost = std::min(k, 80u);
+            for (uint32_t esi = lost; esi < k + lost + 3; esi++) {
+                const uint8_t *symbol =
+                    esi < k ? &alone.source[(size_t)esi * t] : &expected[(size_t)(esi - k) * t];
+                REQUIRE(asx_rq_decoder_feed(d.self, esi, symbol, t) == ASX_OK);
+            }
+            REQUIRE(d.attempt(&two) == ASX_OK);
+            CHECK(d.output == alone.source);
+        }
     }
 }
 
