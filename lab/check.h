@@ -34,20 +34,41 @@ ASX_BEGIN_DECLS
 #define ASX_LAB_CHECK_DEAD 65536u
 
 /* Numbers may change; names are stable. */
-#define ASX_LAB_RULE_LIST(X)                                                                      \
-    X(SPAWN_1, "SPAWN-1")                                                                         \
-    X(SPAWN_2, "SPAWN-2")                                                                         \
-    X(TASK_1, "TASK-1")                                                                           \
-    X(TASK_2, "TASK-2") X(TASK_3, "TASK-3") X(CANCEL_1, "CANCEL-1") X(CANCEL_2, "CANCEL-2")       \
-        X(CANCEL_3, "CANCEL-3") X(CANCEL_4, "CANCEL-4") X(CANCEL_5, "CANCEL-5")                   \
-            X(CANCEL_6, "CANCEL-6") X(REGION_1, "REGION-1") X(REGION_2, "REGION-2")               \
-                X(REGION_3, "REGION-3") X(REGION_4, "REGION-4") X(REGION_5, "REGION-5")           \
-                    X(QUIESCE_1, "QUIESCE-1") X(QUIESCE_2, "QUIESCE-2") X(QUIESCE_3, "QUIESCE-3") \
-                        X(OBL_1, "OBL-1") X(OBL_2, "OBL-2") X(OBL_3, "OBL-3") X(OBL_4, "OBL-4")   \
-                            X(OBL_5, "OBL-5") X(OBL_6, "OBL-6") X(OBL_7, "OBL-7")                 \
-                                X(OBL_8, "OBL-8") X(OBL_9, "OBL-9") X(OBL_10, "OBL-10")           \
-                                    X(RING_1, "RING-1") X(IO_1, "IO-1") X(IO_2, "IO-2")           \
-                                        X(SCHEMA_1, "SCHEMA-1") X(SCHEMA_2, "SCHEMA-2")
+#define ASX_LAB_RULE_LIST(X)  \
+    X(SPAWN_1, "SPAWN-1")     \
+    X(SPAWN_2, "SPAWN-2")     \
+    X(TASK_1, "TASK-1")       \
+    X(TASK_2, "TASK-2")       \
+    X(TASK_3, "TASK-3")       \
+    X(CANCEL_1, "CANCEL-1")   \
+    X(CANCEL_2, "CANCEL-2")   \
+    X(CANCEL_3, "CANCEL-3")   \
+    X(CANCEL_4, "CANCEL-4")   \
+    X(CANCEL_5, "CANCEL-5")   \
+    X(CANCEL_6, "CANCEL-6")   \
+    X(REGION_1, "REGION-1")   \
+    X(REGION_2, "REGION-2")   \
+    X(REGION_3, "REGION-3")   \
+    X(REGION_4, "REGION-4")   \
+    X(REGION_5, "REGION-5")   \
+    X(QUIESCE_1, "QUIESCE-1") \
+    X(QUIESCE_2, "QUIESCE-2") \
+    X(QUIESCE_3, "QUIESCE-3") \
+    X(OBL_1, "OBL-1")         \
+    X(OBL_2, "OBL-2")         \
+    X(OBL_3, "OBL-3")         \
+    X(OBL_4, "OBL-4")         \
+    X(OBL_5, "OBL-5")         \
+    X(OBL_6, "OBL-6")         \
+    X(OBL_7, "OBL-7")         \
+    X(OBL_8, "OBL-8")         \
+    X(OBL_9, "OBL-9")         \
+    X(OBL_10, "OBL-10")       \
+    X(RING_1, "RING-1")       \
+    X(IO_1, "IO-1")           \
+    X(IO_2, "IO-2")           \
+    X(SCHEMA_1, "SCHEMA-1")   \
+    X(SCHEMA_2, "SCHEMA-2")
 
 typedef enum asx_lab_rule {
     ASX_LAB_RULE_NONE = 0,
