@@ -117,12 +117,13 @@ struct row {
 
 void run_rounds(std::vector<row> &rows, int rounds)
 {
-    for (row &r : rows) {
-        r.warm();
-    }
-    for (int i = 0; i < rounds; i++) {
+    for (int i = -1; i < rounds; i++) {
         for (row &r : rows) {
-            r.sample();
+            if (r.run && i < 0) {
+                r.warm();
+            } else if (r.run) {
+                r.sample();
+            }
         }
     }
 }
@@ -303,58 +304,79 @@ double gbit(const row &r, size_t bytes)
 
 void print_head()
 {
-    std::printf("Gbit/s of source, T = 1280, one core, %s of %d interleaved rounds; kernel %s\n",
-                show_best ? "best" : "median", rounds_of_each, asx_rq_kernel_name());
-    std::printf("%6s | %7s %7s %7s | %8s | %7s %7s %7s | %7s | %6s %6s %6s %6s %6s | %6s %6s %6s\n",
-                "K", "encode", "5% rep", "cold", "plan us", "rep 0%", "rep 5%", "lost5%", "isa-l",
-                "xor/B", "mul/B", "GB/s", "limit", "share", "q.enc", "q.rep", "q.lost");
+    std::printf(
+        "Gbit/s of source, T = 1280, one core, %s of %d interleaved rounds; kernel %s\n"
+        "  encode  the block's intermediate symbols and one repair symbol\n"
+        "  kept    intermediate symbols of the whole block in memory\n"
+        "  5%% rep  repair symbols, 5 %% of K, asked for together\n"
+        "  cold    as encode, with a new plan; plan: that alone, in us\n"
+        "  rep     decoding from repair symbols only, with 0 %% and 5 %% more than K\n"
+        "  lost    decoding with 5 %% of the source lost\n"
+        "  isa-l   Reed-Solomon of at most 240 + 12 symbols, encoding\n"
+        "  sums    bytes added, and multiplied, for each byte of source: by the plan\n"
+        "  GB/s    of such sums: in the first-level cache, and over rows as many as a "
+        "stripe has\n"
+        "  limit   of encode by the first of these; the share of each that encode reaches\n"
+        "  public  best public codec's encode, rep and lost: quoted, from a faster machine\n",
+        show_best ? "best" : "median", rounds_of_each, asx_rq_kernel_name());
+    std::printf("%6s | %6s %6s %6s %6s %8s | %6s %6s %6s | %6s | %5s %5s | %5s %5s %6s %4s %4s | "
+                "%6s %6s %6s\n",
+                "K", "encode", "kept", "5% rep", "cold", "plan us", "rep 0%", "rep 5%", "lost",
+                "isa-l", "sums", "muls", "GB/s", "GB/s", "limit", "%", "%", "public", "", "");
+}
+
+enum { ENCODE, KEPT, REPAIR, COLD, PLAN, ALL, ALL_AND_5, LOST, PEAK, HERE, ISAL, ROWS };
+
+void print_figures(const block &b, const std::vector<row> &rows, const gather &peak,
+                   const gather &here, size_t isal_bytes)
+{
+    const uint32_t k = b.shape.param.k;
+    const asx_rq_plan_cost cost = asx_rq_plan_cost_get(b.plan);
+    auto speed = [&](size_t which) { return gbit(rows[which], b.size()); };
+    const double sums = (double)cost.sums / k, products = (double)cost.products / k;
+    const double fastest = (double)(peak.sums * peak.width) / rows[PEAK].median();
+    const double local = (double)(here.sums * here.width) / rows[HERE].median();
+    const double reached = (sums + products) * speed(ENCODE) / 8;
+    std::printf("%6u | %6.1f %6.1f %6.1f %6.1f %8.1f | %6.1f %6.1f %6.1f | %6.1f | %5.1f %5.1f | "
+                "%5.0f %5.0f %6.1f %4.0f %4.0f",
+                k, speed(ENCODE), speed(KEPT), speed(REPAIR), speed(COLD),
+                rows[PLAN].median() / 1e3, speed(ALL), speed(ALL_AND_5), speed(LOST),
+                rows[ISAL].run ? gbit(rows[ISAL], isal_bytes) : 0.0, sums, products, fastest, local,
+                8 * fastest / (sums + products), 100 * reached / fastest, 100 * reached / local);
+    for (size_t i = 0; i < std::size(all_k); i++) {
+        if (all_k[i] == k) {
+            std::printf(" | %6.2f %6.2f %6.2f", quoted_encode[i], quoted_decode[i], quoted_lost[i]);
+        }
+    }
+    std::printf("\n");
+    std::fflush(stdout);
 }
 
 void print_block(uint32_t k)
 {
     block b(k);
-    gather peak(b.shape.param.l, b.shape.width);
-    std::vector<row> rows;
-    auto add = [&](std::function<void()> run) {
-        rows.emplace_back();
-        rows.back().run = std::move(run);
-    };
-    add([&] { b.encode(nullptr); });
-    add([&] { b.encode_repair(b.per_cent_5); });
-    add([&] { b.encode_cold(); });
-    add([&] { b.plan_cold(); });
-    add([&] { b.decode(k, 0); });
-    add([&] { b.decode(k, b.per_cent_5); });
-    add([&] { b.decode(b.per_cent_5, 0); });
-    add([&] { peak.run(); });
+    gather peak(60, 256), here(b.shape.param.l, b.shape.width);
+    std::vector<row> rows(ROWS);
+    /* few symbols of a small block come without intermediate ones: then keeping is the way */
+    rows[ENCODE].run = [&] { k <= 320 ? b.encode(nullptr) : b.encode_repair(1); };
+    rows[KEPT].run = [&] { b.encode(nullptr); };
+    rows[REPAIR].run = [&] { b.encode_repair(b.per_cent_5); };
+    rows[COLD].run = [&] { b.encode_cold(); };
+    rows[PLAN].run = [&] { b.plan_cold(); };
+    rows[ALL].run = [&] { b.decode(k, 0); };
+    rows[ALL_AND_5].run = [&] { b.decode(k, b.per_cent_5); };
+    rows[LOST].run = [&] { b.decode(b.per_cent_5, 0); };
+    rows[PEAK].run = [&] { peak.run(); };
+    rows[HERE].run = [&] { here.run(); };
+    size_t isal_bytes = 0;
 #if defined(RQ_BENCH_ISAL)
     reed_solomon rs(b);
-    add([&] { rs.run(); });
-    const size_t rs_bytes = rs.groups() * (size_t)rs.k * T;
+    rows[ISAL].run = [&] { rs.run(); };
+    isal_bytes = rs.groups() * (size_t)rs.k * T;
 #endif
     run_rounds(rows, rounds_of_each);
     b.check();
-    const size_t n = b.size();
-    const asx_rq_plan_cost cost = asx_rq_plan_cost_get(b.plan);
-    const double xors = (double)cost.sums / k, muls = (double)cost.products / k;
-    const double speed = (double)(peak.sums * peak.width) / rows[7].median();
-    const double limit = 8.0 * speed / (xors + muls);
-    const size_t q = (size_t)(std::find(std::begin(all_k), std::end(all_k), k) - all_k);
-    std::printf("%6u | %7.1f %7.1f %7.1f | %8.1f | %7.1f %7.1f %7.1f | %7.1f | %6.1f %6.2f %6.0f "
-                "%6.1f %5.0f%%",
-                k, gbit(rows[0], n), gbit(rows[1], n), gbit(rows[2], n), rows[3].median() / 1e3,
-                gbit(rows[4], n), gbit(rows[5], n), gbit(rows[6], n),
-#if defined(RQ_BENCH_ISAL)
-                gbit(rows[8], rs_bytes),
-#else
-                0.0,
-#endif
-                xors, muls, speed, limit, 100 * gbit(rows[0], n) / limit);
-    if (q < std::size(all_k)) {
-        std::printf(" | %6.2f %6.2f %6.2f", quoted_encode[q], quoted_decode[q], quoted_lost[q]);
-    }
-    std::printf("\n");
-    std::fflush(stdout);
+    print_figures(b, rows, peak, here, isal_bytes);
 }
 
 /* An executor of two threads: the caller's and one that waits, spinning, for the next run. */
