@@ -136,8 +136,10 @@ static void say_failure(const recv_options *options, asx_err err)
                 " blocks: more than --max-size, or than --memory can decode\n",
                 stats->size, stats->blocks);
     } else if (err == ASX_RQ_E(CORRUPT)) {
-        fprintf(stderr, "what came is not the file that was offered: forged symbols%s\n",
-                options->key.is_given ? "" : "; with --key-file they are dropped");
+        fprintf(stderr, "what came is not the file that was offered: %s\n",
+                options->key.is_given
+                    ? "it changed while it was sent"
+                    : "symbols were forged (--key-file drops them), or it changed meanwhile");
     } else {
         fprintf(stderr, "%s\n", asxi_tool_err(err, name, sizeof(name)));
     }

@@ -187,6 +187,11 @@ bool asx_rq_link_peek(const asx_rq_link *link, const uint8_t **bytes, size_t *le
     return true;
 }
 
+bool asx_rq_link_has(const asx_rq_link *link)
+{
+    return !asx_list_empty(&link->ready);
+}
+
 void asx_rq_link_pop(asx_cx *cx, asx_rq_link *link)
 {
     asx_assert(!asx_list_empty(&link->ready));

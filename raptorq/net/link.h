@@ -42,6 +42,8 @@ asx_err asx_rq_link_addr(const asx_rq_link *link, asx_addr *addr);
 /* The oldest datagram that came; false: none. Lent until it is popped. */
 bool asx_rq_link_peek(const asx_rq_link *link, const uint8_t **bytes, size_t *len,
                       const asx_addr **from);
+/* Is there one? A wait does not end for those that were there before it. */
+bool asx_rq_link_has(const asx_rq_link *link);
 /* Gives the oldest one's buffer back to receive again. */
 void asx_rq_link_pop(asx_cx *cx, asx_rq_link *link);
 

@@ -51,15 +51,15 @@ static void show(asx_cx *cx, receiving *r, bool is_last)
     }
 }
 
-/* Takes in all that has come, and answers. What the pool has to do is done before the datagram is
- * given back, since the receiver still reads it. */
-static asx_outcome hear_all(asx_cx *cx, receiving *r)
+/* Takes in what has come, so much at once that a flood starves nothing else, and answers. What the
+ * pool has to do is done before the datagram is given back, since the receiver still reads it. */
+static asx_outcome hear_some(asx_cx *cx, receiving *r)
 {
     const uint8_t *bytes;
     size_t len;
     const asx_addr *from;
     const asx_rq_receiver_stats *stats = asx_rq_receiver_stats_get(r->receiver);
-    while (asx_rq_link_peek(r->link, &bytes, &len, &from)) {
+    for (int i = 0; i < RECEIVES && asx_rq_link_peek(r->link, &bytes, &len, &from); i++) {
         ASX_TRY(asx_checkpoint(cx));
         const uint64_t before = stats->symbols + stats->offers;
         if (asx_rq_receiver_hear(r->receiver, bytes, len)) {
@@ -142,7 +142,7 @@ static bool is_over(asx_cx *cx, receiving *r)
 static asx_outcome receive(asx_cx *cx, receiving *r)
 {
     for (;;) {
-        ASX_TRY(hear_all(cx, r));
+        ASX_TRY(hear_some(cx, r));
         ASX_TRY(follow_finish(cx, r));
         if (is_over(cx, r)) {
             return asx_ok(0);
@@ -153,6 +153,9 @@ static asx_outcome receive(asx_cx *cx, receiving *r)
         const asx_instant until_ns = deadline(r);
         if (asx_now(cx) >= until_ns) {
             return asx_ok(0);
+        }
+        if (asx_rq_link_has(r->link)) {
+            continue;
         }
         const asx_outcome woken = asx_rq_link_wait(cx, r->link, until_ns);
         if (!asx_is_ok(woken) && !asx_is_err(woken, ASX_E(TIMED_OUT))) {
