@@ -37,9 +37,10 @@ const char *asx_stack_guard_kind_name(asx_stack_guard_kind kind);
 typedef struct asx_stack_slab asx_stack_slab;
 typedef struct asx_stack asx_stack;
 
-/* The record lies at the top of its own stack: the page that every use touches anyway. */
+/* The record lies at the top of its own stack: the page that every use touches anyway. It fills a
+ * line, so that what is reserved below it begins one. */
 struct asx_stack {
-    char *base;  /* lowest usable byte, just above the guard */
+    char *base __attribute__((aligned(ASX_CACHE_LINE))); /* lowest usable byte, above the guard */
     char *top;   /* one past the highest usable byte, 16-aligned; asx_stack_reserve lowers it */
     size_t size; /* bytes from base to this record */
     uint8_t cls; /* index of the size class */
@@ -47,7 +48,7 @@ struct asx_stack {
     bool _cold;  /* pooled, and its pages but the top one were given back */
     uint32_t _valgrind_id;
     asx_stack *_next; /* pooled: the next older one */
-} __attribute__((aligned(ASX_CACHE_LINE))); /* so what is reserved below it begins a line */
+};
 
 struct asx_stack_slab {
     char *_cells;

@@ -586,12 +586,12 @@ static void run_step(asx_shard *shard, asx_task *task)
 /* CREATED to RUNNING; false when it completes without having run (TSK-6). */
 static bool first_dispatch(asx_task *task)
 {
-    task->flags |= ASXI_TASK_STARTED;
     if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
         end_body(task, asx_cancelled(task->reason));
         complete(task);
         return false;
     }
+    task->flags |= ASXI_TASK_STARTED;
     task->state = ASX_TASK_RUNNING;
     if (!(task->flags & ASXI_TASK_POLL) &&
         asx_unlikely(!start_fiber(task, fiber_main, (size_t)task->stack_kib << 10))) {
