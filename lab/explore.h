@@ -44,7 +44,7 @@ typedef struct asx_explore_failure {
     uint64_t runs; /* how many did */
     asx_explore_end end;
     char text[ASX_EXPLORE_TEXT_MAX];
-    asx_lab_choice *choices; /* NULL after a crash */
+    asx_lab_choice *choices; /* after a crash, those up to it */
     uint32_t choice_count;
 } asx_explore_failure;
 

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,39 @@ typedef struct frame {
 typedef struct worker {
     pid_t pid;
     int fd;
+    asxi_explore_mirror *mirror;
 } worker;
+
+#define CRASH (UINT64_C(0xdead) << 48)
+
+uint64_t asxi_explore_crash(int status, char *text, size_t cap)
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(text, cap, "the run killed its process: signal %d", WTERMSIG(status));
+        return CRASH | (uint64_t)WTERMSIG(status);
+    }
+    snprintf(text, cap, "the run ended its process: status %d", WEXITSTATUS(status));
+    return CRASH | 0x100 | (uint64_t)WEXITSTATUS(status);
+}
+
+bool asxi_explore_is_crash(uint64_t signature)
+{
+    return signature >> 48 == CRASH >> 48;
+}
+
+asxi_explore_mirror *asxi_explore_mirror_create(void)
+{
+    void *const memory = mmap(NULL, sizeof(asxi_explore_mirror), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void asxi_explore_mirror_destroy(asxi_explore_mirror *mirror)
+{
+    if (mirror) {
+        munmap(mirror, sizeof(*mirror));
+    }
+}
 
 static bool write_all(int fd, const void *bytes, size_t len)
 {
@@ -83,11 +116,12 @@ static bool send_run(int fd, asx_explore_run *run, uint64_t index, uint64_t seed
 }
 
 ASX_NORETURN static void work(const asx_explore_config *config, asx_explore_program *program,
-                              asx_strategy *strategy, uint64_t index, int fd)
+                              asx_strategy *strategy, uint64_t index, const worker *w, int fd)
 {
     asx_explore_run *const run = asx_explore_run_create(program->processes, &config->limits);
     uint64_t seed;
     bool go_on = true;
+    asxi_explore_run_mirror(run, w->mirror);
     for (; go_on && strategy->begin(strategy, index, &seed); index += config->jobs) {
         asx_explore_run_make(run, program, strategy, seed, config->count_races);
         go_on = send_run(fd, run, index, seed);
@@ -112,7 +146,7 @@ static bool start(worker *w, const asx_explore_config *config, asx_explore_progr
     if (w->pid == 0) {
         close(ends[0]);
         signal(SIGPIPE, SIG_IGN);
-        work(config, program, strategy, index, ends[1]);
+        work(config, program, strategy, index, w, ends[1]);
     }
     close(ends[1]);
     w->fd = ends[0];
@@ -123,19 +157,7 @@ static bool start(worker *w, const asx_explore_config *config, asx_explore_progr
     return true;
 }
 
-/* Ends the child, and returns how it had ended: a signal number, or 0. */
-static int stop(worker *w)
-{
-    int status = 0;
-    close(w->fd);
-    kill(w->pid, SIGKILL);
-    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    w->pid = 0;
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
-
-/* How the child ended by itself: it closed its pipe, so it is gone or about to be. */
+/* Waits for the end of the child, whose pipe is closed; returns its status. */
 static int reap(worker *w)
 {
     int status = 0;
@@ -143,20 +165,30 @@ static int reap(worker *w)
     while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
     }
     w->pid = 0;
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return status;
 }
 
-static void add_crash(asx_explore_report *report, asx_strategy *strategy, uint64_t index,
-                      int signal_number)
+static void stop(worker *w)
+{
+    if (w->pid > 0) {
+        kill(w->pid, SIGKILL);
+        reap(w);
+    }
+    asxi_explore_mirror_destroy(w->mirror);
+}
+
+static void add_crash(asx_explore_report *report, asx_strategy *strategy, uint64_t index, worker *w)
 {
     char text[ASX_EXPLORE_TEXT_MAX];
+    const uint64_t signature = asxi_explore_crash(reap(w), text, sizeof(text));
+    const asxi_explore_mirror *const mirror = w->mirror;
     asx_explore_row row = { .index = index,
-                            .fingerprint = UINT64_C(0xdead000000000000) + (uint64_t)signal_number,
-                            .signature = UINT64_C(0xdead000000000000) + (uint64_t)signal_number,
+                            .fingerprint = signature,
+                            .signature = signature,
+                            .choices = mirror ? mirror->count : 0,
                             .end = ASX_EXPLORE_CRASHED };
     strategy->begin(strategy, index, &row.seed);
-    snprintf(text, sizeof(text), "the run killed its process: signal %d", signal_number);
-    asxi_explore_add(report, &row, text, NULL, 0);
+    asxi_explore_add(report, &row, text, mirror ? mirror->rows : NULL, row.choices);
 }
 
 /* Adds what the worker says of run `index`; false: there is no such run. */
@@ -185,6 +217,9 @@ void asxi_explore_fork(asx_explore_report *report, asx_explore_program *program,
     worker *const workers = asxi_lab_alloc(jobs, sizeof(*workers));
     asxi_array choices;
     asxi_array_init(&choices, sizeof(asx_lab_choice));
+    for (uint32_t i = 0; i < jobs; i++) {
+        workers[i].mirror = asxi_explore_mirror_create();
+    }
     for (uint64_t at = 0; !report->why; at++) {
         worker *const w = &workers[at % jobs];
         const uint64_t index = config->first + at;
@@ -194,15 +229,13 @@ void asxi_explore_fork(asx_explore_report *report, asx_explore_program *program,
         } else if (!await_frame(report, w->fd)) {
             break;
         } else if (!read_all(w->fd, &f, sizeof(f))) {
-            add_crash(report, strategy, index, reap(w));
+            add_crash(report, strategy, index, w);
         } else if (!take_frame(report, w, &f, &choices)) {
             report->why = "nothing left";
         }
     }
     for (uint32_t i = 0; i < jobs; i++) {
-        if (workers[i].pid > 0) {
-            stop(&workers[i]);
-        }
+        stop(&workers[i]);
     }
     asxi_array_deinit(&choices);
     asxi_lab_free(workers);

@@ -1,4 +1,4 @@
-/* How explore.c, explore_fork.c and explore_report.c share a report. */
+/* How the files of the explorer share a report, and how a run outlives its process. */
 #ifndef ASX_LAB_EXPLORE_INTERNAL_H
 #define ASX_LAB_EXPLORE_INTERNAL_H
 
@@ -21,6 +21,26 @@ struct asx_explore_report {
     asx_instant started_ns, told_ns;
     const char *why; /* NULL: it goes on */
 };
+
+/* What is left of a run whose process died: in memory that it shared with its parent. */
+#define ASXI_MIRROR_ROWS 65536u
+
+typedef struct asxi_explore_mirror {
+    uint32_t count; /* choices of the run in progress */
+    asx_lab_choice rows[ASXI_MIRROR_ROWS];
+    asx_explore_verdict verdict; /* of a run that ended, where somebody asked for it */
+} asxi_explore_mirror;
+
+/* NULL: the system has no more memory. */
+asxi_explore_mirror *asxi_explore_mirror_create(void);
+void asxi_explore_mirror_destroy(asxi_explore_mirror *mirror);
+
+/* Every choice of this run is written there, too. NULL: no longer. */
+void asxi_explore_run_mirror(asx_explore_run *run, asxi_explore_mirror *mirror);
+
+/* The signature of a process that ended with this wait status, and the same in words. */
+uint64_t asxi_explore_crash(int status, char *text, size_t cap);
+bool asxi_explore_is_crash(uint64_t signature);
 
 /* The row of the run just made, apart from what only the report knows. */
 asx_explore_row asxi_explore_row_of(asx_explore_run *run, uint64_t index, uint64_t seed);

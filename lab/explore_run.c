@@ -3,6 +3,7 @@
 #include <asx/shard/base/assert.h>
 
 #include "array_internal.h"
+#include "explore_internal.h"
 
 #include <string.h>
 
@@ -10,6 +11,7 @@ struct asx_explore_run {
     uint32_t processes;
     asx_explore_limits limits;
     asx_strategy *strategy; /* of the run in progress */
+    asxi_explore_mirror *mirror;
     uint64_t seed;
     asxi_array choices;  /* asx_lab_choice */
     asxi_array same;     /* uint16_t, one a choice */
@@ -106,6 +108,14 @@ static void record(asx_explore_run *run, uint32_t site, uint32_t n, uint32_t cho
     const uint16_t same_row = (uint16_t)same;
     asxi_array_append(&run->choices, &row, 1);
     asxi_array_append(&run->same, &same_row, 1);
+    if (run->mirror && run->mirror->count < ASXI_MIRROR_ROWS) {
+        run->mirror->rows[run->mirror->count++] = row;
+    }
+}
+
+void asxi_explore_run_mirror(asx_explore_run *run, asxi_explore_mirror *mirror)
+{
+    run->mirror = mirror;
 }
 
 static asx_turn describe_turn(const asx_explore_run *run, const uint32_t *processes, uint32_t count)
@@ -210,6 +220,9 @@ static void clear(asx_explore_run *run)
     run->stepping = run->stopped = run->finished = false;
     run->step = (asx_race_step){ 0 };
     run->steps = run->turns = 0;
+    if (run->mirror) {
+        run->mirror->count = 0;
+    }
 }
 
 void asx_explore_run_make(asx_explore_run *run, asx_explore_program *program,

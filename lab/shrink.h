@@ -57,13 +57,15 @@ typedef struct asx_shrunk {
     asx_lab_choice *choices;     /* fewest answers other than 0; the rest of the run is 0 */
     uint32_t choice_count;
     uint32_t deviations;  /* answers other than 0 */
-    asx_lab_choice *calm; /* all answers of a failing run with few preemptions */
+    asx_lab_choice *calm; /* all answers of a failing run with few preemptions; NULL: a crash */
     uint32_t calm_count;
     uint32_t preemptions; /* in that: switches away from a process that could have gone on */
-    asx_explore_run *run; /* that run, made */
+    asx_explore_run *run; /* that run, made; after a crash, none */
 } asx_shrunk;
 
-/* seed, choices  of the failure
+/* A failure that kills its process is replayed in processes of its own.
+ *
+ * seed, choices  of the failure
  * signature      what every candidate must show
  * replays_max    for each of the two searches; 0: ASX_SHRINK_REPLAYS_MAX */
 void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64_t seed,

@@ -3,8 +3,12 @@
 #include <asx/shard/base/assert.h>
 
 #include "array_internal.h"
+#include "explore_internal.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 typedef struct search {
     asx_explore_program *program;
@@ -15,16 +19,44 @@ typedef struct search {
     const asx_lab_choice *original; /* whose sites and sizes the rows keep */
     uint32_t original_count;
     asx_shrunk *shrunk;
+    asxi_explore_mirror *mirror; /* the failure is a crash: every replay has its own process */
 } search;
+
+static const asx_explore_verdict *make(search *s)
+{
+    uint64_t seed;
+    s->replay->begin(s->replay, 0, &seed);
+    asx_explore_run_make(s->run, s->program, s->replay, seed, true);
+    return asx_explore_run_verdict(s->run);
+}
+
+/* The same in a child, whose death is the verdict. Without processes, a run that passed. */
+static const asx_explore_verdict *make_apart(search *s)
+{
+    asx_explore_verdict *const verdict = &s->mirror->verdict;
+    *verdict = (asx_explore_verdict){ .end = ASX_EXPLORE_CRASHED };
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        asxi_explore_run_mirror(s->run, s->mirror);
+        const asx_explore_verdict made = *make(s);
+        *verdict = made;
+        _exit(0);
+    }
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (status != 0) {
+        verdict->signature = asxi_explore_crash(status, verdict->text, sizeof(verdict->text));
+    }
+    return verdict;
+}
 
 /* Makes the run of these answers; whether it fails in the same way. */
 static bool replay_fails(search *s, const asx_lab_choice *rows, uint32_t count)
 {
-    uint64_t seed;
     asx_strategy_replay_set(s->replay, rows, count);
-    s->replay->begin(s->replay, 0, &seed);
-    asx_explore_run_make(s->run, s->program, s->replay, seed, true);
-    const asx_explore_verdict *const verdict = asx_explore_run_verdict(s->run);
+    const asx_explore_verdict *const verdict = s->mirror ? make_apart(s) : make(s);
     const bool fails = verdict->signature == s->signature;
     if (fails) {
         s->shrunk->verdict = *verdict;
@@ -140,6 +172,20 @@ static void shrink_values(search *s, uint32_t replays_max)
     asxi_lab_free(values);
 }
 
+/* Takes the rows of the replay itself: their sites and sizes are those of the shrunk run. */
+static void name_choices(search *s)
+{
+    uint32_t asked;
+    const asx_lab_choice *rows = asx_explore_run_choices(s->run, &asked);
+    if (s->mirror) {
+        rows = s->mirror->rows;
+        asked = s->mirror->count;
+    }
+    asx_shrunk *const shrunk = s->shrunk;
+    shrunk->choice_count = asked < shrunk->choice_count ? asked : shrunk->choice_count;
+    memcpy(shrunk->choices, rows, sizeof(*rows) * shrunk->choice_count);
+}
+
 void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64_t seed,
                         uint64_t signature, const asx_lab_choice *choices, uint32_t count,
                         const asx_explore_limits *limits, uint32_t replays_max)
@@ -153,20 +199,19 @@ void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64
                  .signature = signature,
                  .original = choices,
                  .original_count = count,
-                 .shrunk = shrunk };
+                 .shrunk = shrunk,
+                 .mirror = asxi_explore_is_crash(signature) ? asxi_explore_mirror_create() : NULL };
     asxi_array_init(&s.rows, sizeof(asx_lab_choice));
     shrink_values(&s, replays_max);
     if (shrunk->result.reproduced && replay_fails(&s, shrunk->choices, shrunk->choice_count)) {
-        /* The rows of the replay itself: their sites and sizes are those of the shrunk run. */
-        uint32_t asked;
-        const asx_lab_choice *const rows = asx_explore_run_choices(s.run, &asked);
-        const uint32_t kept = asked < shrunk->choice_count ? asked : shrunk->choice_count;
-        memcpy(shrunk->choices, rows, sizeof(*rows) * kept);
-        shrunk->choice_count = kept;
+        name_choices(&s);
+    }
+    if (shrunk->result.reproduced && !s.mirror) {
         keep_calm(&s);
         calm_down(&s, replays_max ? replays_max : ASX_SHRINK_REPLAYS_MAX);
         replay_fails(&s, shrunk->calm, shrunk->calm_count);
     }
+    asxi_explore_mirror_destroy(s.mirror);
     asx_strategy_destroy(s.replay);
     asxi_array_deinit(&s.rows);
 }

@@ -2,6 +2,7 @@
  * than its strategy gives, is worse than none. */
 #include <asx/lab/dpor.h>
 #include <asx/lab/explore.h>
+#include <asx/lab/shrink.h>
 #include <asx/lab/strategy.h>
 
 #include "letters.h"
@@ -269,10 +270,17 @@ TEST_CASE("explore: stops at the first failure unless told otherwise", "[lab]")
 namespace
 {
 
+/* Dies of seeds 2, 6, 10 ..., if its third answer is not 0. */
 void run_crasher(asx_explore_program *base, asx_explore_run *run)
 {
     (void)base;
-    if (asx_explore_run_seed(run) % 4 == 2) {
+    const uint32_t self = 0;
+    asx_explore_run_turn(run, &self, 1);
+    uint32_t answers[6];
+    for (uint32_t &answer : answers) {
+        answer = asx_explore_run_value(run, ASX_CHOICE_IORES, 1000, 0);
+    }
+    if (asx_explore_run_seed(run) % 4 == 2 && answers[2] > 0) {
         signal(SIGABRT, SIG_DFL);
         abort();
     }
@@ -308,6 +316,20 @@ TEST_CASE("explore: a run that kills its process is a row like any other", "[lab
     CHECK(failure->index == 2);
     CHECK(failure->end == ASX_EXPLORE_CRASHED);
     CHECK(std::string(failure->text) == "the run killed its process: signal 6");
+    CHECK(failure->choice_count == 6);
+
+    asx_shrunk shrunk;
+    asx_shrink_failure(&shrunk, &program, failure->seed, failure->signature, failure->choices,
+                       failure->choice_count, &config.limits, 0);
+    CHECK(shrunk.result.reproduced);
+    REQUIRE(shrunk.choice_count == 3);
+    CHECK(shrunk.choices[0].chosen == 0);
+    CHECK(shrunk.choices[2].chosen == 1);
+    CHECK(shrunk.choices[2].n == 1000);
+    CHECK(shrunk.deviations == 1);
+    CHECK(shrunk.verdict.end == ASX_EXPLORE_CRASHED);
+    CHECK(shrunk.calm == nullptr);
+    asx_shrunk_deinit(&shrunk);
     asx_explore_report_destroy(report);
     asx_strategy_destroy(strategy);
 }

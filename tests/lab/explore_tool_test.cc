@@ -30,7 +30,14 @@ asx_outcome spin_for_ever(asx_cx *cx, void *)
     }
 }
 
+asx_outcome blind_clients(asx_cx *cx, void *)
+{
+    store state = { 0, 2, true };
+    return lost_update(cx, &state);
+}
+
 const asx_lab_scenario lossy = { "lossy", "loses updates", 3, 3, two_clients, nullptr };
+const asx_lab_scenario blind = { "blind", "writes without reading", 3, 3, blind_clients, nullptr };
 const asx_lab_scenario spinning = { "spinning", "never ends", 1, 1, spin_for_ever, nullptr };
 
 const asx_lab_scenario quiet = { "quiet", "", 1, 1, [](asx_cx *, void *) { return asx_ok(0); },
@@ -129,10 +136,10 @@ TEST_CASE("explore tool: one process or many say the same", "[lab]")
 
 TEST_CASE("explore tool: a systematic search says what it claims", "[lab]")
 {
-    const said turns = explore("--strategy dpor --all --budget 100000");
+    const said turns = explore("--strategy dpor --all --budget 100000", &blind);
     CHECK(turns.line("  claim") == "  claim      bounded: all orders of whole turns, but questions "
                                    "of some sites were answered 0");
-    const said part = explore("--strategy dpor --all --budget 10");
+    const said part = explore("--strategy dpor --all --budget 10", &blind);
     CHECK(part.line("  claim") == "  claim      runs are left to make");
     const said all = explore("--strategy dpor --every", &quiet);
     INFO(all.text);

@@ -378,15 +378,15 @@ struct sleepers_world {
 TEST_CASE("explore: steps that are called independent commute in a real world", "[lab]")
 {
     store_world store(2);
-    swaps s = swap_independent(&store.world, 150);
+    swaps s = swap_independent(&store.world, 80);
     INFO(s.text);
     CHECK(s.bad == 0);
-    CHECK(s.made > 300);
+    CHECK(s.made > 150);
     sleepers_world sleeping;
-    s = swap_independent(&sleeping.world, 200);
+    s = swap_independent(&sleeping.world, 100);
     INFO(s.text);
     CHECK(s.bad == 0);
-    CHECK(s.made > 300);
+    CHECK(s.made > 150);
 }
 
 TEST_CASE("explore: a footprint with a hole is found by swapping", "[lab]")
