@@ -43,7 +43,7 @@ static void print_saturation(const asx_explore_report *report, FILE *out)
 {
     const asx_explore_coverage *const c = &report->coverage;
     fprintf(out, "  news       %" PRIu64 " runs since the last new class%s\n", c->since_last_new,
-            c->saturated ? "; saturated (a weak sign)" : "");
+            c->saturated && c->since_last_new >= 10 ? "; saturated (a weak sign)" : "");
     if (!report->iid) {
         fprintf(out, "  unseen     no statement: runs of this strategy are not independent\n");
         return;
