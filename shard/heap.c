@@ -333,7 +333,9 @@ void asx_heap_reset(asx_heap *heap)
 
 void asx_heap_close(asx_heap *heap)
 {
-    asx_heap_reset(heap);
+    if (heap->_chunks != NULL || heap->_huge != NULL || heap->_refs != NULL) {
+        asx_heap_reset(heap);
+    }
     heap->closed = true;
     /* So that the inline path refuses too: no block is small enough. */
     heap->bytes_max = 0;

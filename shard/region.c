@@ -171,7 +171,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
 asx_err asx_region_open(asx_cx *cx, const asx_region_options *options, asx_region **region)
 {
     asx_region *const parent = asxi_cx_region(cx);
-    asx_err err = asx_cx_require(cx, ASX_CAP_SPAWN);
+    asx_err err = asxi_cx_require(cx, ASX_CAP_SPAWN);
     if (asx_unlikely(!parent)) {
         return ASX_E(REGION_CLOSED);
     }
@@ -613,7 +613,12 @@ static asx_region *region_closed(asx_region *region)
     if (asx_unlikely(region->objects != NULL)) {
         asxi_objects_close_all(region);
     }
-    const asx_outcome value = asx_outcome_retain(scope_value(region));
+    const asx_outcome value = scope_value(region);
+    const bool has_payloads = (value.severity | region->outcome.severity |
+                               region->first_failure.severity) >= ASX_SEVERITY_CANCELLED;
+    if (asx_unlikely(has_payloads)) {
+        (void)asx_outcome_retain(value);
+    }
     ASXI_TRACE(shard, REGION_CLOSE_END, asxi_trace_of(region), asxi_trace_of(parent),
                value.severity);
     asx_list_each_safe(node, &region->waiters) {
@@ -641,15 +646,21 @@ static asx_region *region_closed(asx_region *region)
     if (region->is_limb) {
         asxi_limb_home_closed(region, value);
     }
-    asx_outcome_release(region->outcome);
-    asx_outcome_release(region->first_failure);
-    asx_reason_release(region->reason);
+    if (asx_unlikely(has_payloads)) {
+        asx_outcome_release(region->outcome);
+        asx_outcome_release(region->first_failure);
+    }
+    if (asx_unlikely(region->reason != NULL)) {
+        asx_reason_release(region->reason);
+    }
     asx_handle_free(&shard->regions, region);
     for (asx_list *node; (node = asx_list_pop_front(&waiters)) != NULL;) {
         asx_region_waiter *const waiter = asx_container_of(node, asx_region_waiter, _link);
         waiter->fn(waiter, value);
     }
-    asx_outcome_release(value);
+    if (asx_unlikely(has_payloads)) {
+        asx_outcome_release(value);
+    }
     return parent;
 }
 
