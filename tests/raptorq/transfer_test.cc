@@ -505,3 +505,45 @@ TEST_CASE("transfer: answers that are old, of another session or replayed change
     CHECK(t.sent().stale > 0);
     CHECK(t.sent().repairs < 30);
 }
+
+TEST_CASE("transfer: a thousand bad paths, with ends that are restarted at any time",
+          "[.campaign][raptorq][net]")
+{
+    for (uint64_t seed = 1; seed <= 1000; seed++) {
+        CAPTURE(seed);
+        asx_prng prng;
+        asx_prng_init(&prng, seed);
+        const auto draw = [&](uint64_t low, uint64_t high) {
+            return low + asx_prng_below(&prng, high - low + 1);
+        };
+        transfer t(draw(0, 200000), seed);
+        t.sending.symbol_size = (uint32_t)draw(20, 1400);
+        t.sending.block_size = draw(1000, 60000);
+        t.sending.overhead_permille = (uint32_t)draw(0, 1) * (uint32_t)draw(0, 200);
+        t.sending.window = (uint32_t)draw(0, 8);
+        t.sending.rate = draw(1, 4) * 2000000 * draw(0, 3);
+        t.is_keyed = true;
+        t.there = bad_path((uint32_t)draw(0, 60));
+        t.back = bad_path((uint32_t)draw(0, 60));
+        t.there.delay_ns = draw(1000, 80000000);
+        t.back.delay_ns = draw(1000, 80000000);
+        t.there.jitter_ns = t.back.jitter_ns = draw(0, 30000000);
+        t.start_sender();
+        t.start_receiver();
+        for (uint64_t restarts = draw(0, 3); restarts > 0; restarts--) {
+            t.run(t.now + draw(1000, 300000000));
+            if (t.step == ASX_RQ_STEP_ENDED) {
+                break;
+            }
+            if (draw(0, 1) == 0 && t.place.stores == 0) {
+                t.start_receiver();
+            } else {
+                t.start_sender();
+            }
+        }
+        t.run();
+        REQUIRE(t.step == ASX_RQ_STEP_ENDED);
+        REQUIRE(t.arrived());
+        CHECK(t.came().conflicts == 0);
+    }
+}
