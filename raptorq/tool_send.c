@@ -98,6 +98,11 @@ static int failed(const char *in, const char *to, const send_options *options, a
     } else if (err == ASX_RQ_E(REFUSED)) {
         fprintf(stderr, "%s does not take it: %s\n", to,
                 asx_rq_need_state_name(options->report.peer));
+    } else if (err == ASX_RQ_E(TOO_LARGE)) {
+        fprintf(stderr,
+                "%" PRIu64 " bytes are more than 255 blocks of 56403 symbols of %" PRIu32
+                " bytes: a larger --symbol-size carries it\n",
+                options->config.sender.size, options->config.sender.symbol_size);
     } else {
         fprintf(stderr, "%s\n", asxi_tool_err(err, name, sizeof(name)));
     }

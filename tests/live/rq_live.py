@@ -364,6 +364,10 @@ def refusals():
             f.write('7' * 64)
         send = place.send().end(2)
         check('no key' in send.err, send.err)
+    with Place(0, 11, percent=0) as place:
+        os.truncate(os.path.join(place.path, 'in'), 255 * 56403 * 2 + 1)
+        send = place.send('--symbol-size', '2').end(1)
+        check('larger --symbol-size' in send.err, send.err)
     with Place(1000, 11, percent=0) as place:
         os.rmdir(os.path.join(place.path, 'inbox'))
         recv = place.recv('--linger', '1')
