@@ -198,11 +198,24 @@ RQ_INLINE void gather_op(const size_t width, uint8_t *slab, uint32_t target, con
     }
 }
 
+/* Fetches the symbol that the program asks for some operations later. */
+RQ_INLINE void fetch_ahead(const asx_rq_feed *feed, uint32_t index)
+{
+    enum { AHEAD = 8 };
+    if (index + AHEAD < feed->order_len) {
+        const uint8_t *coming = asx_rq_feed_at(feed, feed->order[index + AHEAD]);
+        for (size_t at = 0; coming != NULL && at < feed->exact; at += 64) {
+            __builtin_prefetch(coming + at);
+        }
+    }
+}
+
 RQ_INLINE void gather_program(const uint16_t *op, const uint16_t *end, uint8_t *slab,
                               const size_t width, const asx_rq_feed *feed)
 {
     const uint8_t *packed = feed->packed;
     const size_t exact = packed != NULL ? width : feed->exact;
+    uint32_t index = 0;
     while (op < end) {
         const uint32_t count = op[0] & ASX_RQ_GATHER_COUNT;
         const bool is_fed = (op[0] & ASX_RQ_GATHER_FED) != 0;
@@ -215,6 +228,7 @@ RQ_INLINE void gather_program(const uint16_t *op, const uint16_t *end, uint8_t *
             op += 2;
         } else if (is_fed) {
             fed = asx_rq_feed_at(feed, op[0] | (uint32_t)op[1] << 16);
+            fetch_ahead(feed, index++);
             op += 2;
         }
         gather_op(width, slab, target, op, count, fed, exact);

@@ -60,6 +60,9 @@ static void pack(const asx_rq_plan *plan, const asx_rq_feed *feed, size_t width,
     }
 }
 
+/* Below, the symbols of a block are likely to be in the second-level cache. */
+enum { FETCHED_ROWS_MIN = 1500 };
+
 void asx_rq_replay(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t *slab,
                    size_t width, const asx_rq_feed *feed, uint8_t *packed)
 {
@@ -69,6 +72,9 @@ void asx_rq_replay(const asx_rq_plan *plan, const asx_rq_kernel *kernel, uint8_t
     if (packed != NULL) {
         pack(plan, feed, width, packed);
         rows.packed = packed;
+    } else if (plan->l > FETCHED_ROWS_MIN) {
+        rows.order = plan->fed;
+        rows.order_len = plan->fed_count;
     }
     kernel->gather(plan->forward, plan->forward + plan->forward_len, slab, width, &rows);
     if (plan->free > 0) {

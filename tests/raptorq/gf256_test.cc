@@ -149,8 +149,16 @@ TEST_CASE("gf256: gather, sum and a product of one row equal their definition", 
             std::memcpy(s.data, content.data(), content.size());
             /* symbols that end where the allocation ends: reading past them would be seen */
             const rq::bytes first = noise(prng, 2 * exact), second = noise(prng, 2 * exact);
-            asx_rq_feed feed = { first.data(),    exact,  second.data(), exact, 2, 4,
-                                 (uint32_t)exact, nullptr };
+            asx_rq_feed feed = {};
+            feed.first = first.data();
+            feed.second = second.data();
+            feed.first_stride = feed.second_stride = exact;
+            feed.split = 2;
+            feed.end = 4;
+            feed.exact = (uint32_t)exact;
+            const std::vector<uint32_t> order(20, number); /* fetching ahead changes nothing */
+            feed.order = order.data();
+            feed.order_len = trial % 2 ? 20 : 0;
             std::vector<uint16_t> sources;
             rq::bytes factors;
             for (uint32_t i = 0; i < count; i++) {
