@@ -4,6 +4,7 @@
 #include "volume_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ typedef struct writer {
     const char *dir;
     asxi_manifest manifest;
     FILE *volumes[ASX_RQ_VOLUMES_MAX];
+    bool is_nameless; /* the volumes, until they are whole */
     asx_rq_sender_object *sender;
     uint8_t *scratch; /* 64 + T */
     asx_rq_volume_report *report;
@@ -55,17 +57,37 @@ static asx_err write_block(writer *w, uint32_t sbn)
     return err;
 }
 
+/* Files without names as long as they are written, where the file system has such: an encode that
+ * is killed leaves nothing behind. */
 static asx_err open_volumes(writer *w)
 {
+    w->is_nameless = true;
     for (uint32_t i = 0; i < w->manifest.volumes; i++) {
         char path[PATH_MAX];
         asxi_volume_path(path, w->dir, i, temporary);
-        w->volumes[i] = fopen(path, "we");
+        const int fd = w->is_nameless ? open(w->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+        w->is_nameless = fd >= 0;
+        w->volumes[i] = fd >= 0 ? fdopen(fd, "w") : fopen(path, "we");
         if (w->volumes[i] == NULL) {
-            return asx_err_errno(errno);
+            const int errnum = errno;
+            if (fd >= 0) {
+                close(fd);
+            }
+            return asx_err_errno(errnum);
         }
     }
     return ASX_OK;
+}
+
+/* Gives a volume that has none its temporary name. */
+static asx_err name_volume(const writer *w, uint32_t volume)
+{
+    char self[64], path[PATH_MAX];
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(w->volumes[volume]));
+    asxi_volume_path(path, w->dir, volume, temporary);
+    unlink(path); /* left by a run that had to use names */
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? ASX_OK
+                                                                          : asx_err_errno(errno);
 }
 
 static asx_err write_all(writer *w, const asxi_map *source)
@@ -93,13 +115,18 @@ static asx_err rename_from_temporary(const char *path)
 }
 
 /* Closes the volumes and, when all is well, gives everything its name, the manifest last: without
- * it
- * the directory is no archive. */
+ * it the directory is no archive. */
 static asx_err finish(writer *w, asx_err err)
 {
     char path[PATH_MAX];
     for (uint32_t i = 0; i < w->manifest.volumes; i++) {
-        if (w->volumes[i] != NULL && fclose(w->volumes[i]) != 0 && err == ASX_OK) {
+        if (w->volumes[i] == NULL) {
+            continue;
+        }
+        if (err == ASX_OK && w->is_nameless) {
+            err = name_volume(w, i);
+        }
+        if (fclose(w->volumes[i]) != 0 && err == ASX_OK) {
             err = asx_err_errno(errno);
         }
     }

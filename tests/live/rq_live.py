@@ -346,6 +346,26 @@ def interrupted():
 
 
 @case
+def encode_killed():
+    """an encode or decode that is killed leaves no part of a file behind"""
+    with Place(8_000_000, 13) as place:
+        words = {'encode': ('encode', 'in', '--out', 'd', '--overhead', '100%',
+                            '--symbol-size', 64),
+                 'decode': ('decode', 'd', '--out', 'inbox/out')}
+        for command, folder in (('encode', 'd'), ('decode', 'inbox')):
+            folder = os.path.join(place.path, folder)
+            run = Run(*words[command], cwd=place.path)
+            place.runs.append(run)
+            time.sleep(0.15)
+            ended = run.process.poll() is not None
+            run.kill()
+            check(ended or not os.path.exists(folder) or os.listdir(folder) == [],
+                  f'{command} left something')
+            Run(*words[command], cwd=place.path).end()
+        place.arrived()
+
+
+@case
 def refusals():
     """what cannot be done is said at both ends"""
     with Place(100_000, 9, percent=0) as place:
