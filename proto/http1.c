@@ -4,7 +4,7 @@
  *                │            │            │
  *                └────────────┴────────────┴──> LINGERING ──> CLOSING ──> done
  *
- *   IDLE       work is NULL or has only output left; `rbuf` waits for the next step;
+ *   IDLE       work is NULL or has only output left, `sending` may be under way; `rbuf` waits for the next step;
  *              deadline: idle_timeout
  *   READING    work holds a head in part; deadline: head_timeout from its first byte
  *   HANDLING   exchange and request are live; only the handler's fiber and callbacks touch the
@@ -208,8 +208,8 @@ static void rbuf_return(asxi_http_conn *conn)
 static bool close_socket(asxi_http_conn *conn)
 {
     if (conn->state != ASXI_HTTP_CLOSING) {
-        if (conn->work && conn->work->sending) {
-            asx_op_cancel(&conn->work->send);
+        if (conn->sending) {
+            asx_op_cancel(&conn->sending->op);
             return false;
         }
         if (conn->work) {
@@ -264,7 +264,7 @@ static void rest(asxi_http_conn *conn)
 {
     asx_http_server *const server = conn->server;
     asxi_http_send_now(conn);
-    if (conn->work && !asxi_http_output_pending(conn)) {
+    if (conn->work && conn->work->out_len == 0) {
         asxi_http_work_release(conn);
     }
     asxi_http_recv_resume(conn);
@@ -333,8 +333,8 @@ static void input_step(asx_cx *cx, asxi_http_conn *conn)
 static void deadline_step(asxi_http_conn *conn)
 {
     const asx_instant now_ns = asx_shard_now(conn->server->shard);
-    if (conn->work && conn->work->sending &&
-        now_ns > asx_time_add(conn->work->send_started_ns, conn->server->limits.write_timeout_ns)) {
+    if (conn->sending &&
+        now_ns > asx_time_add(conn->sending->started_ns, conn->server->limits.write_timeout_ns)) {
         conn->server->stats.timeouts++;
         conn->dead = true;
     }
@@ -354,9 +354,9 @@ static void deadline_step(asxi_http_conn *conn)
 static asx_instant next_deadline(const asxi_http_conn *conn)
 {
     asx_instant at_ns = conn->state == ASXI_HTTP_HANDLING ? ASX_TIME_NEVER : conn->deadline_ns;
-    if (conn->work && conn->work->sending) {
+    if (conn->sending) {
         const asx_instant stall_ns =
-            asx_time_add(conn->work->send_started_ns, conn->server->limits.write_timeout_ns + 1);
+            asx_time_add(conn->sending->started_ns, conn->server->limits.write_timeout_ns + 1);
         at_ns = stall_ns < at_ns ? stall_ns : at_ns;
     }
     return at_ns;

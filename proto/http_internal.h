@@ -59,13 +59,11 @@ typedef struct asxi_http_work {
     bool head_held; /* the exchange's head stands before in_ptr: those bytes stay where they are */
     bool parsing;   /* the parser holds a head in part */
 
-    /* Output: out is being filled; sending is with the driver. */
+    /* Output that is being gathered. */
     bool fiber_sends; /* a handler's own write is in flight: nothing else may be */
     char *out;
     size_t out_len;
     size_t sent_now; /* bytes taken at once in this activation */
-    char *sending;
-    asx_instant send_started_ns;
 
     /* The request: `exchange` is live while `handling`, its region until told closed. */
     asx_region *request;
@@ -78,10 +76,20 @@ typedef struct asxi_http_work {
     asx_http1_parser parser;
 
     asx_http1_body body;
-    asx_op send;
-    struct iovec send_iov;
     asx_header_field fields[ASXI_HTTP_FIELD_COUNT];
 } asxi_http_work;
+
+/* Output that is with the driver. It stands alone, so that the work record need not wait for it. */
+typedef struct asxi_http_send {
+    asx_op op;
+    struct iovec iov;
+    asxi_http_conn *conn;
+    asx_instant started_ns;
+    char *buf; /* the work record's, handed over; NULL: the bytes are here */
+    uint32_t len;
+    char bytes[];
+} asxi_http_send;
+#define ASXI_HTTP_SEND_INLINE_MAX 2048u /* more is handed over instead of copied */
 
 typedef enum asxi_http_state {
     ASXI_HTTP_IDLE = 0,  /* no byte of a request is here */
@@ -98,7 +106,8 @@ struct asxi_http_conn {
     asx_op *shut; /* our side's end, while lingering */
     asx_http_server *server;
     asx_task *task;
-    asxi_http_work *work;    /* NULL when nothing is being read, handled or written */
+    asxi_http_work *work;    /* NULL when nothing is being read, handled or gathered */
+    asxi_http_send *sending; /* at most one; what is put meanwhile goes next */
     asx_rbuf *rbuf;          /* arrived while there was no work record: the next step takes it */
     asx_addr *peer;          /* for the access log, once a line has asked for it */
     asx_list link;           /* in server->conns */
@@ -138,7 +147,7 @@ struct asx_http_server {
 
 ASX_INLINE bool asxi_http_output_pending(const asxi_http_conn *conn)
 {
-    return conn->work && (conn->work->sending || conn->work->out_len > 0);
+    return conn->sending || (conn->work && conn->work->out_len > 0);
 }
 
 /* A request's region is open. */

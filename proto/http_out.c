@@ -12,40 +12,71 @@
 
 /* The buffer being filled. */
 
-static void on_sent(asx_op *op)
+/* At rest but for what was just taken away: the work record is free again. */
+static void work_settle(asxi_http_conn *conn)
 {
-    asxi_http_work *const work = asx_container_of(op, asxi_http_work, send);
-    asxi_http_conn *const conn = work->conn;
-    if (op->err) {
-        conn->dead = true;
-    } else {
-        conn->server->stats.bytes_out += op->result;
+    const asxi_http_work *const work = conn->work;
+    if (work && conn->state == ASXI_HTTP_IDLE && !work->request && work->in_len == 0 &&
+        work->out_len == 0 && !work->rbuf && !conn->dead) {
+        asxi_http_work_release(conn);
     }
-    asx_region_free(conn->server->region, work->sending, ASXI_HTTP_OUT_BYTES);
-    work->sending = NULL;
-    asx_event_set(&work->sent);
-    if (work->out_len > 0 && !conn->dead) {
-        asxi_http_send_soon(conn);
-    } else if (conn->state == ASXI_HTTP_IDLE && work->in_len == 0 && !conn->dead) {
-        asxi_http_work_release(conn); /* at rest again, without a pass through the scheduler */
-        return;
-    }
-    asx_task_notify(conn->task);
 }
 
+static void on_sent(asx_op *op)
+{
+    asxi_http_send *const sending = asx_container_of(op, asxi_http_send, op);
+    asxi_http_conn *const conn = sending->conn;
+    asx_http_server *const server = conn->server;
+    conn->dead |= op->err != ASX_OK;
+    server->stats.bytes_out += op->err ? 0 : op->result;
+    conn->sending = NULL;
+    if (sending->buf) {
+        asx_region_free(server->region, sending->buf, ASXI_HTTP_OUT_BYTES);
+    }
+    asx_region_free(server->region, sending, sizeof(*sending) + sending->len);
+    if (conn->work) {
+        asx_event_set(&conn->work->sent);
+        if (conn->work->out_len > 0 && !conn->dead) {
+            asxi_http_send_soon(conn);
+        }
+        work_settle(conn);
+    }
+    if (conn->work || conn->state != ASXI_HTTP_IDLE || conn->dead || conn->cancelled) {
+        asx_task_notify(conn->task); /* else at rest, without a pass through the scheduler */
+    }
+}
+
+/* The rest of what is gathered, by an operation: a little is copied, much is handed over. */
 static void send_by_op(asxi_http_conn *conn, size_t sent)
 {
+    asx_region *const region = conn->server->region;
     asxi_http_work *const work = conn->work;
-    work->sending = work->out;
-    work->send_iov.iov_base = work->out + sent;
-    work->send_iov.iov_len = work->out_len - sent;
-    work->out = NULL;
+    const size_t left = work->out_len - sent;
+    const uint32_t len = left <= ASXI_HTTP_SEND_INLINE_MAX ? (uint32_t)left : 0;
+    asxi_http_send *const sending = asx_region_alloc(region, sizeof(*sending) + len);
+    if (!sending) {
+        conn->dead = true;
+        asx_task_notify(conn->task);
+        return;
+    }
+    *sending = (asxi_http_send){ .op = { .code = ASX_OP_SEND, .fd = conn->fd },
+                                 .conn = conn,
+                                 .started_ns = asx_shard_now(conn->server->shard),
+                                 .len = len };
+    sending->iov.iov_len = left;
+    if (len > 0) {
+        memcpy(sending->bytes, work->out + sent, len);
+        sending->iov.iov_base = sending->bytes;
+    } else {
+        sending->buf = work->out;
+        sending->iov.iov_base = work->out + sent;
+        work->out = NULL;
+    }
     work->out_len = 0;
-    work->send = (asx_op){ .code = ASX_OP_SEND, .fd = conn->fd };
-    work->send.iov = &work->send_iov;
-    work->send.iov_count = 1;
-    work->send_started_ns = asx_shard_now(conn->server->shard);
-    asx_op_start_for(conn->task, &work->send, on_sent);
+    sending->op.iov = &sending->iov;
+    sending->op.iov_count = 1;
+    conn->sending = sending;
+    asx_op_start_for(conn->task, &sending->op, on_sent);
 }
 
 /* Offers iov to the transport. How much it took; on an error the connection is dead. */
@@ -70,7 +101,7 @@ static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned coun
 void asxi_http_send_now(asxi_http_conn *conn)
 {
     asxi_http_work *const work = conn->work;
-    if (!work || work->sending || work->out_len == 0 || conn->dead || work->fiber_sends) {
+    if (!work || conn->sending || work->out_len == 0 || conn->dead || work->fiber_sends) {
         return;
     }
     const struct iovec iov = { .iov_base = work->out, .iov_len = work->out_len };
@@ -100,6 +131,7 @@ void asxi_http_turn_end(asx_turn_end *hook)
             conn->dead = true;
             asx_task_notify(conn->task);
         }
+        work_settle(conn);
     }
 }
 
@@ -113,7 +145,7 @@ static asx_outcome gone(void)
 /* Waits until nothing is in flight on the connection. */
 static asx_outcome wait_sent(asx_cx *cx, asxi_http_conn *conn)
 {
-    while (conn->work->sending && !conn->dead) {
+    while (conn->sending && !conn->dead) {
         const asx_instant stall_ns =
             asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.write_timeout_ns);
         const asx_outcome outcome =

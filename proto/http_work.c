@@ -62,7 +62,7 @@ void asxi_http_work_release(asxi_http_conn *conn)
 {
     asx_http_server *const server = conn->server;
     asxi_http_work *const work = conn->work;
-    asx_assert(!work->sending && !work->request && !work->handling && !work->fiber_sends);
+    asx_assert(!work->request && !work->handling && !work->fiber_sends);
     asxi_http_in_release(conn);
     work->out_len = 0;
     work->sent_now = 0;

@@ -28,6 +28,7 @@ enum {
 
 #define URING_BUF_GROUP 0
 #define URING_SENDFILE_CHUNK 65536u
+#define URING_QUIET_REAP 8u /* completions up to which a turn sends at once */
 #define URING_SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
 
 /* What the kernel reads or writes beside the op itself, lent to an op while it is in flight;
@@ -61,6 +62,7 @@ typedef struct asxi_uring {
     size_t buf_ring_bytes;
     uint32_t buf_returned; /* added to the ring, not yet published */
     uint32_t buf_lent;
+    uint32_t reaped; /* by the last reap: how busy this turn is */
     uring_aux *aux_free;
 } asxi_uring;
 

@@ -35,7 +35,7 @@
  *             and waits
  *  wake       eventfd, armed read      eventfd                    a choice          a word it polls
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
- *  send_now   sendmsg DONTWAIT         sendmsg DONTWAIT           NULL              NULL
+ *  send_now   sendmsg when quiet, or 0 sendmsg DONTWAIT           NULL              NULL
  *  sendfile_now  sendfile              sendfile                   NULL              NULL
  *
  * Callers wait for their sends before SHUTDOWN and CLOSE. OPEN is relative to fd when fd > 0. While
