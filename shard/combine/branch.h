@@ -1,4 +1,4 @@
-/* Combinators over branches: join_all, race, timeout, bracket (CMB-*).
+/* Combinators over branches: join_all, race, timeout (CMB-6, 7, 10).
  *
  * Model.  Each call opens a private scope, spawns its branches as fibers, and returns only when
  *         that scope is CLOSED: none of its branches, timers or waits exists afterwards.
@@ -36,16 +36,6 @@ ASX_NODISCARD asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint3
  * *late true; a Cancelled becomes Err(TIMED_OUT). late may be NULL (TMR-11). */
 ASX_NODISCARD asx_outcome asx_timeout(asx_cx *cx, asx_duration timeout, asx_task_fn *fn, void *arg,
                                       bool *late);
-
-/* acquire; then use; then release, exactly once on every path after acquire succeeded, masked
- * (CMB-20). Returns use's outcome, or Panicked when release panicked. `resource` is what acquire
- * returned. */
-typedef struct asx_bracket {
-    asx_task_fn *acquire;
-    asx_outcome (*use)(asx_cx *cx, uintptr_t resource, void *arg);
-    void (*release)(asx_cx *cx, uintptr_t resource, void *arg);
-} asx_bracket;
-ASX_NODISCARD asx_outcome asx_bracket_run(asx_cx *cx, const asx_bracket *bracket, void *arg);
 
 ASX_END_DECLS
 

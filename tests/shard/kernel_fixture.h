@@ -3,6 +3,7 @@
 #define ASX_TESTS_SHARD_KERNEL_FIXTURE_H
 
 #include <asx/lab/vdriver.h>
+#include <asx/shard/combine/bracket.h>
 #include <asx/shard/combine/branch.h>
 #include <asx/shard/event.h>
 #include <asx/shard/obligation.h>

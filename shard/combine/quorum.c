@@ -1,0 +1,118 @@
+#include <asx/shard/combine/quorum.h>
+
+#include "set_internal.h"
+
+typedef struct tally {
+    uint32_t ok, failed;
+    bool panicked, cancelled;
+} tally;
+
+static tally count_up(const asxi_set *set)
+{
+    tally sum = { 0 };
+    for (uint32_t i = 0; i < set->started; i++) {
+        const asxi_joiner *const joiner = &set->joiners[i];
+        if (joiner->told) {
+            sum.ok += joiner->outcome.severity == ASX_SEVERITY_OK;
+            sum.failed += joiner->outcome.severity != ASX_SEVERITY_OK;
+            sum.panicked |= joiner->outcome.severity == ASX_SEVERITY_PANICKED;
+            sum.cancelled |= joiner->outcome.severity == ASX_SEVERITY_CANCELLED;
+        }
+    }
+    return sum;
+}
+
+/* The Ok values that count are those before the losers were asked to stop. */
+static void quorum_settle(asxi_set *set, asx_cx *cx, const asx_branch *branches, bool met,
+                          asx_outcome *outcomes)
+{
+    for (uint32_t i = 0; i < set->started; i++) {
+        const asxi_joiner *const joiner = &set->joiners[i];
+        if (outcomes && joiner->told) {
+            outcomes[i] = joiner->outcome;
+        }
+        if (joiner->told && !met && asx_is_ok(joiner->outcome) && branches[i].drop_value) {
+            branches[i].drop_value(joiner->outcome.value);
+        }
+    }
+    asx_scope_cancel(set->scope, ASX_CANCEL_RACE_LOST, NULL);
+    for (uint32_t i = 0; i < set->started; i++) {
+        asxi_joiner *const joiner = &set->joiners[i];
+        if (joiner->told) {
+            continue;
+        }
+        while (!joiner->told) {
+            asxi_wait_init(&set->next, cx);
+            asxi_wait_park_masked(cx, &set->next, "draining branches");
+        }
+        const asx_outcome lost = asx_is_ok(joiner->outcome) ? joiner->outcome : joiner->late;
+        if (asx_is_ok(lost) && branches[i].drop_value) {
+            branches[i].drop_value(lost.value);
+        }
+        if (outcomes) {
+            outcomes[i] = asx_cancelled(NULL);
+        }
+    }
+}
+
+static asx_outcome quorum_run(asxi_set *set, asx_cx *cx, const asx_branch *branches,
+                              uint32_t required, asx_outcome *outcomes)
+{
+    tally sum = count_up(set);
+    while (sum.ok < required && !sum.panicked && sum.failed <= set->count - required) {
+        if (asxi_set_wait(set, cx, "quorum", ASX_TIME_NEVER) != ASXI_WOKEN) {
+            return asxi_set_finish_cancelled(set, cx, branches);
+        }
+        sum = count_up(set);
+    }
+    const bool met = sum.ok >= required;
+    quorum_settle(set, cx, branches, met, outcomes);
+    const asx_outcome panic = asxi_set_panic(set);
+    if (!asx_is_ok(panic)) {
+        return asxi_task_lend(cx->_task, panic);
+    }
+    if (met) {
+        return asx_ok(sum.ok);
+    }
+    for (uint32_t i = 0; sum.cancelled && i < set->started; i++) {
+        const asx_outcome outcome = set->joiners[i].outcome;
+        const bool lost = outcome.severity != ASX_SEVERITY_CANCELLED || !outcome.reason ||
+                          outcome.reason->kind == ASX_CANCEL_RACE_LOST;
+        if (!lost) {
+            return asxi_task_lend(cx->_task, outcome);
+        }
+    }
+    return asx_fail(ASX_E(INSUFFICIENT));
+}
+
+asx_outcome asx_quorum(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t required,
+                       asx_outcome *outcomes)
+{
+    asxi_set set;
+    asx_outcome result = asx_ok(0);
+    if (required > count) {
+        return asx_fail(ASX_E(INVALID_QUORUM));
+    }
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    if (required == 0) {
+        return asx_ok(0);
+    }
+    const asx_err refused = asxi_set_open(&set, cx, count);
+    if (refused) {
+        return asx_fail(refused);
+    }
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        const asx_err err = asxi_set_start_all(&set, s, branches);
+        if (err) {
+            asxi_set_drain(&set, cx);
+            asxi_set_drop_losers(&set, branches, -1);
+            result = asx_fail(err);
+        } else {
+            result = quorum_run(&set, cx, branches, required, outcomes);
+        }
+    }
+    asxi_set_close(&set);
+    return result;
+}
