@@ -16,7 +16,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define THRESHOLD_DEFAULT_NS (100 * ASX_NS_PER_MS)
+#define THRESHOLD_DEFAULT_NS (200 * ASX_NS_PER_MS)
 #define REPORTS_DEFAULT 10u
 #define LOOKS_PER_THRESHOLD 4u
 

@@ -32,7 +32,7 @@ typedef struct asx_stall_report {
 typedef void asx_stall_fn(void *arg, const asx_stall_report *report);
 
 typedef struct asx_stall_config {
-    asx_duration threshold_ns;   /* 0: 100 ms; counted in whole milliseconds */
+    asx_duration threshold_ns;   /* 0: 200 ms; counted in whole milliseconds */
     uint32_t reports_per_minute; /* 0: 10 */
     asx_stall_fn *report;        /* NULL: a few lines on standard error */
     void *arg;

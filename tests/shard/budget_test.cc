@@ -3,6 +3,7 @@
 #include <asx/shard/base/prng.h>
 
 #include "kernel_fixture.h"
+#include "live_fixture.h"
 
 static asx_budget random_budget(asx_prng *prng)
 {
@@ -279,4 +280,41 @@ TEST_CASE("budget: of a thousand checkpoints in a row each block of them pays on
         CHECK(passed <= 3 * 1024);
         return asx_ok(0);
     });
+}
+
+static asx_outcome quota_of_three(asx_cx *cx, void *)
+{
+    steps s{};
+    steps *const shared = &s;
+    asx_budget budget = ASX_BUDGET_UNLIMITED;
+    budget.poll_quota = 3;
+    asx_spawn_options options{};
+    options.budget = &budget;
+    asx_handle task;
+    asx_assert(asx_spawn_poll(cx, nullptr, count_step, &shared, sizeof(shared), &options, &task,
+                              nullptr) == ASX_OK);
+    const asx_outcome joined = asx_join(cx, task);
+    CHECK(joined.severity == ASX_SEVERITY_CANCELLED);
+    CHECK(s.undisturbed == 3);
+    CHECK(s.ran == 4);
+    asx_budget until = ASX_BUDGET_UNLIMITED;
+    until.deadline_ns = asx_now(cx) + asx_ms(5);
+    options.budget = &until;
+    asx_assert(asx_spawn(
+                   cx, nullptr,
+                   TASK {
+                       asx_event never{};
+                       return asx_event_wait(cx, &never, "nothing", ASX_TIME_NEVER);
+                   },
+                   nullptr, 0, &options, &task) == ASX_OK);
+    const asx_outcome late = asx_join(cx, task);
+    CHECK(late.severity == ASX_SEVERITY_CANCELLED);
+    CHECK(late.reason->kind == ASX_CANCEL_DEADLINE);
+    CHECK(asx_now(cx) > until.deadline_ns);
+    return asx_ok(0);
+}
+
+TEST_CASE("budget: quotas and deadlines hold over the kernel's drivers as in the lab", "[budget]")
+{
+    run_live(BOTH_CHOICES, quota_of_three);
 }

@@ -641,3 +641,52 @@ TEST_CASE("combine: where no scope can be opened the call is refused, and nothin
         return asx_ok(0);
     });
 }
+
+TEST_CASE("bracket: a release that overruns is judged by its region's policy", "[combine]")
+{
+    for (static asx_overrun policy :
+         { ASX_OVERRUN_SOFT, ASX_OVERRUN_BOUNDED_LOG, ASX_OVERRUN_BOUNDED_PANIC }) {
+        CAPTURE(policy);
+        const auto run = run_kernel(TASK {
+            asx_region_options options{};
+            options.overrun = policy;
+            options.policy = ASX_COLLECT_ALL;
+            asx_region *region = nullptr;
+            REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+            static int released;
+            released = 0;
+            REQUIRE(asx_spawn(
+                        cx, region,
+                        TASK {
+                            static const asx_bracket bracket = {
+                                [](asx_cx *, void *) -> asx_outcome { return asx_ok(1); },
+                                [](asx_cx *cx, uintptr_t, void *) -> asx_outcome {
+                                    return asx_sleep(cx, asx_s(1));
+                                },
+                                [](asx_cx *cx, uintptr_t, void *) {
+                                    for (int i = 0; i < 80; i++) { /* fifty is what it has */
+                                        ignored(asx_yield(cx));
+                                    }
+                                    released++;
+                                }
+                            };
+                            return asx_bracket_run(cx, &bracket, nullptr);
+                        },
+                        nullptr, 0, nullptr, nullptr) == ASX_OK);
+            ASX_TRY(asx_sleep(cx, asx_ms(1)));
+            const asx_handle handle = asx_region_handle(region);
+            asx_region_cancel(region, ASX_CANCEL_SHUTDOWN, nullptr);
+            const asx_outcome value = asx_region_close_wait(cx, handle);
+            if (policy == ASX_OVERRUN_BOUNDED_PANIC) {
+                REQUIRE(value.severity == ASX_SEVERITY_PANICKED);
+                CHECK(value.panic->cause == ASX_PANIC_ABANDONED);
+                CHECK(released == 0);
+            } else {
+                CHECK(value.severity == ASX_SEVERITY_CANCELLED);
+                CHECK(released == 1);
+            }
+            return asx_ok(0);
+        });
+        CHECK(run.stats.overruns == 1);
+    }
+}

@@ -2,6 +2,8 @@
  * when a region is closed. */
 #include "kernel_fixture.h"
 
+#include <algorithm>
+
 static asx_outcome nap(asx_cx *cx, void *arg)
 {
     return asx_sleep(cx, *static_cast<asx_duration *>(arg));
@@ -615,6 +617,105 @@ TEST_CASE("region: a rule that panics cancels the siblings, and its panic is the
         REQUIRE(value.severity == ASX_SEVERITY_PANICKED);
         CHECK(std::string(value.panic->message) == "no judgement");
         CHECK(asx_now(cx) - begin == asx_ms(10));
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE(
+    "region: whatever order its children end in, the worst decides, the lowest spawn among equals",
+    "[region]")
+{
+    struct ends {
+        asx_duration after_ns;
+        asx_severity how;
+        uint32_t code;
+    };
+    static const asx_severity kinds[][3] = {
+        { ASX_SEVERITY_ERR, ASX_SEVERITY_CANCELLED, ASX_SEVERITY_PANICKED },
+        { ASX_SEVERITY_ERR, ASX_SEVERITY_CANCELLED, ASX_SEVERITY_OK },
+        { ASX_SEVERITY_ERR, ASX_SEVERITY_ERR, ASX_SEVERITY_OK },
+        { ASX_SEVERITY_PANICKED, ASX_SEVERITY_ERR, ASX_SEVERITY_PANICKED },
+        { ASX_SEVERITY_OK, ASX_SEVERITY_ERR, ASX_SEVERITY_ERR },
+        { ASX_SEVERITY_OK, ASX_SEVERITY_OK, ASX_SEVERITY_OK }
+    };
+    for (const auto &row : kinds) {
+        int order[3] = { 0, 1, 2 };
+        do {
+            static ends children[3];
+            unsigned worst = 0, first = 3;
+            for (int i = 0; i < 3; i++) {
+                children[order[i]] = { asx_ms(1 + (unsigned)i), row[order[i]],
+                                       100u + (unsigned)order[i] };
+                worst = std::max(worst, (unsigned)row[i]);
+            }
+            for (unsigned i = 3; i-- > 0;) {
+                first = (unsigned)row[i] == worst ? i : first;
+            }
+            CAPTURE(order[0], order[1], order[2], worst, first);
+            static unsigned expect_worst, expect_first;
+            expect_worst = worst;
+            expect_first = first;
+            run_kernel(TASK {
+                asx_outcome value;
+                ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
+                    for (const ends &child : children) {
+                        asx_scope_spawn(
+                            s,
+                            TASK {
+                                const ends self = *static_cast<ends *>(arg);
+                                ASX_TRY(asx_sleep(cx, self.after_ns));
+                                switch (self.how) {
+                                case ASX_SEVERITY_OK:
+                                    return asx_ok(0);
+                                case ASX_SEVERITY_ERR:
+                                    return asx_fail(ASX_ERR(ASX_ERR_DOMAIN_USER, self.code));
+                                case ASX_SEVERITY_CANCELLED:
+                                    return asx_cancelled(nullptr);
+                                case ASX_SEVERITY_PANICKED:
+                                    break;
+                                }
+                                asx_panic("child %u", self.code);
+                            },
+                            &child, sizeof(child), nullptr);
+                    }
+                }
+                CHECK(value.severity == expect_worst);
+                if (value.severity == ASX_SEVERITY_ERR) {
+                    CHECK(value.err == ASX_ERR(ASX_ERR_DOMAIN_USER, 100u + expect_first));
+                } else if (value.severity == ASX_SEVERITY_PANICKED) {
+                    CHECK(std::string(value.panic->message) ==
+                          "child " + std::to_string(100u + expect_first));
+                }
+                return asx_ok(0);
+            });
+        } while (std::next_permutation(order, order + 3));
+    }
+}
+
+TEST_CASE("region: what a failure cancels learns which task failed, and the value is that failure",
+          "[region]")
+{
+    run_kernel(TASK {
+        static asx_handle origin, failing;
+        origin = failing = asx_handle{};
+        asx_outcome value;
+        ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
+            asx_scope_spawn(s, no_task, nullptr, 0, nullptr);
+            failing = asx_scope_spawn(s, fails, nullptr, 0, nullptr);
+            asx_scope_spawn(
+                s,
+                TASK {
+                    const asx_outcome slept = asx_sleep(cx, asx_s(1));
+                    CHECK(slept.severity == ASX_SEVERITY_CANCELLED);
+                    CHECK(slept.reason->kind == ASX_CANCEL_FAIL_FAST);
+                    CHECK(asx_handle_eq(slept.reason->region, asx_cx_region(cx)));
+                    origin = slept.reason->task;
+                    return slept;
+                },
+                nullptr, 0, nullptr);
+        }
+        CHECK(asx_handle_eq(origin, failing));
+        CHECK(asx_is_err(value, user_error));
         return asx_ok(0);
     });
 }

@@ -198,3 +198,59 @@ TEST_CASE("scope: nested regions cancelled from the top get chained reasons", "[
         return asx_ok(0);
     });
 }
+
+static asx_outcome leave_by_goto(asx_cx *cx)
+{
+    const asx_duration long_ns = asx_s(3);
+    ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
+        ASX_SPAWN(s, sleeper, &long_ns);
+        ASX_TRY(asx_sleep(cx, 1));
+        CHECK(alive == 1);
+        goto out;
+    }
+    FAIL("the block was not left");
+out:
+    CHECK(alive == 0);
+    return asx_ok(0);
+}
+
+TEST_CASE("scope: goto out of the block drains it first, and so does a cancel during the drain",
+          "[scope]")
+{
+    run_kernel(TASK {
+        const asx_instant begin = asx_now(cx);
+        CHECK(asx_is_ok(leave_by_goto(cx)));
+        CHECK(asx_now(cx) - begin == 1);
+        asx_outcome value;
+        ASX_SCOPE(cx, outer, ASX_COLLECT_ALL, &value) {
+            const asx_handle owner = asx_scope_spawn(
+                outer,
+                TASK {
+                    const asx_duration long_ns = asx_ms(30);
+                    ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
+                        asx_scope_spawn(/* drains for thirty milliseconds, whoever asks */
+                                        s,
+                                        TASK {
+                                            ASX_MASK(cx, 9) {
+                                                ignored(asx_sleep(cx, asx_ms(30)));
+                                            }
+                                            alive = 7;
+                                            return asx_ok(0);
+                                        },
+                                        nullptr, 0, nullptr);
+                        ASX_SPAWN(s, sleeper, &long_ns);
+                        ASX_TRY(asx_sleep(cx, asx_ms(1)));
+                        break;
+                    }
+                    CHECK(alive == 7); /* the drain was not cut short */
+                    alive = 0;
+                    return asx_checkpoint(cx);
+                },
+                nullptr, 0, nullptr);
+            ASX_TRY(asx_sleep(cx, asx_ms(10)));
+            asx_task_cancel(cx, owner, ASX_CANCEL_USER, nullptr);
+            CHECK(asx_join(cx, owner).severity == ASX_SEVERITY_CANCELLED);
+        }
+        return asx_ok(0);
+    });
+}
