@@ -31,7 +31,7 @@ typedef struct asx_rq_feed {
     /* When set, whole rows of the slab's width, one for each fed operation in the program's order:
      * then nothing above counts. */
     const uint8_t *packed;
-    /* When set, the numbers that the program asks for, in its order: what comes is fetched ahead. */
+    /* When set, the numbers that the program asks for, in its order: they are fetched ahead. */
     const uint32_t *order;
     uint32_t order_len;
 } asx_rq_feed;
