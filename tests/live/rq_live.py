@@ -107,6 +107,19 @@ def free_port():
         return s.getsockname()[1]
 
 
+def until_free(port):
+    """A killed process's io_uring lets go of its sockets a little after the process is gone."""
+    end = time.monotonic() + 10
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return
+            except OSError:
+                check(time.monotonic() < end, f'port {port} is still taken')
+        time.sleep(0.02)
+
+
 class Run:
     """A process of the program, with what it said."""
 
@@ -305,6 +318,7 @@ def receiver_killed():
         recv.signal(signal.SIGKILL)
         recv.process.communicate()
         equal(place.inbox(), [])
+        until_free(place.target)
         recv = place.recv()
         send.end()
         recv.end()
