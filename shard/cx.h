@@ -133,8 +133,8 @@ typedef asx_outcome asx_section_fn(asx_cx *cx, void *arg);
 ASX_NODISCARD asx_outcome asx_commit_section(asx_cx *cx, uint32_t k, asx_section_fn *fn, void *arg);
 
 /* A cleanup entry of the running task: runs once, masked, in LIFO order, when the task's body has
- * ended in any way, or at asx_defer_run. Memory of the caller's, on the task's stack or in its
- * region. */
+ * ended in any way, or at asx_defer_run. Memory of the caller's, in the task's region, or in a
+ * frame of its stack that pops the entry before it returns (a panic keeps the stack). */
 typedef struct asx_defer asx_defer;
 typedef void asx_defer_fn(asx_cx *cx, asx_defer *defer);
 struct asx_defer {

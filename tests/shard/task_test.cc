@@ -276,7 +276,7 @@ TEST_CASE("task: a request that finds the body over and its cleanup waiting tigh
             const asx_handle task = asx_scope_spawn(
                 s,
                 TASK {
-                    asx_defer defer;
+                    static asx_defer defer; /* outlives the body, which returns */
                     asx_defer_push(cx, &defer, [](asx_cx *cx, asx_defer *) {
                         expect_budget(cx, ASX_CANCEL_USER, 1000, 200);
                         CHECK(asx_is_ok(asx_sleep(cx, asx_ms(5)))); /* masked */

@@ -1,6 +1,6 @@
 /* Random task trees: whatever a script spawns, nests, cancels, masks, leaks, panics, sends to other
- * shards and leaves in flight, every shard ends quiescent: no task, region, obligation, operation or
- * byte is left.
+ * shards and leaves in flight, every shard ends quiescent: no task, region, obligation, operation
+ * or byte is left.
  *
  * A script is drawn from its seed while it runs, and virtual time makes it one run a seed. The seed
  * of a failure is printed; ASX_TREE_SEED=<seed> runs that one alone, ASX_TREE_COUNT=<n> runs n. The
