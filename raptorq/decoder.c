@@ -286,16 +286,16 @@ asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *st
 }
 
 /* Up to how many lost symbols the small system is the cheaper way: its dense part grows faster than
- * the square of the lost, the solver with K. Where the two met, measured at T = 1280: 27 lost of
- * 49, 32 of 101, 48 of 250, 60 of 500, 90 of 1000, 150 of 2000; always below 32. */
+ * the square of the lost, the solver with K. Where the two met, measured at T = 1280: 32 lost of 49,
+ * 42 of 100, 60 of 250, 78 of 500, 137 of 1000, 190 of 2000, 245 of 5000; always below 32. */
 static uint32_t few_max(const asx_rq_decoder *decoder)
 {
     const uint32_t k = decoder->block.param.k;
     if (decoder->config.few_max > 0) {
         return decoder->config.few_max;
     }
-    const uint32_t met = 24 + k / 14;
-    return k <= 32 ? k : met < 150 ? met : 150;
+    const uint32_t met = 30 + k / 12;
+    return k <= 32 ? k : met < 240 ? met : 240;
 }
 
 static void list_symbols(asxi_decode_job *job)
