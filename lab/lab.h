@@ -104,6 +104,7 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     asx_lab_listener *listeners;
     bool unrecorded;          /* keep no list of choices */
     bool unchecked;           /* do not check the protocol of the trace (check.h) */
+    bool fingerprint;         /* take the class of the run: a microsecond an event */
     bool keep_schedule;       /* keep the rows of a schedule */
     uint32_t choice_rows_max; /* 0: 100 MiB */
     asx_lab_full choice_full;

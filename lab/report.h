@@ -67,7 +67,7 @@ typedef struct asx_lab_report {
 
     uint64_t trace_total; /* events emitted */
     uint64_t trace_hash, schedule_hash;
-    uint64_t fingerprint; /* 0 when events were lost before it could be taken */
+    uint64_t fingerprint; /* 0: not asked for, or more events than trace_capacity */
     asx_lab_counts counts;
 
     uint64_t choice_count;

@@ -237,6 +237,7 @@ static int run_one(const asx_lab_scenario *scenario, const options *o, uint64_t 
     asx_lab_report report;
     config.keep_schedule = o->save != NULL;
     config.trace_capacity = o->json ? 1000000 : 0;
+    config.fingerprint = o->seeds == 1;
     (void)asx_lab_run(&config, scenario->app, NULL, &report);
     int status = exit_of(&report);
     if (o->rows) {

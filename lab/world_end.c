@@ -1,5 +1,6 @@
 /* How a run ended, what is left of it, and how it is taken down. */
 #include <asx/lab/ambient.h>
+#include <asx/lab/foata.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/inspect.h>
@@ -195,6 +196,9 @@ void asx_lab_world_finish(asx_lab_world *world, asx_lab_report *report)
     };
     judge_end(world, report);
     asxi_recorder_report(&world->recorder, report);
+    if (world->config.fingerprint && report->events_kept == report->trace_total) {
+        report->fingerprint = asx_foata_fingerprint(report->events, report->events_kept);
+    }
     report_choices(world, report);
     outcome_text(&world->main, report);
     if (report->severity == ASX_SEVERITY_ERR || report->severity == ASX_SEVERITY_PANICKED) {

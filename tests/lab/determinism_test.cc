@@ -53,11 +53,13 @@ TEST_CASE("determinism: a run is the same again in the same process", "[lab]")
 {
     each_scenario([](const asx_lab_scenario &scenario) {
         for (uint32_t shards : shard_counts) {
-            const asx_lab_config config = asx_lab_scenario_config(&scenario, 7, shards);
+            asx_lab_config config = asx_lab_scenario_config(&scenario, 7, shards);
+            config.fingerprint = true;
             lab_report first(config, scenario.app);
             lab_report other(asx_lab_scenario_config(&scenario, 8, shards), scenario.app);
             lab_report again(config, scenario.app);
             check_same(first, again);
+            CHECK(first.report.fingerprint != 0);
         }
     });
 }
