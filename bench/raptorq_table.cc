@@ -379,41 +379,40 @@ void print_block(uint32_t k)
     print_figures(b, rows, peak, here, isal_bytes);
 }
 
-/* An executor of two threads: the caller's and one that waits, spinning, for the next run. */
+/* An executor of two threads: the caller's and one that waits, spinning, for jobs. */
 class two_threads
 {
-    std::atomic<uint32_t> generation{ 0 }, next{ 0 }, done{ 0 };
+    std::atomic<uint32_t> left{ 0 }, done{ 0 }; /* jobs nobody took yet; jobs that ended */
     std::atomic<bool> stop{ false };
-    uint32_t count = 0;
-    asx_rq_job *job = nullptr;
+    asx_rq_job *job = nullptr; /* set while `left` is zero, read by who took a job */
     void *arg = nullptr;
     std::thread helper;
 
-    void work()
+    bool work_one()
     {
-        for (uint32_t i; (i = next.fetch_add(1)) < count;) {
-            job(arg, i);
+        uint32_t n = left.load();
+        while (n > 0 && !left.compare_exchange_weak(n, n - 1)) {
+        }
+        if (n > 0) {
+            job(arg, n - 1);
             done.fetch_add(1);
         }
+        return n > 0;
     }
-    void help()
-    {
-        for (uint32_t seen = 0; !stop.load();) {
-            if (generation.load() == seen) {
-                std::this_thread::yield();
-                continue;
-            }
-            seen++;
-            work();
-            idle.store(seen);
-        }
-    }
-    std::atomic<uint32_t> idle{ 0 };
 
   public:
-    two_threads() : helper([this] { help(); })
+    two_threads()
+        : helper([this] {
+              while (!stop.load()) {
+                  if (!work_one()) {
+                      std::this_thread::yield();
+                  }
+              }
+          })
     {
     }
+    two_threads(const two_threads &) = delete;
+    two_threads &operator=(const two_threads &) = delete;
     ~two_threads()
     {
         stop.store(true);
@@ -422,14 +421,13 @@ class two_threads
     static void run(void *self, uint32_t count, asx_rq_job *job, void *arg)
     {
         auto &me = *static_cast<two_threads *>(self);
-        me.count = count;
         me.job = job;
         me.arg = arg;
-        me.next.store(0);
         me.done.store(0);
-        const uint32_t generation = me.generation.fetch_add(1) + 1;
-        me.work();
-        while (me.done.load() < count || me.idle.load() != generation) {
+        me.left.store(count);
+        while (me.work_one()) {
+        }
+        while (me.done.load() < count) {
             std::this_thread::yield();
         }
     }
