@@ -1,0 +1,328 @@
+/* A call is the object between requester and handler:
+ *
+ *   WAITING ──reply──> REPLIED   ──decline──> REFUSED   ──handler lost──> FAILED
+ *
+ * The requester closes it when it leaves; the obligation keeps a ref, and finds it closed. */
+#include <asx/shard/sync/session.h>
+
+#include "line_internal.h"
+
+#include <string.h>
+
+#define REPLY_INLINE_BYTES 64u
+
+typedef enum call_state { WAITING, REPLIED, REFUSED, FAILED } call_state;
+
+typedef struct call {
+    asxi_object object;
+    const char *what;
+    void *reply; /* reply_inline, or in the requester's region */
+    uint64_t refusal;
+    asx_err failure;
+    uint32_t reply_size;
+    uint8_t state; /* call_state */
+    asxi_line requester;
+    uint64_t reply_inline[REPLY_INLINE_BYTES / sizeof(uint64_t)];
+} call;
+
+_Static_assert(sizeof(call) <= ASXI_OBJECT_BYTES, "a call fits a record");
+
+/* What travels in the channel, in front of the request. */
+typedef struct envelope {
+    asx_handle call;
+    asx_instant deadline_ns;
+    const char *what;
+} envelope;
+
+#define ITEM_MAX (sizeof(envelope) + ASX_SESSION_REQUEST_MAX)
+_Static_assert(ITEM_MAX <= ASX_MPSC_ITEM_MAX, "an enveloped request fits the channel");
+
+static call *call_of(asxi_object *object)
+{
+    return asx_container_of(object, call, object);
+}
+
+static void call_close(asxi_object *object)
+{
+    call *const self = call_of(object);
+    asxi_line_close(&self->requester);
+    if (self->reply != self->reply_inline) {
+        asx_heap_free(&object->region->heap, self->reply, self->reply_size);
+    }
+}
+
+static const asxi_object_type call_type = { .name = "call", .close = call_close };
+
+static void settle(call *self, call_state state)
+{
+    self->state = (uint8_t)state;
+    if (!asxi_line_empty(&self->requester)) {
+        asxi_line_tell(asxi_line_head(&self->requester), ASXI_LINE_GRANTED);
+    }
+}
+
+static void fail(call *self, asx_err failure)
+{
+    self->failure = failure;
+    settle(self, FAILED);
+}
+
+/* A request that nobody will handle: its deadline has passed, or the channel dropped it. */
+static void undelivered(asx_shard *shard, const void *item, asx_err failure)
+{
+    envelope head;
+    void *record;
+    memcpy(&head, item, sizeof(head));
+    if (!asx_handle_lookup(&shard->objects->objects, head.call, &record) &&
+        asxi_object_is_open(record)) {
+        fail(call_of(record), failure);
+    }
+}
+
+static void envelope_dropped(void *item)
+{
+    undelivered(asxi_shard_self, item, ASX_E(DISCONNECTED));
+}
+
+asx_err asx_session_open(asx_cx *cx, const asx_session_options *options, asx_session_client *client,
+                         asx_session_server *server)
+{
+    asx_mpsc_sender sender;
+    asx_mpsc_receiver receiver;
+    *client = (asx_session_client){ 0 };
+    *server = (asx_session_server){ 0 };
+    if (options->request_size > ASX_SESSION_REQUEST_MAX ||
+        options->reply_size > ASX_SESSION_REPLY_MAX) {
+        return ASX_E(INVALID_ARGUMENT);
+    }
+    const asx_mpsc_options mpsc = { .capacity = options->capacity,
+                                    .item_size =
+                                        (uint32_t)(sizeof(envelope) + options->request_size),
+                                    .drop = envelope_dropped,
+                                    .what = options->what ? options->what : "session" };
+    const asx_err err = asx_mpsc_open(cx, &mpsc, &sender, &receiver);
+    if (!err) {
+        *client = (asx_session_client){ sender._end, options->request_size, options->reply_size };
+        *server = (asx_session_server){ receiver._end, options->request_size };
+    }
+    return err;
+}
+
+asx_err asx_session_client_clone(asx_cx *cx, asx_session_client client, asx_session_client *clone)
+{
+    asx_mpsc_sender sender;
+    const asx_err err = asx_mpsc_sender_clone(cx, (asx_mpsc_sender){ client._end }, &sender);
+    *clone = client;
+    clone->_end = sender._end;
+    return err;
+}
+
+/* Requesting */
+
+static asx_err call_open(asx_cx *cx, uint32_t reply_size, call **opened)
+{
+    asxi_object *object;
+    const asx_err err = asxi_object_open(cx, &call_type, offsetof(call, reply_inline), &object);
+    if (err) {
+        return err;
+    }
+    call *const self = call_of(object);
+    self->reply_size = reply_size;
+    self->reply = self->reply_inline;
+    asxi_line_init(&self->requester);
+    if (reply_size > REPLY_INLINE_BYTES) {
+        self->reply = asx_heap_alloc(&object->region->heap, reply_size);
+        if (!self->reply) {
+            self->reply = self->reply_inline;
+            asxi_object_close(object);
+            return ASX_E(NO_MEMORY);
+        }
+    }
+    *opened = self;
+    return ASX_OK;
+}
+
+static asx_outcome call_result(const call *self, void *reply, uint64_t *refusal)
+{
+    switch ((call_state)self->state) {
+    case REPLIED:
+        memcpy(reply, self->reply, self->reply_size);
+        return asx_ok(0);
+    case REFUSED:
+        if (refusal) {
+            *refusal = self->refusal;
+        }
+        return asx_fail(ASX_E(REFUSED));
+    case FAILED:
+        return asx_fail(self->failure);
+    case WAITING:
+        break;
+    }
+    asx_unreachable();
+}
+
+static asx_outcome call_wait(asx_cx *cx, call *self, void *reply, uint64_t *refusal,
+                             asx_instant deadline_ns)
+{
+    asxi_object_ref(&self->object);
+    asx_outcome outcome = asx_ok(0);
+    if (self->state == WAITING) {
+        asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
+        outcome = asxi_line_wait(cx, &self->requester, &baton, "a reply", deadline_ns,
+                                 ASX_E(DISCONNECTED));
+    }
+    if (asx_is_ok(outcome)) {
+        outcome = call_result(self, reply, refusal);
+    }
+    asxi_object_unref(&self->object);
+    return outcome;
+}
+
+typedef struct requesting {
+    asx_defer defer;
+    call *self;
+} requesting;
+
+/* The requester is gone, by whatever path. */
+static void requester_left(asx_cx *cx, asx_defer *defer)
+{
+    (void)cx;
+    asxi_object *const object = &asx_container_of(defer, requesting, defer)->self->object;
+    asxi_object_close(object);
+    asxi_object_unref(object);
+}
+
+asx_outcome asx_session_request_until(asx_cx *cx, asx_session_client client, const void *request,
+                                      void *reply, uint64_t *refusal, asx_instant deadline_ns)
+{
+    char item[ITEM_MAX];
+    call *self;
+    const asx_err err = call_open(cx, client._reply_size, &self);
+    if (err) {
+        return asx_fail(err);
+    }
+    requesting now = { .self = self };
+    asxi_object_ref(&self->object);
+    asx_defer_push(cx, &now.defer, requester_left);
+    const asx_instant budget_ns = asx_cx_budget(cx).deadline_ns;
+    const envelope head = { .call = asx_handle_of(self),
+                            .deadline_ns = deadline_ns < budget_ns ? deadline_ns : budget_ns,
+                            .what = "a reply" };
+    memcpy(item, &head, sizeof(head));
+    memcpy(item + sizeof(head), request, client._request_size);
+    asx_outcome outcome =
+        asx_mpsc_send_until(cx, (asx_mpsc_sender){ client._end }, item, deadline_ns);
+    if (asx_is_ok(outcome)) {
+        outcome = call_wait(cx, self, reply, refusal, deadline_ns);
+    }
+    asx_defer_pop(cx, &now.defer);
+    requester_left(cx, &now.defer);
+    return outcome;
+}
+
+/* Handling */
+
+static void reply_lost(void *object, uint64_t amount, asx_settlement how)
+{
+    (void)amount;
+    if (asxi_object_is_open(object)) {
+        fail(call_of(object), how == ASX_SETTLED_CANCEL  ? ASX_E(PEER_CANCELLED)
+                              : how == ASX_SETTLED_PANIC ? ASX_E(PEER_PANICKED)
+                                                         : ASX_E(PEER_LOST));
+    }
+    asxi_object_unref(object);
+}
+
+static asx_err reply_make(asx_cx *cx, const envelope *head, asx_reply *reply)
+{
+    asxi_object *object = NULL;
+    *reply = (asx_reply){ ._call = head->call, .deadline_ns = head->deadline_ns };
+    if (asxi_object_find(cx, head->call, &call_type, &object)) {
+        return ASX_E(STALE);
+    }
+    const asx_obligation_options options = {
+        .kind = ASX_OBLIGATION_ACK, .what = head->what, .settle = reply_lost, .object = object
+    };
+    const asx_err err = asx_obligation_reserve(cx, &options, &reply->_obligation);
+    if (err) {
+        fail(call_of(object), ASX_E(PEER_LOST));
+    } else {
+        asxi_object_ref(object);
+    }
+    return err;
+}
+
+asx_outcome asx_session_next_until(asx_cx *cx, asx_session_server server, void *request,
+                                   asx_reply *reply, asx_instant deadline_ns)
+{
+    char item[ITEM_MAX];
+    for (;;) {
+        envelope head;
+        ASX_TRY(asx_mpsc_recv_until(cx, (asx_mpsc_receiver){ server._end }, item, deadline_ns));
+        memcpy(&head, item, sizeof(head));
+        if (head.deadline_ns <= cx->_shard->now_ns) {
+            undelivered(cx->_shard, item, ASX_E(TIMED_OUT));
+            continue;
+        }
+        memcpy(request, item + sizeof(head), server._request_size);
+        const asx_err err = reply_make(cx, &head, reply);
+        if (!err) {
+            return asx_ok(0);
+        }
+        if (err != ASX_E(STALE)) { /* else its requester has left meanwhile */
+            return asx_fail(err);
+        }
+    }
+}
+
+static asx_err reply_resolve(asx_cx *cx, asx_reply reply, asx_obligation_state state, call **self)
+{
+    void *object;
+    uint64_t amount;
+    const asx_err err =
+        asxi_obligation_resolve(cx, reply._obligation, state, reply_lost, &object, &amount);
+    if (!err) {
+        *self = call_of(object);
+    }
+    return err;
+}
+
+asx_err asx_reply_send(asx_cx *cx, asx_reply reply, const void *value)
+{
+    call *self;
+    const asx_err err = reply_resolve(cx, reply, ASX_OBLIGATION_COMMITTED, &self);
+    if (err) {
+        return err;
+    }
+    const bool open = asxi_object_is_open(&self->object);
+    if (open) {
+        memcpy(self->reply, value, self->reply_size);
+        settle(self, REPLIED);
+    }
+    asxi_object_unref(&self->object);
+    return open ? ASX_OK : ASX_E(DISCONNECTED);
+}
+
+void asx_reply_decline(asx_cx *cx, asx_reply reply, uint64_t code)
+{
+    call *self;
+    if (reply_resolve(cx, reply, ASX_OBLIGATION_ABORTED, &self)) {
+        return;
+    }
+    if (asxi_object_is_open(&self->object)) {
+        self->refusal = code;
+        settle(self, REFUSED);
+    }
+    asxi_object_unref(&self->object);
+}
+
+bool asx_reply_is_moot(asx_cx *cx, asx_reply reply)
+{
+    asxi_object *object;
+    return asxi_object_find(cx, reply._call, &call_type, &object) || !asxi_object_is_open(object);
+}
+
+asx_err asx_reply_transfer(asx_cx *cx, asx_reply reply, asx_handle task)
+{
+    return asx_obligation_transfer(cx, reply._obligation, task);
+}
