@@ -4,8 +4,8 @@
  *                │            │            │
  *                └────────────┴────────────┴──> LINGERING ──> CLOSING ──> done
  *
- *   IDLE       work is NULL or has only output left, `sending` may be under way; `rbuf` waits for the next step;
- *              deadline: idle_timeout
+ *   IDLE       work is NULL or has only output left, `sending` may be under way, `rbuf` waits for
+ *              the next step; deadline: idle_timeout
  *   READING    work holds a head in part; deadline: head_timeout from its first byte
  *   HANDLING   exchange and request are live; only the handler's fiber and callbacks touch the
  *              input's front; deadline: none here, the region's
