@@ -1,5 +1,7 @@
+#include <asx/lab/vdisk.h>
 #include <asx/lab/vnet.h>
 
+#include "vdisk_internal.h"
 #include "vnet_internal.h"
 
 #include <stdlib.h>
@@ -116,6 +118,9 @@ static void advance(asxi_vdriver *self)
     if (self->config.net && asx_vnet_next(self->config.net) <= *self->now_ns) {
         asx_vnet_advance(self->config.net);
     }
+    if (self->config.disk && asxi_vdisk_resumes(self)) {
+        asxi_vdisk_resume(self);
+    }
     while (asxi_agenda_pop(&self->agenda, *self->now_ns, &due)) {
         asx_op *const op = due.object;
         if (due.kind == DUE_READY) {
@@ -138,7 +143,14 @@ static void submit_fd(asxi_vdriver *self, asx_op *op)
         } else {
             asxi_vsocket_submit(socket, op);
         }
-    } else if (self->config.net) {
+    } else if (asxi_vfd_get(self, op->fd, ASXI_VFD_FILE)) {
+        if (op->code == ASX_OP_CLOSE) {
+            asxi_vdisk_close_fd(self, op->fd);
+            asxi_vop_over(self, op, ASX_OK, 0);
+        } else {
+            asxi_vdisk_submit(self, op);
+        }
+    } else if (self->config.net || self->config.disk) {
         asxi_vop_over(self, op, asx_err_errno(EBADF), 0);
     } else if (op->code == ASX_OP_POLL) {
         op->_state = ASXI_VOP_WAITING;
@@ -161,7 +173,7 @@ static void v_submit(asx_driver *driver, asx_op *op)
     if (op->code == ASX_OP_TASK) {
         asxi_vop_later(self, op, op->arg, true);
     } else if (op->code == ASX_OP_OPEN || op->code == ASX_OP_STAT) {
-        asxi_vop_over(self, op, asx_err_errno(ENOSYS), 0);
+        asxi_vdisk_submit(self, op);
     } else {
         submit_fd(self, op);
     }
@@ -242,7 +254,10 @@ static bool step(asxi_vdriver *self, asx_op *op)
         complete(self, op, false);
         return true;
     }
-    const asxi_vstep stepped = asxi_vsocket_step(asxi_vfd_get(self, op->fd, ASXI_VFD_SOCKET), op);
+    asxi_vsocket *const socket = op->code == ASX_OP_OPEN || op->code == ASX_OP_STAT
+                                     ? NULL
+                                     : asxi_vfd_get(self, op->fd, ASXI_VFD_SOCKET);
+    const asxi_vstep stepped = socket ? asxi_vsocket_step(socket, op) : asxi_vdisk_step(self, op);
     if (stepped != ASXI_VSTEP_WAIT) {
         complete(self, op, stepped == ASXI_VSTEP_LENT);
     }
@@ -353,6 +368,11 @@ asx_vnet *asx_vdriver_net(asx_driver *driver)
     return asxi_vdriver_of(driver)->config.net;
 }
 
+asx_vdisk *asx_vdriver_disk(asx_driver *driver)
+{
+    return asxi_vdriver_of(driver)->config.disk;
+}
+
 void asx_vdriver_clock_jump(asx_driver *driver, asx_duration ns)
 {
     asxi_vdriver *const self = asxi_vdriver_of(driver);
@@ -419,6 +439,8 @@ static void v_close_now(asx_driver *driver, int32_t fd)
     asxi_vsocket *const socket = asxi_vfd_get(self, fd, ASXI_VFD_SOCKET);
     if (socket) {
         asxi_vsocket_close(socket);
+    } else if (asxi_vfd_get(self, fd, ASXI_VFD_FILE)) {
+        asxi_vdisk_close_fd(self, fd);
     }
 }
 
@@ -494,7 +516,7 @@ asx_err asx_vdriver_create(const asx_vdriver_config *config, asx_driver **driver
     if (!self) {
         return ASX_E(NO_MEMORY);
     }
-    asx_assert(config->env || !config->net);
+    asx_assert(config->env || (!config->net && !config->disk));
     asx_assert_lt(config->host, ASX_VNET_HOST_MAX);
     self->table = lab_ops;
     self->driver.ops = &self->table;
@@ -506,6 +528,7 @@ asx_err asx_vdriver_create(const asx_vdriver_config *config, asx_driver **driver
     self->bell_ns = ASX_TIME_NEVER;
     asx_list_init(&self->ready);
     asx_list_init(&self->starved);
+    asx_list_init(&self->hung);
     clock_init(self);
     asx_prng_init(&self->prng, config->env ? asx_lab_draw(config->env->rand, ASX_LAB_ENTROPY,
                                                           config->shard, 0, 0)

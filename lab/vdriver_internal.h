@@ -71,6 +71,8 @@ typedef struct asxi_vdriver {
     uint32_t ready_count;
     uint32_t head_passed; /* picks that passed over the head of `ready` */
     asx_list starved;
+    asx_list hung;  /* operations of a disk that does not answer */
+    uint64_t heals; /* of the disk, seen so far */
     asxi_vfds fds;
     asxi_vbufs bufs;
     uint64_t objects; /* numbers given to sockets */

@@ -293,6 +293,7 @@ static bool op_fits(const asxi_vsocket *socket, const asx_op *op)
     case ASX_OP_RECV:
     case ASX_OP_SEND:
     case ASX_OP_SENDV:
+    case ASX_OP_SENDFILE:
     case ASX_OP_READ:
     case ASX_OP_WRITE:
     case ASX_OP_CONNECT:
@@ -301,7 +302,6 @@ static bool op_fits(const asxi_vsocket *socket, const asx_op *op)
     case ASX_OP_POLL:
         return true;
     case ASX_OP_NONE:
-    case ASX_OP_SENDFILE:
     case ASX_OP_CLOSE:
     case ASX_OP_OPEN:
     case ASX_OP_STAT:

@@ -7,11 +7,13 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/trace.h>
 
+#include "vdisk_internal.h"
 #include "vnet_internal.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
+#define FILE_PIECE 4096u
 #define UNWANTED UINT64_MAX /* a position of BYTES that nobody waits for */
 
 enum { /* salts; vpipe.c has those below 10 */
@@ -176,9 +178,35 @@ static uint32_t send_some(asxi_vsocket *socket, const struct iovec *iov, uint32_
     return moved;
 }
 
+static uint32_t send_file(asxi_vsocket *socket, const asx_op *op, bool *ended)
+{
+    char piece[FILE_PIECE];
+    uint32_t room = send_room(socket), moved = 0;
+    while (room > 0 && op->result + moved < op->length) {
+        const uint32_t left = op->length - op->result - moved;
+        uint32_t len = left < FILE_PIECE ? left : FILE_PIECE;
+        len = len < room ? len : room;
+        const int32_t got = asxi_vdisk_peek(socket->driver, op->file_fd,
+                                            op->offset + op->result + moved, piece, len);
+        if (got <= 0 || !asxi_vpipe_put(socket->peer, piece, (uint32_t)got)) {
+            *ended = true;
+            break;
+        }
+        room -= (uint32_t)got;
+        moved += (uint32_t)got;
+    }
+    if (moved > 0) {
+        asxi_vpipe_send(socket, moved);
+    }
+    return moved;
+}
+
 static size_t send_total(const asx_op *op)
 {
     size_t total = 0;
+    if (op->code == ASX_OP_SENDFILE) {
+        return op->length;
+    }
     for (uint32_t i = 0; i < op->iov_count; i++) {
         total += op->iov[i].iov_len;
     }
@@ -208,6 +236,7 @@ static void swallow(asxi_vsocket *socket)
 
 asxi_vstep asxi_vstream_send(asxi_vsocket *socket, asx_op *op)
 {
+    bool ended = false;
     op->err = send_error(socket);
     if (op->err) {
         return ASXI_VSTEP_OVER;
@@ -218,9 +247,10 @@ asxi_vstep asxi_vstream_send(asxi_vsocket *socket, asx_op *op)
         swallow(socket);
         return ASXI_VSTEP_OVER;
     }
-    const uint32_t moved = send_some(socket, op->iov, op->iov_count, op->result);
-    op->result += moved;
-    if (op->result == total || op->code == ASX_OP_WRITE) {
+    op->result += op->code == ASX_OP_SENDFILE
+                      ? send_file(socket, op, &ended)
+                      : send_some(socket, op->iov, op->iov_count, op->result);
+    if (op->result == total || ended || op->code == ASX_OP_WRITE) {
         return ASXI_VSTEP_OVER;
     }
     if (!swallows(socket) && asxi_vpipe_room(socket->peer) > 0) {

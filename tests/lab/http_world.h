@@ -2,8 +2,7 @@
  * kernel, acceptor, parser and connection, a few handlers, and clients that behave as clients do.
  *
  * Handlers answer with bytes that follow from the request, so that every response can be checked.
- * A run begins with everybody connecting, goes through whatever its faults make of it, and ends with
- * a drain. */
+ * Everybody connects, the faults make of it what they can, and a drain ends it. */
 #ifndef ASX_TESTS_LAB_HTTP_WORLD_H
 #define ASX_TESTS_LAB_HTTP_WORLD_H
 
