@@ -1,38 +1,14 @@
 #include <asx/lab/dpor.h>
-#include <asx/lab/explore.h>
-#include <asx/lab/explore_tool.h>
-#include <asx/lab/explore_world.h>
-#include <asx/lab/narrator.h>
-#include <asx/lab/shrink.h>
 #include <asx/lab/strategy.h>
 #include <asx/shard/base/assert.h>
 
-#include "array_internal.h"
+#include "explore_tool_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-typedef struct options {
-    const char *strategy;
-    uint64_t seed, runs, first, steps_max;
-    asx_duration time_ns;
-    uint64_t jobs, depth, bound, shards;
-    const char *choices; /* "0,2,1" */
-    bool every, all, rows, races, quiet;
-} options;
-
-typedef struct session {
-    const asx_lab_scenario *scenario;
-    options options;
-    asx_lab_config config;
-    asx_explore_world world;
-    asx_strategy *strategy;
-    asx_explore_config explore;
-    FILE *out;
-} session;
 
 void asx_explore_tool_usage(FILE *out)
 {
@@ -54,7 +30,8 @@ void asx_explore_tool_usage(FILE *out)
           "  --races        count races\n"
           "  --rows         a line for each run\n"
           "  --quiet        no progress line\n"
-          "  --choices L    shrink: from these answers instead of searching: 0,2,1\n",
+          "  --choices L    shrink: from these answers instead of searching: 0,2,1\n"
+          "  --save FILE    shrink: the run that is told, for asx lab replay and show\n",
           out);
 }
 
@@ -96,7 +73,7 @@ static bool parse_number(const char *text, uint64_t *value)
 }
 
 /* "500" runs, "30s" seconds */
-static bool parse_budget(options *o, const char *text)
+static bool parse_budget(asxi_explore_options *o, const char *text)
 {
     char *end;
     const uint64_t value = strtoull(text, &end, 10);
@@ -112,7 +89,7 @@ static bool parse_budget(options *o, const char *text)
     return *end == 0;
 }
 
-static bool set_flag(options *o, const char *name)
+static bool set_flag(asxi_explore_options *o, const char *name)
 {
     const struct {
         const char *name;
@@ -131,7 +108,7 @@ static bool set_flag(options *o, const char *name)
     return false;
 }
 
-static bool set_option(options *o, const char *name, const char *value)
+static bool set_option(asxi_explore_options *o, const char *name, const char *value)
 {
     const struct {
         const char *name;
@@ -152,6 +129,10 @@ static bool set_option(options *o, const char *name, const char *value)
         o->choices = value;
         return true;
     }
+    if (strcmp(name, "--save") == 0) {
+        o->save = value;
+        return true;
+    }
     if (strcmp(name, "--budget") == 0 || strcmp(name, "--seeds") == 0) {
         return parse_budget(o, value);
     }
@@ -163,15 +144,15 @@ static bool set_option(options *o, const char *name, const char *value)
     return false;
 }
 
-static bool parse(options *o, int argc, char **args)
+static bool parse(asxi_explore_options *o, int argc, char **args)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    *o = (options){ .strategy = "random",
-                    .seed = 42,
-                    .runs = 1000,
-                    .bound = 2,
-                    .jobs = cores > 1 ? (uint64_t)cores : 0,
-                    .quiet = !isatty(STDERR_FILENO) };
+    *o = (asxi_explore_options){ .strategy = "random",
+                                 .seed = 42,
+                                 .runs = 1000,
+                                 .bound = 2,
+                                 .jobs = cores > 1 ? (uint64_t)cores : 0,
+                                 .quiet = !isatty(STDERR_FILENO) };
     for (int i = 0; i < argc; i++) {
         if (set_flag(o, args[i])) {
             continue;
@@ -187,9 +168,9 @@ static bool parse(options *o, int argc, char **args)
 }
 
 /* The strategy of that name; NULL: there is none. */
-static asx_strategy *make_strategy(session *s)
+static asx_strategy *make_strategy(asxi_explore_session *s)
 {
-    const options *const o = &s->options;
+    const asxi_explore_options *const o = &s->options;
     if (strcmp(o->strategy, "random") == 0) {
         return asx_strategy_random(o->seed);
     }
@@ -213,11 +194,11 @@ static asx_strategy *make_strategy(session *s)
     return NULL;
 }
 
-/* False, with a line on standard error: the arguments make no sense. */
-static bool begin(session *s, const asx_lab_scenario *scenario, int argc, char **args, FILE *out)
+bool asxi_explore_session_begin(asxi_explore_session *s, const asx_lab_scenario *scenario, int argc,
+                                char **args, FILE *out)
 {
-    *s = (session){ .scenario = scenario, .out = out };
-    options *const o = &s->options;
+    *s = (asxi_explore_session){ .scenario = scenario, .out = out };
+    asxi_explore_options *const o = &s->options;
     if (!parse(o, argc, args)) {
         return false;
     }
@@ -240,7 +221,7 @@ static bool begin(session *s, const asx_lab_scenario *scenario, int argc, char *
     return s->strategy != NULL;
 }
 
-static asx_explore_report *explore(session *s)
+asx_explore_report *asxi_explore_session_run(asxi_explore_session *s)
 {
     bool shown = false;
     if (!s->options.quiet) {
@@ -255,7 +236,7 @@ static asx_explore_report *explore(session *s)
     return report;
 }
 
-static void print_claim(const session *s)
+static void print_claim(const asxi_explore_session *s)
 {
     if (strcmp(s->strategy->name, "dpor") != 0) {
         return;
@@ -271,9 +252,9 @@ static void print_claim(const session *s)
 }
 
 /* The line that repeats a failure. Random runs are those of their seed, whoever makes them. */
-static void print_again(const session *s, const asx_explore_failure *failure)
+static void print_again(const asxi_explore_session *s, const asx_explore_failure *failure)
 {
-    const options *const o = &s->options;
+    const asxi_explore_options *const o = &s->options;
     char shards[32] = "";
     if (o->shards) {
         snprintf(shards, sizeof(shards), " --shards %" PRIu64, o->shards);
@@ -313,7 +294,7 @@ static int status_of(const asx_explore_report *report)
     return count > 0 ? ASX_EXPLORE_TOOL_LIMIT : ASX_EXPLORE_TOOL_PASSED;
 }
 
-static int end(session *s, asx_explore_report *report, int status)
+int asxi_explore_session_end(asxi_explore_session *s, asx_explore_report *report, int status)
 {
     asx_explore_report_destroy(report);
     asx_strategy_destroy(s->strategy);
@@ -322,12 +303,11 @@ static int end(session *s, asx_explore_report *report, int status)
 
 int asx_explore_tool_explore(const asx_lab_scenario *scenario, int argc, char **args, FILE *out)
 {
-    session s;
-    if (!begin(&s, scenario, argc, args, out)) {
-        asx_strategy_destroy(s.strategy);
-        return ASX_EXPLORE_TOOL_USAGE;
+    asxi_explore_session s;
+    if (!asxi_explore_session_begin(&s, scenario, argc, args, out)) {
+        return asxi_explore_session_end(&s, NULL, ASX_EXPLORE_TOOL_USAGE);
     }
-    asx_explore_report *const report = explore(&s);
+    asx_explore_report *const report = asxi_explore_session_run(&s);
     asx_explore_print(report, out);
     print_claim(&s);
     uint32_t count;
@@ -338,148 +318,5 @@ int asx_explore_tool_explore(const asx_lab_scenario *scenario, int argc, char **
     if (s.options.rows) {
         asx_explore_print_rows(report, out);
     }
-    return end(&s, report, status_of(report));
-}
-
-/* Tells the calmest failing run, by making it once more. */
-static void tell(session *s, const asx_shrunk *shrunk, uint64_t seed)
-{
-    asx_narrator narrator;
-    asx_strategy *const replay = asx_strategy_replay(seed, shrunk->calm, shrunk->calm_count);
-    asx_narrator_init(&narrator, s->out);
-    s->world.listener = &narrator.listener;
-    replay->begin(replay, 0, &seed);
-    asx_explore_run_make(shrunk->run, &s->world.program, replay, seed, true);
-    s->world.listener = NULL;
-    asx_narrator_end(&narrator);
-    asx_strategy_destroy(replay);
-}
-
-static void print_choices(const asx_lab_choice *rows, uint32_t count, FILE *out)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        fprintf(out, "%s%u", i ? "," : "", rows[i].chosen);
-    }
-}
-
-static void print_shrunk(session *s, const asx_shrunk *shrunk, uint64_t seed, uint32_t choices)
-{
-    FILE *const out = s->out;
-    fprintf(out, "%s: %s (%s)\n", s->scenario->name, shrunk->verdict.text,
-            asx_explore_end_name(shrunk->verdict.end));
-    fprintf(out, "  shrunk     %u choices to %u, of which %u are not production's; %u replays%s\n",
-            choices, shrunk->choice_count, shrunk->deviations, shrunk->result.replays,
-            shrunk->result.truncated ? ", cut short" : "");
-    for (uint32_t i = 0; i < shrunk->choice_count; i++) {
-        const asx_lab_choice *const row = &shrunk->choices[i];
-        if (row->chosen) {
-            fprintf(out, "  choice %-4u %s: %u of %u instead of 0, object %" PRIx64 "\n", i,
-                    asx_choice_site_name(row->site), row->chosen, row->n, row->object);
-        }
-    }
-    if (shrunk->calm) {
-        fprintf(out,
-                "  calmest    %u preemptions in %u steps\n"
-                "The calmest failing run:\n",
-                shrunk->preemptions, asx_explore_run_steps(shrunk->run));
-        tell(s, shrunk, seed);
-    }
-    fprintf(out, "  again      asx lab shrink %s", s->scenario->name);
-    if (s->options.shards) {
-        fprintf(out, " --shards %" PRIu64, s->options.shards);
-    }
-    fprintf(out, " --seed %" PRIu64 " --choices ", seed);
-    print_choices(shrunk->choices, shrunk->choice_count, out);
-    fputs(shrunk->choice_count ? "\n" : "0\n", out);
-}
-
-/* Rows whose sites and sizes nobody knows: a lenient replay takes them as they fit. */
-static bool parse_choices(const char *text, asxi_array *rows)
-{
-    while (*text) {
-        char *end_of;
-        const uint64_t value = strtoull(text, &end_of, 10);
-        if (end_of == text || value > UINT16_MAX || (*end_of && *end_of != ',')) {
-            return false;
-        }
-        asx_lab_choice *const row = asxi_array_push(rows);
-        *row = (asx_lab_choice){ .chosen = (uint16_t)value };
-        text = *end_of ? end_of + 1 : end_of;
-    }
-    return true;
-}
-
-static int shrink(session *s, const asx_explore_failure *failure)
-{
-    asx_shrunk shrunk;
-    asx_shrink_failure(&shrunk, &s->world.program, failure->seed, failure->signature,
-                       failure->choices, failure->choice_count, &s->explore.limits, 0);
-    const bool reproduced = shrunk.result.reproduced;
-    if (reproduced) {
-        print_shrunk(s, &shrunk, failure->seed, failure->choice_count);
-    } else {
-        fprintf(s->out, "%s: the failure did not come again under its own answers\n",
-                s->scenario->name);
-    }
-    asx_shrunk_deinit(&shrunk);
-    return reproduced ? ASX_EXPLORE_TOOL_VIOLATION : ASX_EXPLORE_TOOL_DIVERGED;
-}
-
-static int shrink_given(session *s)
-{
-    asxi_array rows;
-    asxi_array_init(&rows, sizeof(asx_lab_choice));
-    if (!parse_choices(s->options.choices, &rows)) {
-        asxi_array_deinit(&rows);
-        fputs("asx lab: --choices takes numbers with commas between them\n", stderr);
-        return ASX_EXPLORE_TOOL_USAGE;
-    }
-    asx_explore_run *const run =
-        asx_explore_run_create(s->world.program.processes, &s->explore.limits);
-    asx_strategy *const replay =
-        asx_strategy_replay(s->options.seed, asxi_array_items(&rows), rows.count);
-    uint64_t seed;
-    replay->begin(replay, 0, &seed);
-    asx_explore_run_make(run, &s->world.program, replay, seed, false);
-    uint32_t count;
-    asx_explore_failure failure = { .seed = seed,
-                                    .signature = asx_explore_run_verdict(run)->signature };
-    const asx_lab_choice *const made = asx_explore_run_choices(run, &count);
-    asxi_array_cut(&rows, 0);
-    asxi_array_append(&rows, made, count); /* with what the questions really were */
-    failure.choices = asxi_array_items(&rows);
-    failure.choice_count = count;
-    int status = ASX_EXPLORE_TOOL_PASSED;
-    if (failure.signature) {
-        status = shrink(s, &failure);
-    } else {
-        fprintf(s->out, "%s: the run of these choices passes\n", s->scenario->name);
-    }
-    asx_strategy_destroy(replay);
-    asx_explore_run_destroy(run);
-    asxi_array_deinit(&rows);
-    return status;
-}
-
-int asx_explore_tool_shrink(const asx_lab_scenario *scenario, int argc, char **args, FILE *out)
-{
-    session s;
-    if (!begin(&s, scenario, argc, args, out)) {
-        asx_strategy_destroy(s.strategy);
-        return ASX_EXPLORE_TOOL_USAGE;
-    }
-    if (s.options.choices) {
-        return end(&s, NULL, shrink_given(&s));
-    }
-    s.explore.past_failures = false;
-    asx_explore_report *const report = explore(&s);
-    uint32_t count;
-    const asx_explore_failure *const failure = asx_explore_failures(report, &count);
-    int status = ASX_EXPLORE_TOOL_PASSED;
-    if (count == 0) {
-        asx_explore_print(report, out);
-    } else {
-        status = shrink(&s, failure);
-    }
-    return end(&s, report, status);
+    return asxi_explore_session_end(&s, report, status_of(report));
 }

@@ -18,6 +18,7 @@ enum {
     ASX_EXPLORE_TOOL_USAGE = 2,
     ASX_EXPLORE_TOOL_DIVERGED = 3, /* a run did not follow its own answers */
     ASX_EXPLORE_TOOL_LIMIT = 4,    /* runs ended at a limit, and none failed otherwise */
+    ASX_EXPLORE_TOOL_FILE = 5,     /* a file could not be written */
 };
 
 void asx_explore_tool_usage(FILE *out);

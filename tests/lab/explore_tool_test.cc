@@ -1,6 +1,7 @@
 /* At stake: the line that the command prints is all that a reader of a failed build has: it must
  * repeat the failure, and the command must say with its status what happened. */
 #include <asx/lab/explore_tool.h>
+#include <asx/lab/schedule.h>
 
 #include "store_world.h"
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace
@@ -166,4 +168,30 @@ TEST_CASE("explore tool: limits and misuse have statuses of their own", "[lab]")
     fclose(out);
     CHECK(std::string(text).find("usage: asx lab explore NAME") == 0);
     free(text);
+}
+
+TEST_CASE("explore tool: the told run is saved, and the lab replays it to the last event", "[lab]")
+{
+    char path[] = "/tmp/asx-shrunk-XXXXXX";
+    const int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    const said shrunk = shrink(std::string("--strategy dpor --save ") + path);
+    CHECK(shrunk.status == ASX_EXPLORE_TOOL_VIOLATION);
+    FILE *in = fopen(path, "rb");
+    REQUIRE(in);
+    asx_lab_schedule schedule;
+    const char *why = asx_lab_schedule_read(in, &schedule);
+    INFO((why ? why : ""));
+    REQUIRE(why == nullptr);
+    fclose(in);
+    unlink(path);
+    const asx_lab_config config = asx_lab_scenario_config(&lossy, schedule.seed, 0);
+    asx_lab_divergence divergence;
+    asx_lab_report report;
+    CHECK(asx_lab_replay(&config, lossy.app, nullptr, &schedule, &divergence, &report));
+    CHECK(std::string(report.outcome) == "err user 9");
+    asx_lab_report_deinit(&report);
+    asx_lab_schedule_deinit(&schedule);
+    CHECK(shrink("--save /nowhere/at/all").status == ASX_EXPLORE_TOOL_FILE);
 }
