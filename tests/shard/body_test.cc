@@ -1,5 +1,5 @@
-/* What a task's code needs while it runs, wherever that stands: at the top of a fiber's stack, or in
- * the region's heap. */
+/* What a task's code needs while it runs, wherever that stands: at the top of a fiber's stack, or
+ * in the region's heap. */
 #include <asx/shard/inspect.h>
 
 #include "kernel_fixture.h"
