@@ -286,8 +286,9 @@ asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *st
 }
 
 /* Up to how many lost symbols the small system is the cheaper way: its dense part grows faster
- * than the square of the lost, the solver with K. Where the two met, measured at T = 1280: 32 lost
- * of 49, 42 of 100, 60 of 250, 78 of 500, 137 of 1000, 190 of 2000, 245 of 5000; always below 32. */
+ * than the square of the lost, the solver with K. Where the two met, measured at T = 1280: 32 of
+ * 49 lost, 42 of 100, 60 of 250, 78 of 500, 137 of 1000, 190 of 2000, 245 of 5000; always below
+ * K = 32. */
 static uint32_t few_max(const asx_rq_decoder *decoder)
 {
     const uint32_t k = decoder->block.param.k;
