@@ -83,7 +83,7 @@ void asxi_joiner_append(asx_task *task, asxi_joiner *joiner)
     joiner->target = task;
 }
 
-static void joiner_remove(asx_task *task, asxi_joiner *joiner)
+void asxi_joiner_remove(asx_task *task, asxi_joiner *joiner)
 {
     asxi_joiner **at = &task->joiners;
     while (*at && *at != joiner) {
@@ -100,7 +100,7 @@ static void joiner_leave(asxi_wait *wait)
     if (joiner->told) {
         asx_outcome_release(joiner->outcome);
     } else {
-        joiner_remove(joiner->target, joiner);
+        asxi_joiner_remove(joiner->target, joiner);
     }
 }
 

@@ -210,6 +210,7 @@ void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
 
 /* join.c */
 void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);
+void asxi_joiner_remove(asx_task *task, asxi_joiner *joiner);
 asx_outcome asxi_task_late(const asx_task *task);
 void asxi_task_tell_joiners(asx_task *task);
 

@@ -49,7 +49,8 @@ asx_err asxi_set_start_one(asxi_set *set, asx_scope *scope, const asx_branch *br
         asx_scope_cancel(scope, ASX_CANCEL_RESOURCE_UNAVAILABLE, "a branch could not start");
         return err;
     }
-    asx_assert(asx_handle_lookup(&cx->_shard->tasks, handle, &record) == ASX_OK);
+    const asx_err found = asx_handle_lookup(&cx->_shard->tasks, handle, &record);
+    asx_assert_eq(found, ASX_OK);
     set->joiners[set->started].group = &set->next;
     asxi_joiner_append(record, &set->joiners[set->started]);
     set->started++;

@@ -1,6 +1,6 @@
 #include <asx/shard/sync/broadcast.h>
 
-#include "line_internal.h"
+#include "select_internal.h"
 
 #include <string.h>
 
@@ -211,3 +211,24 @@ asx_err asx_broadcast_try_recv(asx_cx *cx, asx_broadcast_receiver receiver, void
     const asx_err err = asxi_end_find(cx, receiver._end, &broadcast_type, RECEIVER, &end);
     return err ? err : take(broadcast_of(end->object), end, item, lagged);
 }
+
+/* In a select */
+
+static bool select_attempt(asx_cx *cx, asx_select_case *which)
+{
+    const asx_err err = asx_broadcast_try_recv(cx, (asx_broadcast_receiver){ which->_handle },
+                                               which->_item, which->_lagged);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    return err != ASX_E(EMPTY);
+}
+
+static asxi_line *select_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    asxi_end *end = NULL;
+    const asx_err found = asxi_end_find(cx, which->_handle, &broadcast_type, RECEIVER, &end);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = end->object, .leave = asxi_line_hold_nothing };
+    return &broadcast_of(end->object)->waiting;
+}
+
+const asxi_select_ops asxi_select_broadcast = { .attempt = select_attempt, .line = select_line };

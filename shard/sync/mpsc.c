@@ -1,6 +1,7 @@
 #include <asx/shard/sync/mpsc.h>
 
 #include "mpsc_internal.h"
+#include "select_internal.h"
 
 static asxi_mpsc *mpsc_of(asxi_object *object)
 {
@@ -410,9 +411,14 @@ asx_outcome asx_mpsc_send_until(asx_cx *cx, asx_mpsc_sender sender, const void *
         return asx_fail(err);
     }
     const asx_outcome outcome = slot_wait(cx, object, deadline_ns);
-    if (asx_likely(asx_is_ok(outcome))) {
-        slot_fill(object, item);
+    if (asx_unlikely(!asx_is_ok(outcome))) {
+        return outcome;
     }
+    if (asx_unlikely(!listens(object))) { /* the receiver went after the grant */
+        slot_return(object);
+        return asx_fail(ASX_E(DISCONNECTED));
+    }
+    slot_fill(object, item);
     return outcome;
 }
 
@@ -554,3 +560,67 @@ uint32_t asx_mpsc_used(asx_cx *cx, asx_mpsc_receiver receiver)
     asxi_mpsc *self;
     return find_receiver(cx, receiver, &self) ? 0 : self->queued + self->reserved;
 }
+
+/* In a select */
+
+static bool recv_attempt(asx_cx *cx, asx_select_case *which)
+{
+    const asx_err err = asx_mpsc_try_recv(cx, (asx_mpsc_receiver){ which->_handle }, which->_item);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    return err != ASX_E(EMPTY);
+}
+
+static asxi_line *recv_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    asxi_mpsc *self = NULL;
+    const asx_err found = find_receiver(cx, (asx_mpsc_receiver){ which->_handle }, &self);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = &self->object, .leave = asxi_line_hold_nothing };
+    return &self->receiver;
+}
+
+const asxi_select_ops asxi_select_recv = { .attempt = recv_attempt, .line = recv_line };
+
+static bool send_attempt(asx_cx *cx, asx_select_case *which)
+{
+    asxi_object *object;
+    asx_err err = find_sender(cx, (asx_mpsc_sender){ which->_handle }, &object);
+    if (!err && !is_home(object)) {
+        err = ASX_E(INVALID_ARGUMENT);
+    }
+    if (!err) {
+        err = slot_try(object);
+    }
+    if (!err) {
+        slot_fill(object, which->_sent);
+    }
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    return err != ASX_E(FULL);
+}
+
+static asxi_line *send_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    asxi_object *object = NULL;
+    const asx_err found = find_sender(cx, (asx_mpsc_sender){ which->_handle }, &object);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = object, .leave = reserver_leave, .amount = 1 };
+    return &mpsc_of(object)->reservers;
+}
+
+static void send_granted(asx_cx *cx, asx_select_case *which, asxi_object *object)
+{
+    (void)cx;
+    if (listens(object)) {
+        slot_fill(object, which->_sent);
+        which->outcome = asx_ok(0);
+    } else {
+        slot_return(object);
+        which->outcome = asx_fail(ASX_E(DISCONNECTED));
+    }
+}
+
+const asxi_select_ops asxi_select_send = {
+    .attempt = send_attempt,
+    .line = send_line,
+    .granted = send_granted,
+};

@@ -1,6 +1,6 @@
 #include <asx/shard/sync/notify.h>
 
-#include "line_internal.h"
+#include "select_internal.h"
 
 typedef struct notify {
     asxi_object object;
@@ -160,3 +160,41 @@ asx_outcome asx_notify_wait_for(asx_cx *cx, asx_notify handle, asx_notify_holds_
         }
     }
 }
+
+/* In a select */
+
+static bool select_attempt(asx_cx *cx, asx_select_case *which)
+{
+    notify *self;
+    const asx_err err = find(cx, (asx_notify){ which->_handle }, &self);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    if (!err && self->stored == 0) {
+        return false;
+    }
+    if (!err) {
+        self->stored--;
+    }
+    return true;
+}
+
+static asxi_line *select_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    notify *self = NULL;
+    const asx_err found = find(cx, (asx_notify){ which->_handle }, &self);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = &self->object, .leave = waiter_leave, .tag = ONE };
+    return &self->waiting;
+}
+
+static void select_granted(asx_cx *cx, asx_select_case *which, asxi_object *object)
+{
+    (void)cx;
+    (void)object;
+    which->outcome = asx_ok(0);
+}
+
+const asxi_select_ops asxi_select_notify = {
+    .attempt = select_attempt,
+    .line = select_line,
+    .granted = select_granted,
+};

@@ -6,7 +6,7 @@
  *   SHUT, TAKEN      for good: CLOSED, ALREADY_TAKEN */
 #include <asx/shard/sync/oneshot.h>
 
-#include "line_internal.h"
+#include "select_internal.h"
 
 #include <string.h>
 
@@ -294,3 +294,24 @@ asx_err asx_oneshot_try_recv(asx_cx *cx, asx_oneshot_receiver receiver, void *it
     const asx_err err = find(cx, receiver._end, RECEIVER, &self);
     return err ? err : take(self, item);
 }
+
+/* In a select */
+
+static bool select_attempt(asx_cx *cx, asx_select_case *which)
+{
+    const asx_err err =
+        asx_oneshot_try_recv(cx, (asx_oneshot_receiver){ which->_handle }, which->_item);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    return err != ASX_E(EMPTY);
+}
+
+static asxi_line *select_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    oneshot *self = NULL;
+    const asx_err found = find(cx, which->_handle, RECEIVER, &self);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = &self->object, .leave = asxi_line_hold_nothing };
+    return &self->receiver;
+}
+
+const asxi_select_ops asxi_select_oneshot = { .attempt = select_attempt, .line = select_line };

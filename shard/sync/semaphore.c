@@ -1,6 +1,6 @@
 #include <asx/shard/sync/semaphore.h>
 
-#include "line_internal.h"
+#include "select_internal.h"
 
 typedef struct semaphore {
     asxi_object object;
@@ -191,3 +191,34 @@ uint64_t asx_semaphore_available(asx_cx *cx, asx_semaphore handle)
     semaphore *self;
     return find(cx, handle, &self) ? 0 : self->available;
 }
+
+/* In a select */
+
+static bool select_attempt(asx_cx *cx, asx_select_case *which)
+{
+    const asx_err err =
+        asx_semaphore_try_acquire(cx, (asx_semaphore){ which->_handle }, which->_n, which->_permit);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+    return err != ASX_E(NO_PERMITS);
+}
+
+static asxi_line *select_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    semaphore *self = NULL;
+    const asx_err found = find(cx, (asx_semaphore){ which->_handle }, &self);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = &self->object, .leave = waiter_leave, .amount = which->_n };
+    return &self->waiting;
+}
+
+static void select_granted(asx_cx *cx, asx_select_case *which, asxi_object *object)
+{
+    const asx_err err = permit_make(cx, semaphore_of(object), which->_n, which->_permit);
+    which->outcome = err ? asx_fail(err) : asx_ok(0);
+}
+
+const asxi_select_ops asxi_select_semaphore = {
+    .attempt = select_attempt,
+    .line = select_line,
+    .granted = select_granted,
+};

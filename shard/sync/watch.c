@@ -1,6 +1,6 @@
 #include <asx/shard/sync/watch.h>
 
-#include "line_internal.h"
+#include "select_internal.h"
 
 #include <string.h>
 
@@ -197,3 +197,31 @@ bool asx_watch_has_changed(asx_cx *cx, asx_watch_receiver receiver)
     asxi_end *const end = find_receiver(cx, receiver);
     return end && end->mark != watch_of(end->object)->version;
 }
+
+/* In a select */
+
+static bool select_attempt(asx_cx *cx, asx_select_case *which)
+{
+    asxi_end *end;
+    const asx_err err = asxi_end_find(cx, which->_handle, &watch_type, RECEIVER, &end);
+    if (err) {
+        which->outcome = asx_fail(err);
+        return true;
+    }
+    const watch *const self = watch_of(end->object);
+    const bool changed = end->mark != self->version;
+    end->mark = self->version;
+    which->outcome = changed ? asx_ok(0) : asx_fail(ASX_E(CLOSED));
+    return changed || self->sender_gone;
+}
+
+static asxi_line *select_line(asx_cx *cx, asx_select_case *which, asxi_baton *baton)
+{
+    asxi_end *end = NULL;
+    const asx_err found = asxi_end_find(cx, which->_handle, &watch_type, RECEIVER, &end);
+    asx_assert_eq(found, ASX_OK);
+    *baton = (asxi_baton){ .object = end->object, .leave = asxi_line_hold_nothing };
+    return &watch_of(end->object)->waiting;
+}
+
+const asxi_select_ops asxi_select_watch = { .attempt = select_attempt, .line = select_line };
