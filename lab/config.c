@@ -1,4 +1,5 @@
 #include <asx/lab/lab.h>
+#include <asx/lab/vdisk.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
@@ -63,7 +64,7 @@ uint64_t asx_lab_config_hash(const asx_lab_config *config)
         full.dispatch_cost_ns,
         full.spin_limit,
         full.net ? asx_vnet_config_hash(full.net) : 0,
-        full.disk != NULL,
+        full.disk ? asx_vdisk_config_hash(full.disk) : 0,
         full.max_steps,
         full.heap_bytes_max,
         full.snapshot_every,

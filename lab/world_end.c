@@ -1,6 +1,7 @@
 /* How a run ended, what is left of it, and how it is taken down. */
 #include <asx/lab/ambient.h>
 #include <asx/lab/foata.h>
+#include <asx/lab/vdisk.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/inspect.h>
@@ -225,6 +226,9 @@ void asx_lab_world_destroy(asx_lab_world *world)
         asx_mesh_destroy(world->mesh);
         if (world->net) {
             asx_vnet_destroy(world->net);
+        }
+        if (world->disk) {
+            asx_vdisk_destroy(world->disk);
         }
         asx_lab_choices_destroy(world->choices);
         asxi_recorder_deinit(&world->recorder);

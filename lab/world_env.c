@@ -1,5 +1,6 @@
 /* How a world is made, and what it answers to its kernel and devices. */
 #include <asx/lab/ambient.h>
+#include <asx/lab/vdisk.h>
 #include <asx/lab/vdriver.h>
 #include <asx/lab/vnet.h>
 #include <asx/shard/base/assert.h>
@@ -136,6 +137,12 @@ static void devices_open(asx_lab_world *world)
         const asx_err err = asx_vnet_create(&config, &world->net);
         asx_assert_eq(err, ASX_OK);
     }
+    if (world->config.disk) {
+        asx_vdisk_config config = *world->config.disk;
+        config.env = &world->env;
+        const asx_err err = asx_vdisk_create(&config, &world->disk);
+        asx_assert_eq(err, ASX_OK);
+    }
 }
 
 static void seat_open(asx_lab_world *world, uint32_t index)
@@ -145,6 +152,7 @@ static void seat_open(asx_lab_world *world, uint32_t index)
     const asx_vdriver_config driver = {
         .env = &world->env,
         .net = world->net,
+        .disk = world->disk,
         .shard = index,
         .host = index,
         .clock_offset_ns = config->clock_offset_ns ? config->clock_offset_ns[index] : 0,

@@ -46,7 +46,8 @@ struct asx_lab_world {
     asx_trace_sink sink; /* what the kernel tells */
     asxi_recorder recorder;
     asx_mesh *mesh;
-    struct asx_vnet *net; /* NULL: none was asked for */
+    struct asx_vnet *net;   /* NULL: none was asked for */
+    struct asx_vdisk *disk; /* likewise */
     asxi_seat seats[ASX_LAB_SHARDS_MAX];
     asxi_hidden hidden[ASX_LAB_SHARDS_MAX];
     asxi_lab_main main;
@@ -56,7 +57,6 @@ struct asx_lab_world {
     const uint32_t *asked; /* the runnable shards, while one of them is being chosen */
     bool over, tearing_down, finished;
     asx_lab_termination termination;
-    asx_lab_report violations; /* found before the report is asked for */
 };
 
 /* stuck.c: says for each task that is left what it waits for, and which of them wait in a
