@@ -202,7 +202,7 @@ static void slot_take(asx_timer_wheel *wheel, unsigned level, unsigned slot, asx
 }
 
 /* Counts from 1, never reused in one run. */
-static inline uint64_t timer_id(const asx_timer_wheel *wheel, const asx_timer *timer)
+ASX_UNUSED static inline uint64_t timer_id(const asx_timer_wheel *wheel, const asx_timer *timer)
 {
     return (uint64_t)wheel->_shard->index << 56 | (timer->_seq + 1);
 }

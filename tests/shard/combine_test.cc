@@ -465,7 +465,9 @@ void story_release(asx_cx *cx, uintptr_t resource, void *arg)
 TEST_CASE("bracket: release runs exactly once for each acquire, on every path", "[combine]")
 {
     for (unsigned bits = 0; bits < 64; bits++) {
-        for (static asx_duration cancel_ns : { 0u, 5000000u, 15000000u, 25000000u, 100000000u }) {
+        for (const asx_duration cancel_at : { 0u, 5000000u, 15000000u, 25000000u, 100000000u }) {
+            static asx_duration cancel_ns;
+            cancel_ns = cancel_at;
             CAPTURE(bits, cancel_ns);
             bracket_story story{};
             story.acquire_waits = bits & 1;
@@ -644,8 +646,10 @@ TEST_CASE("combine: where no scope can be opened the call is refused, and nothin
 
 TEST_CASE("bracket: a release that overruns is judged by its region's policy", "[combine]")
 {
-    for (static asx_overrun policy :
+    for (const asx_overrun each :
          { ASX_OVERRUN_SOFT, ASX_OVERRUN_BOUNDED_LOG, ASX_OVERRUN_BOUNDED_PANIC }) {
+        static asx_overrun policy;
+        policy = each;
         CAPTURE(policy);
         const auto run = run_kernel(TASK {
             asx_region_options options{};

@@ -193,7 +193,9 @@ static asx_outcome cancel_flood(asx_cx *cx, asx_region *region)
 TEST_CASE("sched: the cancel streak is exactly what was configured, and twice that in a drain",
           "[sched]")
 {
-    for (static uint32_t limit : { 0u, 1u, 2u, 16u, 33u, 64u }) {
+    for (const uint32_t each : { 0u, 1u, 2u, 16u, 33u, 64u }) {
+        static uint32_t limit;
+        limit = each;
         for (static int drain = 0; drain < 2; drain++) {
             CAPTURE(limit, drain);
             kernel_setup setup;
