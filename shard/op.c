@@ -39,7 +39,8 @@ static void op_done(asx_op *op)
 {
     asx_task *const task = op->_holder;
     asx_shard *const shard = task->cx._shard;
-    if (!op->more) {
+    const bool over = !op->more; /* the callback may give the op's memory away */
+    if (over) {
         asx_assert(!(op->flags & ASX_OP_SUBMITTED));
         asx_list_ring_unlink(&task->ops, &op->_inflight);
         task->cx._region->ops--;
@@ -51,7 +52,7 @@ static void op_done(asx_op *op)
     } else {
         asx_task_notify(task);
     }
-    if (!(op->flags & ASX_OP_SUBMITTED)) {
+    if (over) {
         asxi_task_op_settled(task);
     }
 }
