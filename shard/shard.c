@@ -196,6 +196,17 @@ static void clock_read(asx_shard *shard)
     }
 }
 
+/* Of a timer and a completion that are due at one instant, live, the completion is first. */
+static bool timers_go_first(asx_shard *shard)
+{
+    const asx_driver_ops *const ops = shard->driver->ops;
+    if (asx_likely(ops->choose == NULL)) {
+        return false;
+    }
+    return ops->ready(shard->driver) && asx_timer_wheel_next(&shard->wheel) <= shard->now_ns &&
+           ops->choose(shard->driver, ASX_CHOICE_TIMEIO, 2, shard->index) != 0;
+}
+
 bool asx_shard_turn(asx_shard *shard)
 {
     asx_assert(!shard->in_turn && !shard->running);
@@ -206,8 +217,14 @@ bool asx_shard_turn(asx_shard *shard)
     if (shard->mesh) {
         shard->stats.messages_received += asxi_mail_drain(shard, ASX_TURN_MESSAGE_MAX);
     }
+    const bool timers_first = timers_go_first(shard);
+    if (asx_unlikely(timers_first)) {
+        (void)asx_timer_wheel_advance(&shard->wheel, shard->now_ns, ASX_TURN_TIMER_MAX);
+    }
     (void)shard->driver->ops->reap(shard->driver, ASX_TURN_COMPLETION_MAX);
-    (void)asx_timer_wheel_advance(&shard->wheel, shard->now_ns, ASX_TURN_TIMER_MAX);
+    if (asx_likely(!timers_first)) {
+        (void)asx_timer_wheel_advance(&shard->wheel, shard->now_ns, ASX_TURN_TIMER_MAX);
+    }
     dispatch_some(shard);
     if (asx_unlikely(!asx_list_empty(&shard->late_expiries)) && !runnable(shard)) {
         expire_late(shard);

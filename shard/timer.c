@@ -201,19 +201,19 @@ static void slot_take(asx_timer_wheel *wheel, unsigned level, unsigned slot, asx
     wheel->_slot_mask[level][slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 }
 
-/* Counts from 1, never reused in one run. */
-ASX_UNUSED static inline uint64_t timer_id(const asx_timer_wheel *wheel, const asx_timer *timer)
-{
-    return (uint64_t)wheel->_shard->index << 56 | (timer->_seq + 1);
-}
-
-/* A wheel that is no shard's has nobody to tell. */
-#define WHEEL_TRACE(wheel, kind, ...)                       \
-    do {                                                    \
-        if (ASX_TRACE && (wheel)->_shard) {                 \
-            ASXI_TRACE((wheel)->_shard, kind, __VA_ARGS__); \
-        }                                                   \
+/* A wheel that is no shard's has nobody to tell. Identities count from 1 and are never reused. */
+#if ASX_TRACE
+#define WHEEL_TRACE(wheel, kind, timer, ...)                                         \
+    do {                                                                             \
+        if ((wheel)->_shard) {                                                       \
+            ASXI_TRACE((wheel)->_shard, kind,                                        \
+                       (uint64_t)(wheel)->_shard->index << 56 | ((timer)->_seq + 1), \
+                       ##__VA_ARGS__);                                               \
+        }                                                                            \
     } while (0)
+#else
+#define WHEEL_TRACE(wheel, kind, timer, ...) ((void)0)
+#endif
 
 void asx_timer_wheel_init(asx_timer_wheel *wheel, asx_instant now_ns)
 {
@@ -286,7 +286,7 @@ void asx_timer_arm(asx_timer_wheel *wheel, asx_timer *timer, asx_instant at_ns)
     timer->at_ns = at_ns;
     timer->_seq = wheel->_seq++;
     wheel->_count++;
-    WHEEL_TRACE(wheel, TIMER_ARM, timer_id(wheel, timer), at_ns, 0);
+    WHEEL_TRACE(wheel, TIMER_ARM, timer, at_ns, 0);
     if (asx_unlikely(at_ns == ASX_TIME_NEVER)) {
         asx_list_push_back(&wheel->_never, &timer->_link);
     } else if (tick <= wheel->_tick) {
@@ -312,7 +312,7 @@ void asx_timer_disarm(asx_timer_wheel *wheel, asx_timer *timer)
     }
     asx_assert_lt(0, wheel->_count);
     wheel->_count--;
-    WHEEL_TRACE(wheel, TIMER_CANCEL, timer_id(wheel, timer));
+    WHEEL_TRACE(wheel, TIMER_CANCEL, timer);
     asx_list *const neighbour = timer->_link._next;
     asx_list_unlink(&timer->_link);
     /* The last of its list: only the head is left, and its address says whether it is a slot. */
@@ -400,7 +400,7 @@ unsigned asx_timer_wheel_advance(asx_timer_wheel *wheel, asx_instant now_ns, uns
         }
         asx_list_unlink(&timer->_link);
         wheel->_count--;
-        WHEEL_TRACE(wheel, TIMER_FIRE, timer_id(wheel, timer));
+        WHEEL_TRACE(wheel, TIMER_FIRE, timer);
         timer->fn(timer); /* may arm and disarm: nothing of the wheel is held across it */
     }
     runs_forget_empty(wheel);

@@ -39,7 +39,8 @@ fi
 
 (
     cd /
-    export LC_ALL=C.UTF-8 LANG=de_DE.UTF-8 TZ=Asia/Kathmandu HOME=/nowhere SEED=9 MALLOC_PERTURB_=165
+    export LC_ALL=C.UTF-8 LANG=de_DE.UTF-8 TZ=Asia/Kathmandu
+    export HOME=/nowhere SEED=9 MALLOC_PERTURB_=165
     MALLOC_CONF=junk:true
     export MALLOC_CONF
     exec 7</dev/null 8</dev/null 9</dev/null

@@ -1,12 +1,14 @@
 /* At stake: the lab says how a run ended. A run that is called quiescent with something left, or
  * one that is called stuck while something could still happen, would be worse than no lab. */
 #include <asx/shard/limb.h>
+#include <asx/shard/op.h>
 #include <asx/shard/scope.h>
 
 #include "lab_fixture.h"
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -215,6 +217,44 @@ TEST_CASE("world: timers fire by deadline, and in the order of arming when equal
     INFO(run.text());
     CHECK(order == "12x0");
     CHECK(run.report.now_ns == 50);
+}
+
+TEST_CASE("world: a timer and a completion of one instant come in either order", "[lab]")
+{
+    static std::string order;
+    std::set<std::string> seen;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        order.clear();
+        lab_report run(
+            of_shards(1, seed), TASK {
+                asx_handle sleeps, works;
+                CHECK(asx_spawn(
+                          cx, nullptr,
+                          TASK {
+                              const asx_outcome outcome = asx_sleep(cx, 1000);
+                              order += 't';
+                              return outcome;
+                          },
+                          nullptr, 0, nullptr, &sleeps) == ASX_OK);
+                CHECK(asx_spawn(
+                          cx, nullptr,
+                          TASK {
+                              asx_op op{};
+                              op.code = ASX_OP_TASK;
+                              op.arg = 1000;
+                              op.work = [](asx_op *) {};
+                              const asx_outcome outcome = asx_op_await(cx, &op);
+                              order += 'c';
+                              return outcome;
+                          },
+                          nullptr, 0, nullptr, &works) == ASX_OK);
+                ASX_TRY(asx_join(cx, sleeps));
+                return asx_join(cx, works);
+            });
+        CHECK(run.passed);
+        seen.insert(order);
+    }
+    CHECK(seen == std::set<std::string>{ "ct", "tc" });
 }
 
 TEST_CASE("world: a program's failure is a violation, and so is a leak", "[lab]")
