@@ -63,11 +63,13 @@ asx_task *asx_task_of(const asx_cx *cx)
     return cx->_task;
 }
 
-/* The cause is the task whose code made it ready; 0: a timer, a completion, a message. */
+/* The cause is the task whose code made it ready; 0: a timer, a completion, a message, or a task
+ * whose end it was: of that one nothing is left that could be named. */
 static inline void trace_ready(const asx_task *task)
 {
+    const asx_task *const cause = task->cx._shard->running;
     ASXI_TRACE(task->cx._shard, TASK_READY, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-               asxi_trace_of(task->cx._shard->running));
+               asxi_trace_of(cause && cause->slot.live ? cause : NULL));
 }
 
 void asx_task_notify(asx_task *task)
