@@ -70,9 +70,19 @@ static bool take(shrinker *s, uint32_t count)
     if (!is_less(s->candidate, count, s->best, s->count) || !test(s, s->candidate, count)) {
         return false;
     }
-    memcpy(s->best, s->candidate, sizeof(*s->best) * count);
+    if (count > 0) {
+        memcpy(s->best, s->candidate, sizeof(*s->best) * count);
+    }
     s->count = count;
     return true;
+}
+
+/* Makes the first `count` entries of the best list the candidate. */
+static void copy_best(shrinker *s, uint32_t count)
+{
+    if (count > 0) { /* an empty list may have no memory */
+        memcpy(s->candidate, s->best, sizeof(*s->best) * count);
+    }
 }
 
 static bool shorten(shrinker *s)
@@ -86,7 +96,7 @@ static bool shorten(shrinker *s)
             passing = middle + 1;
         }
     }
-    memcpy(s->candidate, s->best, sizeof(*s->best) * failing);
+    copy_best(s, failing);
     return take(s, failing);
 }
 
@@ -96,7 +106,7 @@ static bool zero_chunks(shrinker *s)
     for (uint32_t size = s->count > 1 ? s->count / 2 : 1; size > 0 && s->count > 0; size /= 2) {
         for (uint32_t at = 0; at < s->count; at += size) {
             const uint32_t len = at + size < s->count ? size : s->count - at;
-            memcpy(s->candidate, s->best, sizeof(*s->best) * s->count);
+            copy_best(s, s->count);
             memset(s->candidate + at, 0, sizeof(*s->best) * len);
             changed |= take(s, s->count);
         }
@@ -111,7 +121,7 @@ static bool lower_entries(shrinker *s)
         uint16_t passing = 1, failing = s->best[at];
         while (passing < failing) {
             const uint16_t middle = (uint16_t)(passing + (failing - passing) / 2);
-            memcpy(s->candidate, s->best, sizeof(*s->best) * s->count);
+            copy_best(s, s->count);
             s->candidate[at] = middle;
             if (take(s, s->count)) {
                 failing = middle;

@@ -183,7 +183,9 @@ static void name_choices(search *s)
     }
     asx_shrunk *const shrunk = s->shrunk;
     shrunk->choice_count = asked < shrunk->choice_count ? asked : shrunk->choice_count;
-    memcpy(shrunk->choices, rows, sizeof(*rows) * shrunk->choice_count);
+    if (shrunk->choice_count > 0) {
+        memcpy(shrunk->choices, rows, sizeof(*rows) * shrunk->choice_count);
+    }
 }
 
 void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64_t seed,
