@@ -83,6 +83,9 @@ static asx_instant run_of(const asxi_vdriver *self, asx_instant local_ns)
     while (local_of(self, at_ns) < local_ns) { /* what the divisions rounded away: a few steps */
         at_ns++;
     }
+    while (at_ns > 0 && local_of(self, at_ns - 1) >= local_ns) {
+        at_ns--;
+    }
     return at_ns;
 }
 

@@ -188,7 +188,12 @@ void request_text(client *self, bool last)
     const uint64_t kind = asx_prng_below(&self->prng, 64);
     bool head = false;
     int n;
-    if (kind < 8 && room > 400) {
+    if (self->run->plan.halt_at) {
+        len = 100;
+        n = snprintf(out, room, "GET /n/100/%03u HTTP/1.1\r\nHost: lab\r\nX-Pad: %017u\r\n\r\n",
+                     salt, salt);
+        asx_assert_eq(n, 64);
+    } else if (kind < 8 && room > 400) {
         n = snprintf(out, room,
                      "POST /e/%u/%u HTTP/1.1\r\nHost: lab\r\nContent-Length: %u\r\n%s\r\n", len,
                      salt, len, close);
@@ -268,7 +273,9 @@ void ask(client *self, asx_cx *cx)
     }
     uint32_t upto = self->out_len;
     if (self->how == HALTING) {
-        upto = 1 + (uint32_t)asx_prng_below(&self->prng, self->out_len - 1);
+        upto = self->run->plan.halt_at
+                   ? self->run->plan.halt_at
+                   : 1 + (uint32_t)asx_prng_below(&self->prng, self->out_len - 1);
         self->paused = true;
         self->resume_ns = asx_time_add(asx_now(cx), asx_ms(1 + asx_prng_below(&self->prng, 1000)));
     }
@@ -418,6 +425,9 @@ void client_init(client *self, http_run *run, asx_cx *cx, asx_prng *prng)
     self->how = (manner)asx_prng_below(prng, run->plan.rude ? MANNERS : LORIS);
     if (asx_prng_below(prng, 2)) {
         self->how = POLITE;
+    }
+    if (run->plan.halt_at) {
+        self->how = HALTING;
     }
     self->fd = -1;
     self->total = (uint8_t)(1 + asx_prng_below(prng, std::min(run->plan.requests, requests_max)));

@@ -27,6 +27,22 @@ TEST_CASE("http: a thousand polite clients over a good network are all answered"
     CHECK(r.requests > 1500);
 }
 
+TEST_CASE("http: a request of 64 bytes is the same request wherever it is cut", "[lab]")
+{
+    for (uint32_t at = 1; at < 64; at++) {
+        http_plan plan;
+        plan.halt_at = at;
+        plan.clients = 3;
+        plan.requests = 1;
+        plan.net.link.latency_ns = asx_ms(1);
+        const http_result r = run_http(plan);
+        CAPTURE(at, r.why);
+        CHECK(r.good());
+        CHECK(r.right == 3);
+        CHECK(r.statuses[2] == 3);
+    }
+}
+
 TEST_CASE("http: chaos leaves nothing behind and lets nothing wrong through", "[lab]")
 {
     uint64_t broken = 0, right = 0;

@@ -16,6 +16,7 @@ struct http_plan {
     uint64_t seed = 1;
     uint32_t clients = 1000;
     uint32_t requests = 3;      /* of a client, at most */
+    uint32_t halt_at = 0;       /* everybody sends one request of 64 bytes, cut here */
     bool rude = true;           /* clients that stall, leave, and talk nonsense are among them */
     bool cuts = false;          /* partitions come and go */
     bool drain_early = false;   /* while they talk */
