@@ -105,7 +105,6 @@ asx_outcome handle(asx_cx *cx, asx_http_exchange *x)
 struct accept_arg {
     http_run *run;
     asx_region *connections;
-    asx_event *open;
 };
 
 asx_outcome accept_body(asx_cx *cx, void *arg)
@@ -114,7 +113,7 @@ asx_outcome accept_body(asx_cx *cx, void *arg)
     asx_acceptor *acceptor = nullptr;
     const asx_listen_options options{ 1024, false, true, 0 };
     const asx_err err = asx_acceptor_open(cx, &self.run->addr, &options, &acceptor);
-    asx_event_set(self.open);
+    asx_event_set(&self.run->open);
     if (err) {
         return asx_fail(err);
     }
@@ -154,8 +153,8 @@ asx_outcome cut_body(asx_cx *cx, void *arg)
 }
 
 struct wait_arg {
+    http_run *run;
     asx_handle limb;
-    asx_event *over;
 };
 
 /* Joining is a fiber's; the drain waits for whichever comes first. */
@@ -163,7 +162,7 @@ asx_outcome wait_body(asx_cx *cx, void *arg)
 {
     const wait_arg self = *static_cast<wait_arg *>(arg);
     const asx_outcome outcome = asx_join_limb(cx, self.limb);
-    asx_event_set(self.over);
+    asx_event_set(&self.run->over);
     return outcome;
 }
 
@@ -186,7 +185,6 @@ asx_outcome drain(asx_cx *cx, http_run *run, asx_handle acceptor, asx_region *co
 
 asx_outcome serve(asx_cx *cx, asx_scope *s, http_run *run)
 {
-    asx_event open{}, over{};
     asx_region *connections = nullptr;
     asx_region_options options{};
     options.policy = ASX_COLLECT_ALL;
@@ -195,10 +193,10 @@ asx_outcome serve(asx_cx *cx, asx_scope *s, http_run *run)
     if (err) {
         return asx_fail(err);
     }
-    accept_arg accept{ run, connections, &open };
+    accept_arg accept{ run, connections };
     const asx_handle acceptor = ASX_SPAWN(s, accept_body, &accept);
-    ASX_TRY(asx_event_wait(cx, &open, "listening", ASX_TIME_NEVER));
-    wait_arg wait{ {}, &over };
+    ASX_TRY(asx_event_wait(cx, &run->open, "listening", ASX_TIME_NEVER));
+    wait_arg wait{ run, {} };
     err = asx_spawn_on(&s->cx, 1, http_clients_main, &run, sizeof(run), nullptr, &wait.limb);
     if (err) {
         return asx_fail(err);
@@ -210,7 +208,7 @@ asx_outcome serve(asx_cx *cx, asx_scope *s, http_run *run)
     const asx_instant until_ns = run->plan.drain_early
                                      ? asx_time_add(asx_now(cx), asx_ms(run->plan.seed % 2000))
                                      : ASX_TIME_NEVER;
-    const asx_outcome waited = asx_event_wait(cx, &over, "clients", until_ns);
+    const asx_outcome waited = asx_event_wait(cx, &run->over, "clients", until_ns);
     asx_maybe(asx_is_ok(waited));
     return drain(cx, run, acceptor, connections);
 }
@@ -275,7 +273,7 @@ void result_of(http_result *result, const asx_lab_report &report, bool keep_choi
 
 http_result run_http(const http_plan &plan)
 {
-    http_run run{ plan, {}, {}, nullptr };
+    http_run run{ plan, {}, {}, nullptr, {}, {} };
     const asx_err err = asx_addr_parse("10.0.0.1:80", &run.addr);
     asx_lab_report report{};
     asx_lab_config config = config_of(run.plan);

@@ -8,6 +8,7 @@
 
 #include <asx/lab/lab.h>
 #include <asx/lab/vnet.h>
+#include <asx/shard/event.h>
 
 #include <cstdint>
 #include <string>
@@ -55,6 +56,7 @@ struct http_run {
     http_result result;
     asx_addr addr{};
     struct asx_http_server *server = nullptr;
+    asx_event open{}, over{}; /* the listener is there · the clients are gone */
 };
 
 /* Byte `at` of the body that `salt` names. */

@@ -1,5 +1,6 @@
 /* At stake: a driver may be as odd as a kernel's queue is, and every oddity must leave its ledgers
- * in order: each operation ends once, each lent buffer comes back, each descriptor is who it was. */
+ * in order: each operation ends once, each lent buffer comes back, each number names whom it named.
+ */
 #include <asx/lab/vdisk.h>
 
 #include "vnet_fixture.h"
