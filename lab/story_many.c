@@ -15,7 +15,7 @@ static void work(asx_op *op)
 static asx_outcome job(asx_cx *cx, void *arg)
 {
     uint32_t *const done = *(uint32_t **)arg;
-    asx_op op = { .code = ASX_OP_TASK, .arg = (uint32_t)asx_random_below(cx, 2000000) };
+    asx_op op = { .code = ASX_OP_TASK, .arg = 500000 * (1 + (uint32_t)asx_random_below(cx, 4)) };
     op.work = work;
     op.work_arg = done;
     return asx_op_await(cx, &op);

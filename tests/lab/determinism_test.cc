@@ -289,3 +289,46 @@ TEST_CASE("report: a fuzzer's bytes are choices, and all zero is production", "[
     CHECK(other.passed);
     CHECK(other.report.schedule_hash != production.report.schedule_hash);
 }
+
+TEST_CASE("choice: every site of the kernel is asked somewhere among the scenarios", "[lab]")
+{
+    static std::set<uint32_t> sites;
+    sites.clear();
+    each_scenario([](const asx_lab_scenario &scenario) {
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            lab_report run(asx_lab_scenario_config(&scenario, seed, 0), scenario.app);
+            for (uint32_t i = 0; i < run.report.choices_kept; i++) {
+                sites.insert(run.report.choices[i].site);
+            }
+        }
+    });
+    for (uint32_t site : { ASX_CHOICE_SHARD, ASX_CHOICE_READY, ASX_CHOICE_RINGVIS,
+                           ASX_CHOICE_RINGSPACE, ASX_CHOICE_RINGORD, ASX_CHOICE_DOORBELL,
+                           ASX_CHOICE_CQBATCH, ASX_CHOICE_POOL, ASX_CHOICE_IORES }) {
+        INFO(asx_choice_site_name(site));
+        CHECK(sites.count(site) == 1);
+    }
+}
+
+TEST_CASE("choice: whoever always hides what can be hidden starves nobody", "[lab]")
+{
+    struct hider {
+        asx_lab_steer steer;
+        uint64_t hidden;
+    };
+    each_scenario([](const asx_lab_scenario &scenario) {
+        hider self{};
+        self.steer.turn = [](asx_lab_steer *, const uint32_t *, uint32_t n) { return n - 1; };
+        self.steer.value = [](asx_lab_steer *steer, uint32_t, uint32_t n, uint64_t) {
+            reinterpret_cast<hider *>(steer)->hidden++;
+            return n - 1;
+        };
+        asx_lab_config config = asx_lab_scenario_config(&scenario, 1, 0);
+        config.mode = ASX_LAB_STEERED;
+        config.steer = &self.steer;
+        config.ring_pressure = true;
+        lab_report run(config, scenario.app);
+        INFO(run.text());
+        CHECK(run.passed);
+    });
+}
