@@ -2,7 +2,7 @@
 # compilers.sh ASX_LAB SOURCE INCLUDE: one seed is one run under other compilers and levels of
 # optimisation. Builds the kernel and the lab by hand, without the build system's flags.
 set -eu
-lab=$1
+lab=$(readlink -f "$1")
 source=$2
 include=$3
 work=$(mktemp -d)

@@ -3,7 +3,7 @@
 # the golden file was made. A kernel that does something else, or in another order, changes it: say
 # in the commit what and why, and make it anew.
 set -eu
-lab=$1
+lab=$(readlink -f "$1")
 golden=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -3,7 +3,7 @@
 # for byte under another address space, environment, directory, locale, time zone, set of open
 # descriptors, core and load.
 set -eu
-lab=$1
+lab=$(readlink -f "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

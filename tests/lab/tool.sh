@@ -1,7 +1,7 @@
 #!/bin/sh
 # tool.sh ASX_LAB: what the command says, and its exit statuses.
 set -u
-lab=$1
+lab=$(readlink -f "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
