@@ -36,6 +36,7 @@ typedef struct asx_lab_pick_info {
     uint64_t step;          /* of the run loop */
     uint64_t index;         /* of the row that this choice becomes */
     const uint32_t *shards; /* ASX_CHOICE_SHARD: the n runnable shards, by alternative; else NULL */
+    uint32_t given;         /* 1 + what DEFAULT and RANDOM answer; 0: what they do by themselves */
 } asx_lab_pick_info;
 
 /* Returns 0..n-1, n >= 2. */

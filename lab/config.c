@@ -69,7 +69,8 @@ uint64_t asx_lab_config_hash(const asx_lab_config *config)
         full.heap_bytes_max,
         full.snapshot_every,
     };
-    return hash_clocks(asx_fnv64_words(ASX_FNV64_EMPTY, words, asx_array_count(words)), &full);
+    const uint64_t hash = asx_fnv64_words(ASX_FNV64_EMPTY, words, asx_array_count(words));
+    return asx_chaos_config_hash(hash_clocks(hash, &full), &full.chaos);
 }
 
 uint64_t asx_lab_build_id(void)
@@ -110,7 +111,7 @@ const char *asx_lab_config_refused(const asx_lab_config *config)
     if (full.dispatch_cost_ns > 0 && full.mode == ASX_LAB_STEERED) {
         return "dispatch_cost_ns: couples the clock to the schedule, which a strategy may not have";
     }
-    return NULL;
+    return asx_chaos_refused(&full.chaos);
 }
 
 const char *asx_lab_mode_name(asx_lab_mode mode)

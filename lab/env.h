@@ -25,4 +25,7 @@ struct asx_lab_env {
                   uint32_t count);
 };
 
+    /* The error in which an operation is to end, undone; ASX_OK: it goes on. NULL: no faults. */
+    asx_err (*fault)(asx_lab_env *env, uint32_t shard, asx_op_code code);
+
 #endif

@@ -10,6 +10,7 @@
 #ifndef ASX_LAB_LAB_H
 #define ASX_LAB_LAB_H
 
+#include <asx/lab/chaos.h>
 #include <asx/lab/choice.h>
 #include <asx/lab/event.h>
 #include <asx/lab/footprint.h>
@@ -87,6 +88,9 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     /* Devices; lent for the run. NULL: none */
     const struct asx_vnet_config *net;
     const struct asx_vdisk_config *disk;
+
+    /* Faults */
+    asx_chaos_config chaos;
 
     /* Bounds */
     uint64_t max_steps;    /* 0: 100,000; reaching it is a failure */

@@ -69,6 +69,28 @@ static void print_counts(const asx_lab_counts *counts, FILE *out)
             counts->popped);
 }
 
+static void print_chaos(const asx_chaos_stats *chaos, FILE *out)
+{
+    fprintf(out, "chaos      %" PRIu64 " faults at %" PRIu64 " points:", asx_chaos_injected(chaos),
+            chaos->points);
+    for (uint32_t kind = 0; kind < ASX_CHAOS_KIND_COUNT; kind++) {
+        if (chaos->injected[kind] > 0) {
+            fprintf(out, " %s %" PRIu64, asx_chaos_kind_name(kind), chaos->injected[kind]);
+        }
+    }
+    fprintf(out, "; %" PRIu64 " ns late\n", chaos->delay_ns);
+}
+
+static void print_oracles(const asx_lab_report *report, FILE *out)
+{
+    unsigned count[ASX_LAB_FAIL + 1] = { 0 };
+    for (uint32_t i = 0; i < ASX_LAB_ORACLE_COUNT; i++) {
+        count[report->oracles[i].finding]++;
+    }
+    fprintf(out, "oracles    %u pass, %u vacuous, %u fail\n", count[ASX_LAB_PASS],
+            count[ASX_LAB_VACUOUS], count[ASX_LAB_FAIL]);
+}
+
 void asx_lab_report_print(const asx_lab_report *report, FILE *out)
 {
     fprintf(out, "seed       %" PRIu64 "\n", report->seed);
@@ -82,6 +104,9 @@ void asx_lab_report_print(const asx_lab_report *report, FILE *out)
             " timers\n",
             report->now_ns, report->time_advances, report->spin_advances, report->timer_fires);
     print_counts(&report->counts, out);
+    if (report->chaos.points > 0) {
+        print_chaos(&report->chaos, out);
+    }
     fprintf(out, "events     %" PRIu64 "\n", report->trace_total);
     fprintf(out, "trace      %016" PRIx64 "\n", report->trace_hash);
     fprintf(out, "schedule   %016" PRIx64 "\n", report->schedule_hash);

@@ -7,6 +7,7 @@
 #ifndef ASX_LAB_REPORT_H
 #define ASX_LAB_REPORT_H
 
+#include <asx/lab/chaos.h>
 #include <asx/lab/choice.h>
 #include <asx/lab/event.h>
 #include <asx/shard/outcome.h>
@@ -70,6 +71,7 @@ typedef struct asx_lab_report {
     uint64_t fingerprint; /* 0: not asked for, or more events than trace_capacity */
     asx_lab_counts counts;
 
+    asx_chaos_stats chaos;
     uint64_t choice_count;
     asx_lab_choice *choices; /* rows kept */
     uint32_t choices_kept;

@@ -173,7 +173,12 @@ static void v_submit(asx_driver *driver, asx_op *op)
     op->result = 0;
     self->stats.submitted++;
     self->stats.in_flight++;
-    if (op->code == ASX_OP_TASK) {
+    const asx_err fault =
+        self->env->fault ? self->env->fault(self->env, self->config.shard, (asx_op_code)op->code)
+                         : ASX_OK;
+    if (fault) {
+        asxi_vop_over(self, op, fault, 0);
+    } else if (op->code == ASX_OP_TASK) {
         asxi_vop_later(self, op, op->arg, true);
     } else if (op->code == ASX_OP_OPEN || op->code == ASX_OP_STAT) {
         asxi_vdisk_submit(self, op);

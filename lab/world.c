@@ -259,8 +259,13 @@ static bool take_step(asx_lab_world *world)
     if (!world->tearing_down && stopped(world)) {
         return over(world, ASX_LAB_STOPPED);
     }
+    const asx_duration late_ns = asxi_chaos_before(world, index);
+    if (late_ns > 0) {
+        clock_move(world, asx_time_add(world->env.now_ns, late_ns), ASXI_ADVANCE_CHAOS);
+    }
     touch_inbox(world, index);
     turn(world, index);
+    asxi_chaos_after(world, index);
     snapshot(world);
     return spin_watch(world, moves, dispatches);
 }
@@ -344,6 +349,7 @@ static void root_closed(asx_region_waiter *waiter, asx_outcome value)
 static asx_outcome main_body(asx_cx *cx, void *arg)
 {
     asxi_lab_main *const self = arg;
+    self->began = true;
     asx_defer_push(cx, &self->defer, main_ended);
     const asx_outcome outcome = self->app(cx, self->arg);
     self->outcome = asx_outcome_retain(outcome);

@@ -186,6 +186,7 @@ void asx_lab_world_finish(asx_lab_world *world, asx_lab_report *report)
 {
     asx_assert(!world->finished);
     world->finished = true;
+    asxi_chaos_close(world);
     *report = (asx_lab_report){
         .seed = world->config.seed,
         .config_hash = asx_lab_config_hash(&world->config),
@@ -194,6 +195,7 @@ void asx_lab_world_finish(asx_lab_world *world, asx_lab_report *report)
         .now_ns = world->env.now_ns,
         .time_advances = world->time_advances,
         .spin_advances = world->spin_advances,
+        .chaos = world->chaos.stats,
     };
     judge_end(world, report);
     asxi_recorder_report(&world->recorder, report);

@@ -64,6 +64,9 @@ static uint32_t steer_pick(void *self, uint32_t site, uint32_t n, uint64_t objec
 static uint32_t env_choose(asx_lab_env *env, uint32_t site, uint32_t n, uint64_t object)
 {
     asx_lab_world *const world = world_of(env);
+    if (site == ASX_CHOICE_RINGSPACE && asxi_chaos_ring_full(world, object)) {
+        return n - 1;
+    }
     const uint32_t among = offered(world, site, n, object);
     if (among == 1) {
         return 0;
@@ -89,6 +92,7 @@ static void kernel_event(asx_trace_sink *sink, uint32_t shard, asx_trace_kind ki
                          const uint64_t *words, uint32_t count)
 {
     asx_lab_world *const world = asx_container_of(sink, asx_lab_world, sink);
+    asxi_chaos_hear(world, kind, words);
     asxi_recorder_emit(&world->recorder, shard, kind, words, count);
 }
 
@@ -202,6 +206,7 @@ asx_lab_world *asx_lab_world_create(const asx_lab_config *config)
     for (uint32_t i = 0; i < world->config.shards; i++) {
         seat_open(world, i);
     }
+    asxi_chaos_open(world);
     return world;
 }
 

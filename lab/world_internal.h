@@ -5,6 +5,7 @@
 #include <asx/lab/world.h>
 #include <asx/shard/cx.h>
 
+#include "chaos_internal.h"
 #include "recorder_internal.h"
 
 /* Why the clock moved; in the trace. */
@@ -34,7 +35,7 @@ typedef struct asxi_lab_main {
     asx_outcome outcome; /* what it returned; of the root, when a panic ended it */
     asx_defer defer;
     asx_region_waiter root_waiter;
-    bool returned;
+    bool began, returned;
     bool closed; /* its root is */
 } asxi_lab_main;
 
@@ -46,6 +47,7 @@ struct asx_lab_world {
     asx_trace_sink sink; /* what the kernel tells */
     asxi_recorder recorder;
     asx_mesh *mesh;
+    asxi_chaos chaos;
     struct asx_vnet *net;   /* NULL: none was asked for */
     struct asx_vdisk *disk; /* likewise */
     asxi_seat seats[ASX_LAB_SHARDS_MAX];
