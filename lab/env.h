@@ -9,6 +9,7 @@
 
 #include <asx/lab/rand.h>
 #include <asx/shard/base/time.h>
+#include <asx/shard/driver.h>
 
 typedef struct asx_lab_env asx_lab_env;
 
@@ -23,9 +24,9 @@ struct asx_lab_env {
     /* An event of the trace: a kind of lab/event.h and its payload words. NULL: nobody listens. */
     void (*event)(asx_lab_env *env, uint32_t shard, uint16_t kind, const uint64_t *words,
                   uint32_t count);
-};
 
     /* The error in which an operation is to end, undone; ASX_OK: it goes on. NULL: no faults. */
     asx_err (*fault)(asx_lab_env *env, uint32_t shard, asx_op_code code);
+};
 
 #endif
