@@ -351,6 +351,11 @@ void asx_lab_check_event(asx_lab_check *self, const asx_lab_event *event)
     self->count++;
 }
 
+asxi_entities *asxi_check_entities(asx_lab_check *self)
+{
+    return &self->entities;
+}
+
 const asx_lab_breach *asx_lab_check_breach(const asx_lab_check *self)
 {
     return &self->breach;

@@ -26,6 +26,22 @@ typedef struct asxi_entity {
     bool closing;                                  /* of a region */
     bool requested;                                /* of a task: its cancellation */
     bool adopted;                                  /* its beginning was not seen */
+
+    /* What the oracles note. Of a task: */
+    uint64_t deadline_ns; /* 0: none; of a region too */
+    uint64_t blocked_at;  /* dispatches of its shard when it blocked */
+    uint64_t waits_for;   /* trace identity; 0: not said */
+    uint64_t race;        /* the region of the one it runs; 0: none */
+    uint32_t held;        /* permits */
+    uint32_t masks;
+    uint32_t unheeded;   /* dispatches since its cancellation was requested */
+    uint16_t caps_taken; /* capabilities that it does not have */
+    uint8_t severity;    /* of the reason it was asked for */
+    bool asked, acknowledged, queued, plain, blocked, timed, suspected;
+    /* Of a region: */
+    bool cancelled, finalizing;
+    uint32_t tasks_asked, children_cut; /* of its live ones */
+    uint32_t finalizer_top;             /* the number that runs next */
 } asxi_entity;
 
 typedef struct asxi_entities {
@@ -36,6 +52,9 @@ typedef struct asxi_entities {
     uint32_t *dead; /* those that are over, oldest first */
     uint32_t dead_at, dead_count;
 } asxi_entities;
+
+/* The table of a checker, for those who ask more of the same trace. */
+asxi_entities *asxi_check_entities(asx_lab_check *check);
 
 void asxi_entities_init(asxi_entities *entities);
 void asxi_entities_deinit(asxi_entities *entities);

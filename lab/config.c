@@ -108,6 +108,10 @@ const char *asx_lab_config_refused(const asx_lab_config *config)
     if ((full.mode == ASX_LAB_STEERED) != (full.steer != NULL)) {
         return "steer: goes with mode STEERED, and the mode with it";
     }
+    static char why[160]; /* the lab has one thread */
+    if (asx_lab_oracles_select(full.oracles, why, sizeof(why)) == 0) {
+        return why;
+    }
     if (full.dispatch_cost_ns > 0 && full.mode == ASX_LAB_STEERED) {
         return "dispatch_cost_ns: couples the clock to the schedule, which a strategy may not have";
     }

@@ -106,10 +106,16 @@ static bool task_footprint(const asx_lab_event *event, asx_lab_footprint *footpr
     case ASX_TRACE_CANCEL_ACK:
     case ASX_TRACE_SPAWN_ENQUEUED:
     case ASX_TRACE_SPAWN_ADMITTED:
-    case ASX_TRACE_BUDGET_INSTALL:
     case ASX_TRACE_BUDGET_CHARGE:
         writes(footprint, ASX_LAB_RES_TASK, w[0]);
         reads(footprint, ASX_LAB_RES_REGION, w[1]);
+        return true;
+    case ASX_TRACE_BUDGET_INSTALL:
+        writes(footprint, w[0] ? ASX_LAB_RES_TASK : ASX_LAB_RES_REGION, w[0] ? w[0] : w[1]);
+        return true;
+    case ASX_TRACE_CAP_INSTALL:
+    case ASX_TRACE_CAP_USE:
+        writes(footprint, ASX_LAB_RES_TASK, w[0]);
         return true;
     case ASX_TRACE_CANCEL_REQUEST:
         writes(footprint, ASX_LAB_RES_TASK, w[0]);

@@ -107,7 +107,8 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     uint32_t trace_capacity; /* events in the report; 0: 65,536 */
     asx_lab_listener *listeners;
     bool unrecorded;          /* keep no list of choices */
-    bool unchecked;           /* do not check the protocol of the trace (check.h) */
+    bool unchecked;           /* do not check the protocol of the trace (check.h, oracle.h) */
+    const char *oracles;      /* names of those asked, "finalizer,task_leak"; NULL: all */
     bool fingerprint;         /* take the class of the run: a microsecond an event */
     bool keep_schedule;       /* keep the rows of a schedule */
     uint32_t choice_rows_max; /* 0: 100 MiB */

@@ -18,6 +18,10 @@ void asxi_recorder_init(asxi_recorder *self, const asx_lab_config *config,
         asxi_lab_alloc((size_t)ASX_LAB_SHARDS_MAX * ASX_LAB_SHARDS_MAX, sizeof(asxi_ring_clock));
     self->trace_hash = self->schedule_hash = ASX_FNV64_EMPTY;
     self->check = config->unchecked ? NULL : asx_lab_check_create(false);
+    if (self->check) {
+        self->oracles = asx_lab_oracles_create(
+            self->check, asx_lab_oracles_select(config->oracles, NULL, 0), config->cancel_streak);
+    }
     self->rows_max = config->keep_schedule ? config->choice_rows_max : 0;
     asxi_array_init(&self->rows, sizeof(asx_lab_row));
 }
@@ -129,6 +133,7 @@ void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind
     }
     if (self->check) {
         asx_lab_check_event(self->check, event);
+        asx_lab_oracles_event(self->oracles, event);
     }
     for (asx_lab_listener *each = self->listeners; each; each = each->next) {
         if (each->hear) {
@@ -153,6 +158,24 @@ static void report_events(asxi_recorder *self, asx_lab_report *report)
     self->events = NULL;
 }
 
+static void report_oracles(asxi_recorder *self, asx_lab_report *report)
+{
+    const asx_lab_breach *const breach = asx_lab_check_breach(self->check);
+    if (breach->rule != ASX_LAB_RULE_NONE) {
+        asx_lab_report_violate(report, asx_lab_rule_name(breach->rule), "event %" PRIu64 ": %s",
+                               breach->seq, breach->detail);
+    }
+    asx_lab_oracles_end(self->oracles, report->termination == ASX_LAB_DEADLOCK);
+    for (uint32_t i = 0; i < ASX_LAB_ORACLE_COUNT; i++) {
+        const asx_lab_verdict verdict = asx_lab_oracles_verdict(self->oracles, (asx_lab_oracle)i);
+        report->oracles[i] = verdict;
+        if (verdict.finding == ASX_LAB_FAIL) {
+            asx_lab_report_violate(report, asx_lab_oracle_name((asx_lab_oracle)i),
+                                   "event %" PRIu64 ": %s", verdict.seq, verdict.first);
+        }
+    }
+}
+
 void asxi_recorder_report(asxi_recorder *self, asx_lab_report *report)
 {
     const uint64_t *const n = self->by_kind;
@@ -173,10 +196,8 @@ void asxi_recorder_report(asxi_recorder *self, asx_lab_report *report)
         .pushed = n[ASX_TRACE_RING_PUSH],
         .popped = n[ASX_TRACE_RING_POP],
     };
-    if (self->check && asx_lab_check_breach(self->check)->rule != ASX_LAB_RULE_NONE) {
-        const asx_lab_breach *const breach = asx_lab_check_breach(self->check);
-        asx_lab_report_violate(report, asx_lab_rule_name(breach->rule), "event %" PRIu64 ": %s",
-                               breach->seq, breach->detail);
+    if (self->check) {
+        report_oracles(self, report);
     }
     report_events(self, report);
     report->row_count = self->rows.count;
@@ -194,6 +215,7 @@ void asxi_recorder_deinit(asxi_recorder *self)
     }
     asxi_array_deinit(&self->rows);
     if (self->check) {
+        asx_lab_oracles_destroy(self->oracles);
         asx_lab_check_destroy(self->check);
     }
     asxi_lab_free(self->clocks);

@@ -8,6 +8,7 @@
 
 #include <asx/lab/check.h>
 #include <asx/lab/lab.h>
+#include <asx/lab/oracle.h>
 
 #include "array_internal.h"
 
@@ -21,8 +22,9 @@ typedef struct asxi_ring_clock {
 typedef struct asxi_recorder {
     const asx_instant *now_ns;
     asx_lab_listener *listeners;
-    asx_lab_steer *steer; /* touched by each event; may be NULL */
-    asx_lab_check *check; /* NULL: unchecked */
+    asx_lab_steer *steer;     /* touched by each event; may be NULL */
+    asx_lab_check *check;     /* NULL: unchecked */
+    asx_lab_oracles *oracles; /* with it, or NULL */
     asx_lab_event *events;
     uint32_t capacity, ring_capacity;
     bool muted; /* tearing down: nothing of it is the run's */

@@ -81,6 +81,16 @@ static void print_chaos(const asx_chaos_stats *chaos, FILE *out)
     fprintf(out, "; %" PRIu64 " ns late\n", chaos->delay_ns);
 }
 
+static void print_oracles(const asx_lab_report *report, FILE *out)
+{
+    unsigned count[ASX_LAB_FAIL + 1] = { 0 };
+    for (uint32_t i = 0; i < ASX_LAB_ORACLE_COUNT; i++) {
+        count[report->oracles[i].finding]++;
+    }
+    fprintf(out, "oracles    %u pass, %u vacuous, %u fail\n", count[ASX_LAB_PASS],
+            count[ASX_LAB_VACUOUS], count[ASX_LAB_FAIL]);
+}
+
 void asx_lab_report_print(const asx_lab_report *report, FILE *out)
 {
     fprintf(out, "seed       %" PRIu64 "\n", report->seed);
@@ -98,6 +108,7 @@ void asx_lab_report_print(const asx_lab_report *report, FILE *out)
         print_chaos(&report->chaos, out);
     }
     fprintf(out, "events     %" PRIu64 "\n", report->trace_total);
+    print_oracles(report, out);
     fprintf(out, "trace      %016" PRIx64 "\n", report->trace_hash);
     fprintf(out, "schedule   %016" PRIx64 "\n", report->schedule_hash);
     fprintf(out, "class      %016" PRIx64 "\n", report->fingerprint);

@@ -10,6 +10,7 @@
 #include <asx/lab/chaos.h>
 #include <asx/lab/choice.h>
 #include <asx/lab/event.h>
+#include <asx/lab/oracle.h>
 #include <asx/shard/outcome.h>
 
 #include <stdio.h>
@@ -70,8 +71,8 @@ typedef struct asx_lab_report {
     uint64_t trace_hash, schedule_hash;
     uint64_t fingerprint; /* 0: not asked for, or more events than trace_capacity */
     asx_lab_counts counts;
-
     asx_chaos_stats chaos;
+
     uint64_t choice_count;
     asx_lab_choice *choices; /* rows kept */
     uint32_t choices_kept;
@@ -90,6 +91,8 @@ typedef struct asx_lab_report {
     uint8_t severity; /* of what the program returned, or the panic that ended it */
     uint64_t value;
     char outcome[ASX_LAB_TEXT_MAX];
+
+    asx_lab_verdict oracles[ASX_LAB_ORACLE_COUNT]; /* of an unchecked run: unasked */
 
     asx_lab_violation *violations;
     uint32_t violation_count;

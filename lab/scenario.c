@@ -1,5 +1,6 @@
 #include <asx/shard/base/assert.h>
 
+#include "near_internal.h"
 #include "scenario_internal.h"
 
 #include <string.h>
@@ -67,36 +68,11 @@ const asx_lab_scenario *asx_lab_scenario_find(const char *name)
     return NULL;
 }
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* Edit distance; names are short. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[40];
-    const size_t len = strlen(b) < 39 ? strlen(b) : 39;
-    for (unsigned k = 0; k <= len; k++) {
-        row[k] = k;
-    }
-    for (unsigned i = 0; a[i] && i < 39; i++) {
-        unsigned corner = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < len; k++) {
-            const unsigned replaced = corner + (a[i] != b[k]);
-            corner = row[k + 1];
-            row[k + 1] = least(replaced, least(row[k], row[k + 1]) + 1);
-        }
-    }
-    return row[len];
-}
-
 const char *asx_lab_scenario_nearest(const char *name)
 {
     const char *nearest = scenarios[0].name;
     for (size_t i = 1; i < asx_array_count(scenarios); i++) {
-        if (distance(name, scenarios[i].name) < distance(name, nearest)) {
+        if (asxi_name_distance(name, scenarios[i].name) < asxi_name_distance(name, nearest)) {
             nearest = scenarios[i].name;
         }
     }

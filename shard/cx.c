@@ -3,6 +3,7 @@
 #include <asx/shard/cx.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <string.h>
 
@@ -119,6 +120,7 @@ void asx_deadline_tighten(asx_cx *cx, asx_duration timeout)
     const asx_instant at_ns = asx_time_add(cx->_shard->now_ns, timeout);
     if (at_ns < cx->_task->budget.deadline_ns) {
         cx->_task->budget.deadline_ns = at_ns;
+        asxi_trace_budget(cx->_task);
     }
 }
 

@@ -2,6 +2,7 @@
 #include <asx/shard/op.h>
 
 #include "shard_internal.h"
+#include "trace_internal.h"
 
 #include <errno.h>
 
@@ -67,6 +68,7 @@ static void op_submit(asx_op *op, asx_task *task)
     task->cx._region->ops++;
     shard->op_in_flight++;
     shard->stats.ops_started++;
+    asxi_trace_cap_use(&task->cx, (uint32_t)op_cap(op));
     shard->driver->ops->submit(shard->driver, op);
 }
 

@@ -164,6 +164,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
     }
     shard->stats.regions_opened++;
     ASXI_TRACE(shard, REGION_CREATE, asxi_trace_of(region), asxi_trace_of(parent));
+    asxi_trace_region_budget(region);
     *out = region;
     return ASX_OK;
 }

@@ -55,12 +55,14 @@ bool asx_task_renew(asx_cx *cx)
     slot_renew(&region->slot);
     ASXI_TRACE(shard, REGION_CREATE, asxi_trace_of(region), asxi_trace_of(region->parent));
     ASXI_TRACE(shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(region));
+    asxi_trace_region_budget(region);
     if (asx_heap_live(&region->heap) > 0 || region->heap._refs) {
         asx_heap_reset(&region->heap);
     }
     asx_outcome_release(task->body->lent);
     task->body->lent = asx_ok(0);
     task->budget = region->budget;
+    asxi_trace_budget(task);
     task->flags &= ~(uint32_t)ASXI_TASK_COST_OUT;
     task->spawned_at = shard->now_ns;
     region->opened_at = shard->now_ns;

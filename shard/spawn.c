@@ -97,6 +97,7 @@ ASX_INLINE void task_start(asx_task *task)
     asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
     task->wake = ASXI_WAKE_QUEUED;
     ASXI_TRACE(task->cx._shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
+    asxi_trace_budget(task);
     asxi_sched_enqueue(task->cx._shard, task);
 }
 
@@ -159,6 +160,7 @@ ASX_INLINE asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options
     if (asx_unlikely(err)) {
         return err;
     }
+    asxi_trace_cap_use(cx, ASX_CAP_SPAWN);
     asx_drop_fn *const drop = options ? options->drop : NULL;
     if (asx_likely(size == 0 && !drop)) {
         memcpy(&(*out)->arg, &pointer, sizeof(pointer));
@@ -193,6 +195,7 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
     }
     task->fn = fn;
     task_start(task);
+    asxi_trace_caps(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
     }
@@ -212,6 +215,7 @@ asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const 
     }
     task->step = step;
     task_start(task);
+    asxi_trace_caps(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
     }

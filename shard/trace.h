@@ -89,7 +89,9 @@ ASX_BEGIN_DECLS
     X(69, ESCALATE, escalate, 3, 3, "supervisor,child,attempt")                 \
     X(70, LOG_OVERFLOW, log_overflow, 1, 1, "dropped")                          \
     X(71, SNAPSHOT, snapshot, 2, 2, "hash,size")                                \
-    X(72, OBL_TRANSFER, obl_transfer, 4, 4, "O,T,R,target")
+    X(72, OBL_TRANSFER, obl_transfer, 4, 4, "O,T,R,target")                     \
+    X(73, CAP_INSTALL, cap_install, 3, 3, "T,caps,parent")                      \
+    X(74, CAP_USE, cap_use, 2, 2, "T,cap")
 
 typedef enum asx_trace_kind {
 #define X(number, name, text, least, most, words) ASX_TRACE_##name = (number),

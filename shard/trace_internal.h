@@ -44,6 +44,51 @@ static inline uint64_t asxi_trace_of(const void *record)
 #define ASXI_WAITS_FOR(wait, handle) ((void)0)
 #endif
 
+#if ASX_TRACE
+/* Only where there is a deadline, or could have been: most tasks take as long as they like. */
+static inline void asxi_trace_budget(const asx_task *task)
+{
+    const asx_budget *const budget = &task->budget;
+    if (budget->deadline_ns != ASX_TIME_NEVER ||
+        task->cx._region->budget.deadline_ns != ASX_TIME_NEVER) {
+        ASXI_TRACE(task->cx._shard, BUDGET_INSTALL, asxi_trace_of(task),
+                   asxi_trace_of(task->cx._region), budget->deadline_ns, budget->poll_quota,
+                   budget->cost_quota, budget->priority);
+    }
+}
+
+static inline void asxi_trace_region_budget(const asx_region *region)
+{
+    const asx_budget *const budget = &region->budget;
+    if (budget->deadline_ns != ASX_TIME_NEVER ||
+        (region->parent && region->parent->budget.deadline_ns != ASX_TIME_NEVER)) {
+        ASXI_TRACE(region->shard, BUDGET_INSTALL, 0, asxi_trace_of(region), budget->deadline_ns,
+                   budget->poll_quota, budget->cost_quota, budget->priority);
+    }
+}
+
+/* Of those that may not do everything, and of their spawners' children. */
+static inline void asxi_trace_caps(const asx_cx *cx, const asx_task *task)
+{
+    if ((cx->_caps & task->cx._caps & ASX_CAP_ALL) != ASX_CAP_ALL) {
+        ASXI_TRACE(cx->_shard, CAP_INSTALL, asxi_trace_of(task), task->cx._caps,
+                   asxi_trace_of(cx->_task));
+    }
+}
+
+static inline void asxi_trace_cap_use(const asx_cx *cx, uint32_t cap)
+{
+    if ((cx->_task->cx._caps & ASX_CAP_ALL) != ASX_CAP_ALL) {
+        ASXI_TRACE(cx->_shard, CAP_USE, asxi_trace_of(cx->_task), cap);
+    }
+}
+#else
+#define asxi_trace_budget(task) ((void)0)
+#define asxi_trace_region_budget(region) ((void)0)
+#define asxi_trace_caps(cx, task) ((void)0)
+#define asxi_trace_cap_use(cx, cap) ((void)0)
+#endif
+
 /* The first bytes of a text as a word, for what people should recognise: what a task waits for. */
 static inline uint64_t asxi_trace_text(const char *text)
 {

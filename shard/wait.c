@@ -331,6 +331,7 @@ asx_outcome asx_sleep_until(asx_cx *cx, asx_instant at_ns)
     if (at_ns <= cx->_shard->now_ns) {
         return asx_ok(0);
     }
+    asxi_trace_cap_use(cx, ASX_CAP_TIME);
     asxi_wait_init(&wait, cx);
     cx->_task->flags |= at_ns <= cx->_task->budget.deadline_ns ? ASXI_TASK_SLEEPING : 0u;
     const asxi_woken woken = asxi_wait_park(cx, &wait, "sleep", at_ns);

@@ -1,3 +1,5 @@
+#include <asx/shard/trace_internal.h>
+
 #include "set_internal.h"
 
 static void set_release(asxi_set *set)
@@ -43,6 +45,9 @@ asx_err asxi_set_start_one(asxi_set *set, asx_scope *scope, const asx_branch *br
     set->scope = scope;
     if (scope->_refused) {
         return scope->_refused;
+    }
+    if (set->started == 0) {
+        ASXI_TRACE(cx->_shard, RACE_BEGIN, asxi_trace_of(cx->_task), asxi_trace_of(scope->_region));
     }
     const asx_err err = asx_spawn(cx, NULL, branch->fn, branch->arg, 0, &options, &handle);
     if (err) {
@@ -150,6 +155,8 @@ asx_outcome asxi_set_finish(asxi_set *set, asx_cx *cx, const asx_branch *branche
     asxi_set_drain(set, cx);
     const asx_outcome panic = asxi_set_panic(set);
     asxi_set_drop_losers(set, branches, asx_is_ok(panic) ? winner : -1);
+    ASXI_TRACE(cx->_shard, RACE_END, asxi_trace_of(cx->_task), asxi_trace_of(cx->_task->cx._region),
+               (uint64_t)winner);
     return asxi_task_lend(cx->_task, asx_is_ok(panic) ? set->joiners[winner].outcome : panic);
 }
 
@@ -158,6 +165,8 @@ asx_outcome asxi_set_finish_cancelled(asxi_set *set, asx_cx *cx, const asx_branc
     asxi_set_cancel_for_caller(set, cx);
     asxi_set_drain(set, cx);
     asxi_set_drop_losers(set, branches, -1);
+    ASXI_TRACE(cx->_shard, RACE_END, asxi_trace_of(cx->_task), asxi_trace_of(cx->_task->cx._region),
+               UINT64_MAX);
     const asx_outcome panic = asxi_set_panic(set);
     return asx_is_ok(panic) ? asxi_cancelled(cx) : asxi_task_lend(cx->_task, panic);
 }
