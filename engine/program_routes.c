@@ -5,6 +5,7 @@
 #include <asx/engine/static_file.h>
 #include <asx/proto/http_status.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,6 +104,7 @@ static int32_t block_file(void)
         }
     }
     if (fd >= 0) {
+        (void)fcntl(fd, F_SETFL, O_RDWR | O_NOATIME); /* nobody asks when it was read */
         pages_collapse(fd);
     }
     return fd;

@@ -273,6 +273,13 @@ static void epoll_submit(asx_driver *driver, asx_op *op)
     }
 }
 
+static asx_err epoll_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
+                                  int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent)
+{
+    return asxi_sendfile_now(asxi_reactor_of(driver), fd, false, head, file_fd, offset, length,
+                             sent);
+}
+
 static void epoll_cancel(asx_driver *driver, asx_op *op)
 {
     asxi_epoll *const epoll = asxi_epoll_of(driver);
@@ -472,6 +479,7 @@ static void epoll_park(asx_driver *driver, asx_instant until)
 {
     asxi_epoll *const epoll = asxi_epoll_of(driver);
     asx_duration wait = 0;
+    epoll->reactor.turn++;
     if (!epoll_ready(driver) && until > 0) {
         wait =
             until == ASX_TIME_NEVER ? ASXI_PARK_MAX : asx_time_sub(until, asxi_driver_now(driver));
@@ -550,7 +558,7 @@ static const asx_driver_ops epoll_ops = {
     .now = asxi_driver_now,
     .submit = epoll_submit,
     .send_now = asxi_driver_send_now,
-    .sendfile_now = asxi_driver_sendfile_now,
+    .sendfile_now = epoll_sendfile_now,
     .cancel = epoll_cancel,
     .reap = epoll_reap,
     .park = epoll_park,

@@ -16,6 +16,7 @@ asx_err asxi_reactor_init(asxi_reactor *reactor, const asx_driver_ops *ops,
                           const asx_driver_config *config)
 {
     reactor->driver.ops = ops;
+    reactor->turn = 1;
     asx_list_init(&reactor->local);
     asx_list_init(&reactor->inbox.ops);
     reactor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -51,6 +51,14 @@ typedef struct asxi_inbox {
     uint32_t count; /* a hint read without the lock; its store pairs with the acquire in reap */
 } asxi_inbox;
 
+/* A range of a file that was in memory in the turn of that number. */
+typedef struct asxi_resident {
+    uint64_t turn;
+    uint64_t offset, end;
+    int32_t file_fd;
+} asxi_resident;
+#define ASXI_RESIDENT_COUNT 8u /* by the descriptor's low bits */
+
 typedef struct asxi_reactor {
     asx_driver driver;
     asx_driver_stats stats;
@@ -60,6 +68,8 @@ typedef struct asxi_reactor {
     int wake_fd;           /* eventfd; never read: both drivers watch it edge-triggered */
     uint32_t wake_pending; /* the bell rang and its completion was not seen yet */
     asxi_inbox inbox;
+    uint64_t turn; /* parks so far, from 1 */
+    asxi_resident resident[ASXI_RESIDENT_COUNT];
 } asxi_reactor;
 
 static_assert(sizeof(asx_err) >= sizeof(void *), "op->err carries a pointer while in flight");
@@ -107,8 +117,6 @@ void asxi_driver_entropy(asx_driver *driver, void *bytes, uint32_t len);
 void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats);
 asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
                              uint32_t count, uint32_t *sent);
-asx_err asxi_driver_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
-                                 int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent);
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr);
 
 /* The receive pool, count and size already rounded. */
@@ -126,8 +134,12 @@ void asxi_inbox_push(asxi_reactor *reactor, asx_op *op);
 
 /* sendfile.c: bytes sent, 0 at the file's end, -EAGAIN when the socket is full, -ENODATA when the
  * range is not in memory, or another -errno. may_block: the socket is not O_NONBLOCK. */
-int64_t asxi_sendfile_try(int32_t fd, bool may_block, int32_t file_fd, uint64_t offset,
-                          uint32_t length);
+int64_t asxi_sendfile_try(asxi_reactor *reactor, int32_t fd, bool may_block, int32_t file_fd,
+                          uint64_t offset, uint32_t length);
+/* The operations table's sendfile_now, for a driver that knows whether fd blocks. */
+asx_err asxi_sendfile_now(asxi_reactor *reactor, int32_t fd, bool may_block,
+                          const struct iovec *head, int32_t file_fd, uint64_t offset,
+                          uint32_t length, uint32_t *sent);
 
 /* file.c: OPEN, STAT, READ, WRITE, FSYNC by their system calls, on a thread that may block.
  * Leaves err and result in the op. */

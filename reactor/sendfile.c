@@ -28,9 +28,7 @@ static bool ends_resident(int32_t file_fd, uint64_t offset, uint32_t length)
            preadv2(file_fd, &iov, 1, (off_t)(offset + length - 1), RWF_NOWAIT) == 1;
 }
 
-/* Whether the range is in memory, so that sending it waits for no disk. It may be evicted in
- * between: then this one call waits. */
-static bool is_resident(int32_t file_fd, uint64_t offset, uint32_t length)
+static bool range_resident(int32_t file_fd, uint64_t offset, uint32_t length)
 {
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     const cachestat_range range = { .offset = offset, .length = length };
@@ -41,13 +39,31 @@ static bool is_resident(int32_t file_fd, uint64_t offset, uint32_t length)
     return counts.cached >= (offset + length + page - 1) / page - offset / page;
 }
 
-int64_t asxi_sendfile_try(int32_t fd, bool may_block, int32_t file_fd, uint64_t offset,
-                          uint32_t length)
+/* Whether the range is in memory, so that sending it waits for no disk. It may be evicted in
+ * between: then a call waits. The kernel is asked once a turn about what many connections want. */
+static bool is_resident(asxi_reactor *reactor, int32_t file_fd, uint64_t offset, uint32_t length)
+{
+    asxi_resident *const known = &reactor->resident[(uint32_t)file_fd % ASXI_RESIDENT_COUNT];
+    if (known->turn == reactor->turn && known->file_fd == file_fd && offset >= known->offset &&
+        offset + length <= known->end) {
+        return true;
+    }
+    if (!range_resident(file_fd, offset, length)) {
+        return false;
+    }
+    *known = (asxi_resident){
+        .turn = reactor->turn, .offset = offset, .end = offset + length, .file_fd = file_fd
+    };
+    return true;
+}
+
+int64_t asxi_sendfile_try(asxi_reactor *reactor, int32_t fd, bool may_block, int32_t file_fd,
+                          uint64_t offset, uint32_t length)
 {
     off_t at = (off_t)offset;
     int on = 1, off = 0;
     length = length < VISIT_BYTES ? length : VISIT_BYTES;
-    if (!is_resident(file_fd, offset, length)) {
+    if (!is_resident(reactor, file_fd, offset, length)) {
         return -ENODATA;
     }
     if (may_block && ioctl(fd, FIONBIO, &on) != 0) {
@@ -61,10 +77,10 @@ int64_t asxi_sendfile_try(int32_t fd, bool may_block, int32_t file_fd, uint64_t 
     return got >= 0 ? got : errnum == EINTR ? -EAGAIN : -errnum;
 }
 
-asx_err asxi_driver_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
-                                 int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent)
+asx_err asxi_sendfile_now(asxi_reactor *reactor, int32_t fd, bool may_block,
+                          const struct iovec *head, int32_t file_fd, uint64_t offset,
+                          uint32_t length, uint32_t *sent)
 {
-    const bool may_block = driver->ops->kind == ASX_DRIVER_URING;
     *sent = 0;
     if (head) {
         const ssize_t got =
@@ -77,10 +93,10 @@ asx_err asxi_driver_sendfile_now(asx_driver *driver, int32_t fd, const struct io
             return ASX_OK;
         }
     }
-    asxi_reactor_of(driver)->stats.syscalls += 2;
+    reactor->stats.syscalls += 2;
     for (uint64_t end = offset + length; offset < end;) {
         const int64_t got =
-            asxi_sendfile_try(fd, may_block, file_fd, offset, (uint32_t)(end - offset));
+            asxi_sendfile_try(reactor, fd, may_block, file_fd, offset, (uint32_t)(end - offset));
         if (got <= 0) {
             /* What was sent counts; whoever goes on meets the error. */
             const bool told = *sent > 0 || got == 0 || got == -EAGAIN || got == -ENODATA;

@@ -18,7 +18,7 @@ void asx_addr_from_native(const struct sockaddr_storage *native, socklen_t len, 
 
 /* A bound, listening socket. A Unix path that nobody listens on any more is taken over.
  *
- * nonblocking  O_NONBLOCK: wanted by epoll, unwanted by io_uring, which would not wait on it
+ * nonblocking  O_NONBLOCK: wanted by epoll; io_uring has no need of it
  * errors       the errno; EAFNOSUPPORT for a family that cannot listen */
 ASX_NODISCARD asx_err asx_socket_listen(const asx_addr *addr, const asx_listen_options *options,
                                         bool nonblocking, int32_t *fd);

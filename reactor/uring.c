@@ -241,6 +241,14 @@ static asx_err uring_send_now(asx_driver *driver, int32_t fd, const struct iovec
     return asxi_driver_send_now(driver, fd, iov, count, sent);
 }
 
+static asx_err uring_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
+                                  int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent)
+{
+    asxi_uring *const uring = asxi_uring_of(driver);
+    return asxi_sendfile_now(&uring->reactor, fd, !asxi_uring_nonblocking(uring, fd), head, file_fd,
+                             offset, length, sent);
+}
+
 static bool cq_peek(asxi_uring *uring)
 {
     const struct io_uring_cq *const cq = &uring->ring.cq;
@@ -306,6 +314,7 @@ static bool kernel_wanted(const asxi_uring *uring)
 static void uring_park(asx_driver *driver, asx_instant until)
 {
     asxi_uring *const uring = asxi_uring_of(driver);
+    uring->reactor.turn++;
     asxi_uring_buf_flush(uring);
     backlog_flush(uring);
     asx_duration wait = 0;
@@ -340,20 +349,26 @@ static void uring_buf_return(asx_driver *driver, asx_rbuf *rbuf)
 static asx_err uring_listen(asx_driver *driver, const asx_addr *addr,
                             const asx_listen_options *options, int32_t *fd)
 {
-    (void)driver;
-    return asx_socket_listen(addr, options, false, fd);
+    const asx_err err = asx_socket_listen(addr, options, false, fd);
+    if (!err) {
+        asxi_uring_nonblocking_set(asxi_uring_of(driver), *fd, false);
+    }
+    return err;
 }
 
 static asx_err uring_socket(asx_driver *driver, asx_addr_family family, bool datagram,
                             const asx_addr *local, int32_t *fd)
 {
-    (void)driver;
-    return asx_socket_open(family, datagram, local, false, fd);
+    const asx_err err = asx_socket_open(family, datagram, local, false, fd);
+    if (!err) {
+        asxi_uring_nonblocking_set(asxi_uring_of(driver), *fd, false);
+    }
+    return err;
 }
 
 static void uring_close_now(asx_driver *driver, int32_t fd)
 {
-    (void)driver;
+    asxi_uring_nonblocking_set(asxi_uring_of(driver), fd, false);
     close(fd);
 }
 
@@ -364,6 +379,7 @@ static void uring_destroy(asx_driver *driver)
     ring_close(uring);
     asxi_uring_buf_deinit(uring);
     asxi_uring_aux_deinit(uring);
+    free(uring->nonblocking);
     asxi_reactor_deinit(&uring->reactor);
     free(uring);
 }
@@ -373,7 +389,7 @@ static const asx_driver_ops uring_ops = {
     .now = asxi_driver_now,
     .submit = uring_submit,
     .send_now = uring_send_now,
-    .sendfile_now = asxi_driver_sendfile_now,
+    .sendfile_now = uring_sendfile_now,
     .cancel = uring_cancel,
     .reap = uring_reap,
     .park = uring_park,

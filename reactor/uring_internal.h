@@ -64,11 +64,20 @@ typedef struct asxi_uring {
     uint32_t buf_lent;
     uint32_t reaped; /* by the last reap: how busy this turn is */
     uring_aux *aux_free;
+    uint64_t *nonblocking; /* a bit a descriptor: accepted here, and O_NONBLOCK */
+    uint32_t nonblocking_words;
 } asxi_uring;
 
 ASX_INLINE asxi_uring *asxi_uring_of(asx_driver *driver)
 {
     return asx_container_of(driver, asxi_uring, reactor.driver);
+}
+
+/* Whether sendfile() on fd is known not to wait. */
+ASX_INLINE bool asxi_uring_nonblocking(const asxi_uring *uring, int32_t fd)
+{
+    const uint32_t word = (uint32_t)fd / 64;
+    return word < uring->nonblocking_words && uring->nonblocking[word] >> ((uint32_t)fd % 64) & 1;
 }
 
 ASX_INLINE uring_aux *asxi_uring_aux(const asx_op *op)
@@ -91,7 +100,9 @@ void asxi_uring_op_drop(asxi_uring *uring, asx_op *op, asx_err err);
 void asxi_uring_op_complete(asxi_uring *uring, asx_op *op, asx_err err, uint32_t result);
 void asxi_uring_aux_deinit(asxi_uring *uring);
 
-/* uring_sendfile.c: the op has its aux */
+/* uring_sendfile.c: notes what the driver did to fd; short of memory it stays unknown. */
+void asxi_uring_nonblocking_set(asxi_uring *uring, int32_t fd, bool on);
+/* The op has its aux. */
 bool asxi_uring_sendfile_start(asxi_uring *uring, asx_op *op);
 void asxi_uring_sendfile_prepare(asx_op *op, struct io_uring_sqe *sqe);
 void asxi_uring_sendfile_finish(asxi_uring *uring, asx_op *op, int32_t res);

@@ -140,6 +140,9 @@ bool asxi_uring_op_start(asxi_uring *uring, asx_op *op)
         asxi_op_block(&uring->reactor, op);
         return false;
     }
+    if (op->code == ASX_OP_CLOSE) {
+        asxi_uring_nonblocking_set(uring, op->fd, false);
+    }
     if (!aux_wanted(op)) {
         return true;
     }
@@ -194,7 +197,7 @@ void asxi_uring_op_prepare(asx_op *op, struct io_uring_sqe *sqe)
     uring_aux *const aux = asxi_uring_aux(op);
     switch ((asx_op_code)op->code) {
     case ASX_OP_ACCEPT:
-        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         break;
     case ASX_OP_CONNECT:
         io_uring_prep_connect(sqe, op->fd, (struct sockaddr *)&aux->addr, aux->msg.msg_namelen);
@@ -264,6 +267,7 @@ static void finish_accept(asxi_uring *uring, asx_op *op, int32_t res, bool armed
         }
     }
     if (res >= 0) {
+        asxi_uring_nonblocking_set(uring, res, true);
         asxi_op_lend(&uring->reactor, op, (uint32_t)res);
     }
 }
@@ -366,6 +370,7 @@ static bool blocking_restore(asxi_uring *uring, asx_op *op)
         fcntl(op->fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
         return false;
     }
+    asxi_uring_nonblocking_set(uring, op->fd, false);
     asxi_uring_queue(uring, op);
     return true;
 }

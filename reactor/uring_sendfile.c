@@ -4,19 +4,45 @@
  *
  *   start ──> sendfile ──full──> poll ──> sendfile ...
  *                └──not in memory──> read ──> send ──> sendfile ... */
+#include <asx/shard/base/bits.h>
+
 #include "uring_internal.h"
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+
+void asxi_uring_nonblocking_set(asxi_uring *uring, int32_t fd, bool on)
+{
+    const uint32_t word = (uint32_t)fd / 64;
+    const uint64_t bit = UINT64_C(1) << ((uint32_t)fd % 64);
+    if (fd < 0 || (!on && word >= uring->nonblocking_words)) {
+        return;
+    }
+    if (word >= uring->nonblocking_words) {
+        const uint32_t count = (uint32_t)asx_pow2_ceil(word + 1);
+        uint64_t *const words = realloc(uring->nonblocking, count * sizeof(*words));
+        if (!words) {
+            return;
+        }
+        memset(words + uring->nonblocking_words, 0,
+               (count - uring->nonblocking_words) * sizeof(*words));
+        uring->nonblocking = words;
+        uring->nonblocking_words = count;
+    }
+    uring->nonblocking[word] =
+        on ? uring->nonblocking[word] | bit : uring->nonblocking[word] & ~bit;
+}
 
 /* Sends what is in memory. True: the op is over, with *err. False: it goes to the ring, to wait for
  * room in the socket, or to read what is not in memory. */
-static bool sendfile_over(asx_op *op, uring_aux *aux, asx_err *err)
+static bool sendfile_over(asxi_uring *uring, asx_op *op, uring_aux *aux, asx_err *err)
 {
+    const bool may_block = !asxi_uring_nonblocking(uring, op->fd);
     *err = ASX_OK;
     while (op->result < op->length) {
-        const int64_t got = asxi_sendfile_try(op->fd, true, op->file_fd, op->offset + op->result,
-                                              op->length - op->result);
+        const int64_t got = asxi_sendfile_try(&uring->reactor, op->fd, may_block, op->file_fd,
+                                              op->offset + op->result, op->length - op->result);
         if (got > 0) {
             op->result += (uint32_t)got;
         } else if (got == -EAGAIN) {
@@ -38,7 +64,7 @@ static bool sendfile_over(asx_op *op, uring_aux *aux, asx_err *err)
 bool asxi_uring_sendfile_start(asxi_uring *uring, asx_op *op)
 {
     asx_err err;
-    const bool over = sendfile_over(op, asxi_uring_aux(op), &err);
+    const bool over = sendfile_over(uring, op, asxi_uring_aux(op), &err);
     if (over) {
         asxi_uring_op_drop(uring, op, err);
     }
@@ -97,7 +123,7 @@ void asxi_uring_sendfile_finish(asxi_uring *uring, asx_op *op, int32_t res)
         }
     }
     asx_err err;
-    if (sendfile_over(op, aux, &err)) {
+    if (sendfile_over(uring, op, aux, &err)) {
         asxi_uring_op_complete(uring, op, err, op->result);
     } else {
         asxi_uring_queue(uring, op);

@@ -154,10 +154,8 @@ TEST_CASE("driver: a file in memory is sent now, behind its head, or by the op a
           "[reactor]")
 {
     const auto kind = BOTH_DRIVERS;
+    const bool accepted = GENERATE(false, true); /* each end has its own way of not blocking */
     Fixture f(kind);
-    if (!f.driver->ops->sendfile_now) {
-        return; /* this driver only knows ops */
-    }
     string data(6 << 20, 0);
     for (size_t i = 0; i < data.size(); i++) {
         data[i] = (char)(i * 7 + (i >> 12));
@@ -166,6 +164,9 @@ TEST_CASE("driver: a file in memory is sent now, behind its head, or by the op a
     REQUIRE(write(file, data.data(), data.size()) == (ssize_t)data.size());
     int near, far;
     f.tcp_pair(near, far);
+    if (accepted) {
+        std::swap(near, far);
+    }
     char text[] = "head ";
     const struct iovec head = { text, 5 };
     uint32_t sent = 0;
