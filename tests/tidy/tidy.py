@@ -25,6 +25,7 @@ ARROWS = {
     'shard': ('shard/base', 'shard'),
     'shard/sync': ('shard/base', 'shard', 'shard/sync'),
     'shard/combine': KERNEL,
+    'shard/flow': KERNEL + ('shard/flow',),
     'raptorq': ('shard/base', 'raptorq'),
     'reactor': KERNEL + ('reactor',),
     'dpdk': KERNEL + ('dpdk',),

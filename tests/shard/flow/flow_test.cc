@@ -1,0 +1,247 @@
+/* Flows: each operator is what it is for a vector, items are dropped once or handed out once, and
+ * an error stands in its place. */
+#include "flow_fixture.h"
+
+#include <cstring>
+
+namespace
+{
+
+bool halve_even(void *in, void *out, void *)
+{
+    const uint64_t value = *static_cast<uint64_t *>(in);
+    *static_cast<uint64_t *>(out) = value / 2;
+    return value % 2 == 0;
+}
+
+/* The sum so far, until it passes 20. */
+bool sum_to_20(void *in, void *out, void *arg)
+{
+    uint64_t *const sum = static_cast<uint64_t *>(arg);
+    *sum += *static_cast<uint64_t *>(in);
+    *static_cast<uint64_t *>(out) = *sum;
+    return *sum <= 20;
+}
+
+void note(const void *item, void *arg)
+{
+    static_cast<numbers *>(arg)->push_back(*static_cast<const uint64_t *>(item));
+}
+
+void append(void *item, void *arg)
+{
+    note(item, arg);
+}
+
+asx_outcome slow_square(asx_cx *cx, void *in, void *out, void *)
+{
+    const uint64_t value = *static_cast<uint64_t *>(in);
+    ASX_TRY(asx_sleep(cx, 10));
+    *static_cast<uint64_t *>(out) = value * value;
+    return value == 3 ? asx_fail(ASX_E(REFUSED)) : asx_ok(0);
+}
+
+bool count_and_refuse(const void *, void *arg)
+{
+    ++*static_cast<uint64_t *>(arg);
+    return false;
+}
+
+struct asked {
+    uint64_t times;
+};
+
+asx_outcome count_asked(asx_cx *, void *item, asx_instant, void *arg)
+{
+    *static_cast<uint64_t *>(item) = static_cast<asked *>(arg)->times++;
+    return asx_ok(ASX_FLOW_ITEM);
+}
+
+} // namespace
+
+TEST_CASE("flow: operators on one flow do what they do to a vector", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        const numbers ten = counted(10);
+        uint64_t sum = 0, limit = 4;
+        numbers seen;
+        CHECK(rest_of(cx, flow_of(cx, ten)) == ten);
+        CHECK(rest_of(cx, asx_flow_map(flow_of(cx, ten), number_shape, twice, nullptr)) ==
+              numbers{ 0, 2, 4, 6, 8, 10, 12, 14, 16, 18 });
+        CHECK(rest_of(cx, asx_flow_filter(flow_of(cx, ten), is_even, nullptr)) ==
+              numbers{ 0, 2, 4, 6, 8 });
+        CHECK(rest_of(cx, asx_flow_filter_map(flow_of(cx, ten), number_shape, halve_even,
+                                              nullptr)) == numbers{ 0, 1, 2, 3, 4 });
+        CHECK(rest_of(cx, asx_flow_scan(flow_of(cx, ten), number_shape, sum_to_20, &sum)) ==
+              numbers{ 0, 1, 3, 6, 10, 15 });
+        CHECK(rest_of(cx, asx_flow_take(flow_of(cx, ten), 3)) == numbers{ 0, 1, 2 });
+        CHECK(rest_of(cx, asx_flow_take(flow_of(cx, ten), 30)) == ten);
+        CHECK(rest_of(cx, asx_flow_skip(flow_of(cx, ten), 7)) == numbers{ 7, 8, 9 });
+        CHECK(rest_of(cx, asx_flow_skip(flow_of(cx, ten), 70)).empty());
+        CHECK(rest_of(cx, asx_flow_take_while(flow_of(cx, ten), below_arg, &limit)) ==
+              numbers{ 0, 1, 2, 3 });
+        CHECK(rest_of(cx, asx_flow_skip_while(flow_of(cx, ten), below_arg, &limit)) ==
+              numbers{ 4, 5, 6, 7, 8, 9 });
+        CHECK(rest_of(cx, asx_flow_inspect(flow_of(cx, ten), note, &seen)) == ten);
+        CHECK(seen == ten);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: enumerate counts from 0, in front of the item", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        const numbers items = { 7, 8, 9 };
+        asx_flow *const flow = asx_flow_enumerate(flow_of(cx, items));
+        uint64_t pair[2];
+        REQUIRE(asx_flow_item_size(flow) == sizeof(pair));
+        for (uint64_t i = 0; i < 3; i++) {
+            REQUIRE(asx_flow_is(asx_flow_next(cx, flow, pair), ASX_FLOW_ITEM));
+            CHECK(pair[0] == i);
+            CHECK(pair[1] == items[i]);
+        }
+        CHECK(asx_flow_is(asx_flow_next(cx, flow, pair), ASX_FLOW_END));
+        asx_flow_close(cx, flow);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: take 0 ends without asking its source, and take n asks n times", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        for (uint64_t n : { 0, 1, 5 }) {
+            asked source = { 0 };
+            asx_flow *const endless =
+                asx_flow_of_fn(cx, count_asked, &source, sizeof(uint64_t), nullptr);
+            CHECK(rest_of(cx, asx_flow_take(endless, n)) == counted(n));
+            CHECK(source.times == n);
+        }
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: an error stands in its place, and the flow goes on behind it", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        const numbers items = counted(6);
+        asx_flow *const flow =
+            asx_flow_then(flow_of(cx, items), number_shape, slow_square, nullptr);
+        numbers got;
+        CHECK(asx_is_err(asx_flow_for_each(cx, flow, append, &got), ASX_E(REFUSED)));
+        CHECK(got == numbers{ 0, 1, 4 });
+        CHECK(asx_is_ok(asx_flow_for_each(cx, flow, append, &got)));
+        CHECK(got == numbers{ 0, 1, 4, 16, 25 });
+        asx_flow_close(cx, flow);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: a peeked item is the next one", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        const numbers items = { 4, 5 };
+        asx_flow *const flow = flow_of(cx, items);
+        const void *item;
+        for (int i = 0; i < 2; i++) {
+            REQUIRE(asx_flow_is(asx_flow_peek(cx, flow, &item), ASX_FLOW_ITEM));
+            CHECK(*static_cast<const uint64_t *>(item) == 4);
+        }
+        CHECK(rest_of(cx, flow) == items);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: items that nobody got are dropped once, by close or with the region", "[flow]")
+{
+    const numbers items = counted(8);
+    for (bool close : { true, false }) {
+        drops().clear();
+        run_body([&](asx_cx *cx) {
+            uint64_t pair[2];
+            asx_flow *const evens =
+                asx_flow_filter(flow_of(cx, items, drop_counted), is_even, nullptr);
+            asx_flow *const flow = asx_flow_enumerate(evens);
+            const void *peeked;
+            REQUIRE(asx_flow_is(asx_flow_next(cx, flow, pair), ASX_FLOW_ITEM));
+            REQUIRE(asx_flow_is(asx_flow_next(cx, flow, pair), ASX_FLOW_ITEM));
+            REQUIRE(asx_flow_is(asx_flow_peek(cx, flow, &peeked), ASX_FLOW_ITEM));
+            CHECK(drops() == std::map<uint64_t, int>{ { 1, 1 }, { 3, 1 } });
+            if (close) {
+                asx_flow_close(cx, flow);
+            }
+            return asx_ok(0);
+        });
+        CHECK(drops() == std::map<uint64_t, int>{
+                             { 1, 1 }, { 3, 1 }, { 4, 1 }, { 5, 1 }, { 6, 1 }, { 7, 1 } });
+    }
+}
+
+TEST_CASE("flow: what could not be made answers when it is pulled", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        uint64_t item;
+        asx_flow *const none = asx_flow_take(asx_flow_enumerate(nullptr), 3);
+        CHECK(asx_is_err(asx_flow_next(cx, none, &item), ASX_E(NO_MEMORY)));
+        asx_flow_close(cx, none);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: sinks", "[flow]")
+{
+    run_body([](asx_cx *cx) {
+        const numbers items = counted(100);
+        asx_flow_list list = {};
+        asx_flow *flow = flow_of(cx, items);
+        CHECK(asx_flow_collect(cx, flow, &list).value == 100);
+        CHECK(memcmp(list.items, items.data(), 800) == 0);
+        asx_flow_list_free(&list);
+        asx_flow_close(cx, flow);
+
+        uint64_t count = 0, limit = 50;
+        flow = flow_of(cx, items);
+        CHECK(asx_is_ok(asx_flow_count(cx, flow, &count)));
+        CHECK(count == 100);
+        asx_flow_close(cx, flow);
+
+        flow = flow_of(cx, items);
+        CHECK(asx_flow_all(cx, flow, below_arg, &limit).value == 0);
+        CHECK(rest_of(cx, flow).front() == 51); /* it stopped behind the one that failed */
+        flow = flow_of(cx, items);
+        CHECK(asx_flow_any(cx, flow, below_arg, &limit).value == 1);
+        CHECK(rest_of(cx, flow).front() == 1);
+        limit = 0;
+        flow = flow_of(cx, items);
+        CHECK(asx_flow_any(cx, flow, below_arg, &limit).value == 0);
+        asx_flow_close(cx, flow);
+        limit = 100;
+        flow = flow_of(cx, items);
+        CHECK(asx_flow_all(cx, flow, below_arg, &limit).value == 1);
+        asx_flow_close(cx, flow);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("flow: an operator that only skips lets the others run", "[flow]")
+{
+    body skips = [](asx_cx *cx) {
+        const numbers odd(10 * ASX_FLOW_IDLE_MAX, 1);
+        uint64_t tested = 0;
+        numbers ran;
+        body other = [&](asx_cx *c) {
+            for (int i = 0; i < 4; i++) {
+                ran.push_back(tested);
+                ASX_TRY(asx_yield(c));
+            }
+            return asx_ok(0);
+        };
+        asx_flow *const flow = asx_flow_filter(flow_of(cx, odd), count_and_refuse, &tested);
+        ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
+            go(s, other);
+            CHECK(rest_of(cx, flow).empty());
+        }
+        CHECK(ran == numbers{ 1024, 2048, 3072, 4096 });
+        return asx_ok(0);
+    };
+    run_kernel(body_run, &skips, 1, ASX_LEAK_PANIC, false);
+}
