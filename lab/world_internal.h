@@ -13,6 +13,7 @@ typedef enum asxi_advance_why {
     ASXI_ADVANCE_IDLE = 0, /* nothing was runnable */
     ASXI_ADVANCE_SPIN,     /* tasks only yielded to each other */
     ASXI_ADVANCE_COST,     /* of a dispatch */
+    ASXI_ADVANCE_CHAOS,    /* the turn is late */
 } asxi_advance_why;
 
 typedef struct asxi_seat {
@@ -46,8 +47,8 @@ struct asx_lab_world {
     asx_lab_choices *choices;
     asx_trace_sink sink; /* what the kernel tells */
     asxi_recorder recorder;
-    asx_mesh *mesh;
     asxi_chaos chaos;
+    asx_mesh *mesh;
     struct asx_vnet *net;   /* NULL: none was asked for */
     struct asx_vdisk *disk; /* likewise */
     asxi_seat seats[ASX_LAB_SHARDS_MAX];
