@@ -94,8 +94,7 @@ static void unregister_all(selecting *all)
 static void give_back(selecting *all)
 {
     entry *const e = all->won;
-    if (e && e->baton.object && all->told == ASXI_LINE_GRANTED &&
-        asxi_object_is_open(e->baton.object)) {
+    if (e && e->baton.object && all->told == ASXI_LINE_GRANTED) {
         e->baton.leave(&e->baton, true);
     }
 }
@@ -187,12 +186,14 @@ static bool wait_any(asx_cx *cx, asx_select_case *cases, uint32_t count, uint32_
     *outcome = asx_ok(0);
     bool decided = false;
     entry *const e = all.won;
-    if (e && all.told == ASXI_LINE_GRANTED && asxi_object_is_open(e->baton.object)) {
+    if (e && all.told == ASXI_LINE_GRANTED) {
         const asxi_select_ops *const ops = ops_of(e->which->kind);
-        decided = ops->granted != NULL;
+        decided = ops->granted != NULL && asxi_object_is_open(e->baton.object);
         if (decided) {
             *winner = (uint32_t)(e->which - cases);
             ops->granted(cx, e->which, e->baton.object);
+        } else {
+            e->baton.leave(&e->baton, true);
         }
     }
     unregister_all(&all);

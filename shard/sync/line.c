@@ -57,7 +57,7 @@ static void fiber_leave(asxi_wait *wait)
     asxi_object *const object = baton->object;
     if (!wait->resolved) {
         asxi_line_leave(baton);
-    } else if (wait->value == ASXI_LINE_GRANTED && asxi_object_is_open(object)) {
+    } else if (wait->value == ASXI_LINE_GRANTED) {
         baton->leave(baton, true);
     }
     asxi_object_unref(object);
@@ -78,9 +78,13 @@ asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const
         return woken == ASXI_WOKEN_CANCELLED ? asxi_cancelled(cx) : asx_fail(ASX_E(TIMED_OUT));
     }
     const bool open = asxi_object_is_open(object);
+    const uintptr_t told = baton->wait.value;
+    if (asx_unlikely(!open && told == ASXI_LINE_GRANTED)) {
+        baton->leave(baton, true); /* of what closed in between */
+    }
     asxi_object_unref(object);
-    if (asx_likely(open && baton->wait.value == ASXI_LINE_GRANTED)) {
+    if (asx_likely(open && told == ASXI_LINE_GRANTED)) {
         return asx_ok(0);
     }
-    return asx_fail(open && baton->wait.value != ASXI_LINE_CLOSED ? baton->wait.value : closed);
+    return asx_fail(open && told != ASXI_LINE_CLOSED ? told : closed);
 }

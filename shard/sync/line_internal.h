@@ -25,8 +25,8 @@ struct asxi_baton {
     asxi_line *line;
     uint64_t amount; /* the type's: how much it needs */
     uint32_t tag;    /* the type's: what it is */
-    /* The waiter leaves an object that is still open. granted: with the resource, unused; else it
-     * only waited, and those behind it may be able to go on. */
+    /* The waiter leaves. granted: with the resource, unused, and the object may have closed since;
+     * else it only waited, and those behind it may be able to go on. */
     void (*leave)(asxi_baton *baton, bool granted);
     /* Not NULL: the waiter is no fiber, and is told like this. The baton is out of the line. */
     void (*tell)(asxi_baton *baton, uintptr_t value);

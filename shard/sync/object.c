@@ -78,6 +78,9 @@ void asxi_object_unref(asxi_object *object)
     asx_assert(object->refs > 0);
     if (--object->refs == 0) {
         asx_assert(!asxi_object_is_open(object));
+        if (object->type->deinit) {
+            object->type->deinit(object);
+        }
         asx_handle_free(&object->shard->objects->objects, object);
     }
 }

@@ -26,6 +26,8 @@ typedef struct asxi_object_type {
     const char *name;
     /* Tells every waiter and drops what the object holds. Its region's heap is still there. */
     void (*close)(asxi_object *object);
+    /* Nothing refers to it any more: gives back what outlived the region; NULL: nothing did. */
+    void (*deinit)(asxi_object *object);
     /* An end has gone, and this is what it was; NULL: the type has none. */
     void (*end_close)(asxi_object *object, const asxi_end *end);
     /* One of the two sides of an object without ends is closed: it is named by the object's handle
@@ -89,6 +91,7 @@ static inline asx_err asxi_object_find(asx_cx *cx, asx_handle handle, const asxi
 {
     void *record;
     const asxi_objects *const objects = cx->_shard->objects;
+    *object = NULL;
     if (asx_unlikely(!objects)) {
         return ASX_E(STALE);
     }
@@ -114,6 +117,7 @@ static inline asx_err asxi_end_find(asx_cx *cx, asx_handle handle, const asxi_ob
 {
     void *record;
     const asxi_objects *const objects = cx->_shard->objects;
+    *end = NULL;
     if (asx_unlikely(!objects)) {
         return ASX_E(STALE);
     }

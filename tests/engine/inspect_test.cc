@@ -33,8 +33,9 @@ asx_outcome sleeper(asx_cx *cx, void *)
 TEST_CASE("inspect: regions and tasks come depth first, with what they wait for", "[engine]")
 {
     in_a_task([](asx_cx *cx) {
-        const asx_region_options options{ ASX_COLLECT_ALL, ASX_OVERRUN_INHERIT, {}, nullptr, 0,
-                                          "outer" };
+        asx_region_options options{};
+        options.policy = ASX_COLLECT_ALL;
+        options.label = "outer";
         asx_region *outer = nullptr;
         asx_handle task;
         asx_spawn_options spawn{};

@@ -180,3 +180,69 @@ TEST_CASE("far mpsc: stopping delivers what far permits were promised", "[sync]"
         CHECK(state.got.size() < 36);
     }
 }
+
+namespace
+{
+
+/* Waits for a slot in a region that closes in the turn of the grant. */
+asx_outcome leaver(asx_cx *cx, void *arg)
+{
+    const uint32_t who = *static_cast<uint32_t *>(arg);
+    ASX_SCOPE(cx, outer, ASX_COLLECT_ALL) {
+        asx_mpsc_sender tx;
+        REQUIRE(asx_mpsc_import(&outer->cx, &now->far[who], &tx) == ASX_OK);
+        body waiter = [&](asx_cx *w) {
+            const item it = { who, {} };
+            ASX_TRY(asx_mpsc_send(w, tx, &it));
+            now->sent.push_back(who);
+            return asx_ok(0);
+        };
+        body closer = [&](asx_cx *c) {
+            ASX_TRY(asx_sleep(c, asx_random_below(c, 6)));
+            asx_mpsc_sender_close(c, tx);
+            return asx_ok(0);
+        };
+        go(outer, waiter);
+        go(outer, closer);
+        ASX_TRY(asx_sleep(cx, 20));
+    }
+    return asx_ok(0);
+}
+
+asx_outcome slow_consumer(asx_cx *cx, void *)
+{
+    asx_mpsc_sender tx;
+    asx_mpsc_receiver rx;
+    const asx_mpsc_options options = { 1, sizeof(item), item_dropped, "far test" };
+    REQUIRE(asx_mpsc_open(cx, &options, &tx, &rx) == ASX_OK);
+    item it;
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        for (uint32_t i = 0; i < 3; i++) {
+            REQUIRE(asx_mpsc_export(cx, tx, &now->far[i]) == ASX_OK);
+            REQUIRE(asx_spawn_on(&s->cx, i, leaver, &i, sizeof(i), nullptr, nullptr) == ASX_OK);
+        }
+        asx_mpsc_sender_close(cx, tx);
+        while (asx_is_ok(asx_mpsc_recv(cx, rx, &it))) {
+            now->got.push_back(it.number);
+            ASX_TRY(asx_sleep(cx, asx_random_below(cx, 3)));
+        }
+    }
+    return asx_ok(0);
+}
+
+} // namespace
+
+TEST_CASE("far mpsc: senders that close while a slot is on its way to them give it back", "[sync]")
+{
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        world_state state;
+        state.seed = seed;
+        now = &state;
+        lab_world world(3, state.seed, 8);
+        INFO("seed " << seed);
+        world.run(slow_consumer); /* the receiver learns that all have gone */
+        std::sort(state.got.begin(), state.got.end());
+        std::sort(state.sent.begin(), state.sent.end());
+        REQUIRE(state.got == state.sent);
+    }
+}
