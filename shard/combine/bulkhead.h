@@ -1,8 +1,8 @@
 /* Bulkheads: at most so many calls at once, at most so many that wait (CMB-18).
  *
  * Owner.  The region it was opened in; the value is copied freely.
- * Cancel. While queued: the place is given up. While running: fn sees it; the slot is given back when
- *         fn's task is through with it, panics and abandonment included. */
+ * Cancel. While queued: the place is given up. While running: fn sees it; the slot is given back
+ *         when fn's task is through with it, panics and abandonment included. */
 #ifndef ASX_SHARD_COMBINE_BULKHEAD_H
 #define ASX_SHARD_COMBINE_BULKHEAD_H
 
@@ -33,8 +33,8 @@ ASX_NODISCARD asx_err asx_bulkhead_open(asx_cx *cx, const asx_bulkhead_options *
 /* Calls fn in this task once `weight` fits, in order of arrival. What is granted in the turn of the
  * timeout wins.
  * waited_ns  how long it queued; NULL allowed
- * errors     FULL (weight above concurrent_max, or no queue), QUEUE_FULL, QUEUE_TIMEOUT, CLOSED, and
- *            what fn answers */
+ * errors     FULL (weight above concurrent_max, or no queue), QUEUE_FULL, QUEUE_TIMEOUT, CLOSED,
+ *            and what fn answers */
 ASX_NODISCARD asx_outcome asx_bulkhead_call(asx_cx *cx, asx_bulkhead *bulkhead, uint32_t weight,
                                             asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
                                             asx_duration *waited_ns);

@@ -16,8 +16,8 @@ typedef struct asx_hedge_options { /* zero-filled fields are the defaults */
 } asx_hedge_options;
 #define ASX_HEDGE_DELAY_NS (100 * ASX_NS_PER_MS)
 
-/* Runs branches[0]; when it is not terminal after the delay, branches[1] too, and the first terminal
- * one wins. A backup that cannot be started cancels the primary, whose Ok still counts.
+/* Runs branches[0]; when it is not terminal after the delay, branches[1] too, and the first
+ * terminal one wins. A backup that cannot be started cancels the primary, whose Ok still counts.
  * winner  its index, NULL allowed
  * errors  what refused the backup */
 ASX_NODISCARD asx_outcome asx_hedge(asx_cx *cx, const asx_branch branches[2],

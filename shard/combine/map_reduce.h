@@ -1,6 +1,7 @@
 /* Map and reduce on one shard: many inputs at once, folded in input order (CMB-16).
  *
- * Cancel. The request goes to every map that runs, all are drained, and the call returns Cancelled. */
+ * Cancel. The request goes to every map that runs, all are drained, and the call returns Cancelled.
+ *         */
 #ifndef ASX_SHARD_COMBINE_MAP_REDUCE_H
 #define ASX_SHARD_COMBINE_MAP_REDUCE_H
 

@@ -1,8 +1,8 @@
 /* Rate limits: so much per period, in order of arrival (CMB-19).
  *
- * Model.  A permit stands for its cost. It is spent once committed, and refunded when aborted or lost
- *         before. All arithmetic is in integers: what a refill leaves over is carried on, so that no
- *         rate drifts.
+ * Model.  A permit stands for its cost. It is spent once committed, and refunded when aborted or
+ *         lost before. All arithmetic is in integers: what a refill leaves over is carried on, so
+ *         that no rate drifts.
  * Owner.  The region it was opened in; the value names it and may be copied.
  * Cancel. A cancelled wait has spent nothing, and the next in line takes its place. */
 #ifndef ASX_SHARD_COMBINE_RATELIMIT_H

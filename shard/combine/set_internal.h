@@ -47,7 +47,8 @@ void asxi_set_cancel_for_caller(asxi_set *set, asx_cx *cx);
 asx_outcome asxi_set_panic(const asxi_set *set);
 /* What a branch made and nobody receives, in time or late (CMB-3). winner: -1 for none. */
 void asxi_set_drop_losers(const asxi_set *set, const asx_branch *branches, int winner);
-/* Cancels the losers, drains them, and answers for `winner`, or with the panic that overrides it. */
+/* Cancels the losers, drains them, and answers for `winner`, or with the panic that overrides it.
+ * */
 asx_outcome asxi_set_finish(asxi_set *set, asx_cx *cx, const asx_branch *branches, int winner);
 /* The caller was cancelled: passes it on, drains, and answers Cancelled, or with a panic. */
 asx_outcome asxi_set_finish_cancelled(asxi_set *set, asx_cx *cx, const asx_branch *branches);

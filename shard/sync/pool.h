@@ -1,9 +1,9 @@
 /* Object pools: things that are dear to make, lent one at a time and used again.
  *
- * Model.  At most `max` items live, those being made included. acquire lends an idle one, makes one,
- *         or waits in order of arrival. A lent item is a LEASE of the task that acquired it; what a
- *         task still holds at its end comes back (SYN-15, SYN-16). Items idle too long or alive too
- *         long are destroyed on the way.
+ * Model.  At most `max` items live, those being made included. acquire lends an idle one, makes
+ *         one, or waits in order of arrival. A lent item is a LEASE of the task that acquired it;
+ *         what a task still holds at its end comes back (SYN-15, SYN-16). Items idle too long or
+ *         alive too long are destroyed on the way.
  * Owner.  The region it was opened in; `create`, `check` and `destroy` are the user's, and `arg`
  *         outlives the pool.
  * Cancel. A wait leaves no trace; a creation that is cancelled gives its place to the next. */

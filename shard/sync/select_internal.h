@@ -2,7 +2,7 @@
 #ifndef ASX_SHARD_SYNC_SELECT_INTERNAL_H
 #define ASX_SHARD_SYNC_SELECT_INTERNAL_H
 
-#include <asx/shard/combine/select.h>
+#include <asx/shard/sync/select.h>
 
 #include "line_internal.h"
 

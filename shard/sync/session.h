@@ -1,12 +1,12 @@
 /* Sessions: requests, each with a reply that somebody owes.
  *
- * Model.  A request waits for its reply. Whoever handles it holds an ACK obligation, the reply: it is
- *         sent, declined, or handed to another task of the same region. A handler that ends without
- *         doing so is told on: the requester gets PEER_LOST, PEER_CANCELLED or PEER_PANICKED, and
- *         never hangs (CH-50..CH-53).
+ * Model.  A request waits for its reply. Whoever handles it holds an ACK obligation, the reply: it
+ *         is sent, declined, or handed to another task of the same region. A handler that ends
+ *         without doing so is told on: the requester gets PEER_LOST, PEER_CANCELLED or
+ *         PEER_PANICKED, and never hangs (CH-50..CH-53).
  * Owner.  The region it was opened in; a waiting request belongs to its requester's region.
- * Cancel. Before the request was queued: no effect. After: the requester leaves, and the reply, when
- *         it comes, is answered with DISCONNECTED. */
+ * Cancel. Before the request was queued: no effect. After: the requester leaves, and the reply,
+ *         when it comes, is answered with DISCONNECTED. */
 #ifndef ASX_SHARD_SYNC_SESSION_H
 #define ASX_SHARD_SYNC_SESSION_H
 

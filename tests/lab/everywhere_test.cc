@@ -5,7 +5,7 @@
 #include <asx/shard/combine/branch.h>
 #include <asx/shard/combine/hedge.h>
 #include <asx/shard/combine/quorum.h>
-#include <asx/shard/combine/select.h>
+#include <asx/shard/sync/select.h>
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/barrier.h>
 #include <asx/shard/sync/broadcast.h>

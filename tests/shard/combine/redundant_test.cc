@@ -1,5 +1,5 @@
-/* Combinators over several branches: whatever way they end, nothing they started is left, losers are
- * drained, and panics are seen. */
+/* Combinators over several branches: whatever way they end, nothing they started is left, losers
+ * are drained, and panics are seen. */
 #include <asx/shard/combine/first_ok.h>
 #include <asx/shard/combine/hedge.h>
 #include <asx/shard/combine/map_reduce.h>

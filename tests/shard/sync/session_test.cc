@@ -1,5 +1,5 @@
-/* Sessions: a requester always learns what became of its request. Intervals: every tick is told when
- * it was due. */
+/* Sessions: a requester always learns what became of its request. Intervals: every tick is told
+ * when it was due. */
 #include <asx/shard/interval.h>
 #include <asx/shard/sync/session.h>
 

@@ -1,13 +1,13 @@
 /* Select: the first of several waits, without a task for any of them (CMB-8).
  *
  * Model.  All cases are registered; exactly one is committed; the others are taken back in the same
- *         turn, so that no loser holds anything or has taken an item. Of several that are ready, the
- *         one after the last winner goes first: a case that is ready in every round is chosen
+ *         turn, so that no loser holds anything or has taken an item. Of several that are ready,
+ *         the one after the last winner goes first: a case that is ready in every round is chosen
  *         within as many rounds as there are cases. A biased select takes the lowest index.
  * Owner.  Memory of the caller's. The struct asx_select keeps the turn from one call to the next.
  * Cancel. No case was committed. */
-#ifndef ASX_SHARD_COMBINE_SELECT_H
-#define ASX_SHARD_COMBINE_SELECT_H
+#ifndef ASX_SHARD_SYNC_SELECT_H
+#define ASX_SHARD_SYNC_SELECT_H
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/sync/broadcast.h>

@@ -1,5 +1,6 @@
-#include <asx/shard/combine/select.h>
-#include <asx/shard/sync/select_internal.h>
+#include <asx/shard/sync/select.h>
+
+#include "select_internal.h"
 
 /* A case while it is registered. */
 typedef struct entry {

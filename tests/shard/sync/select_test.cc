@@ -1,8 +1,8 @@
 /* Select: one case is committed, the others hold nothing; and nobody waits for ever behind a busy
  * neighbour. */
-#include <asx/shard/combine/select.h>
+#include <asx/shard/sync/select.h>
 
-#include "../sync/sync_fixture.h"
+#include "sync_fixture.h"
 
 namespace
 {
