@@ -53,11 +53,12 @@ static uint64_t lamport_tick(asxi_recorder *self, uint32_t shard, asx_trace_kind
     return *own;
 }
 
-/* What a task that spins on yield makes happen, over and over. */
+/* What a task that spins on yield makes happen, over and over, chaos beside it or not. */
 static bool is_spinning(asx_trace_kind kind)
 {
     return kind == ASX_TRACE_TASK_DISPATCH || kind == ASX_TRACE_TASK_YIELD ||
-           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE || kind == ASX_TRACE_USER_MARK;
+           kind == ASX_TRACE_TASK_READY || kind == ASX_TRACE_CHOICE || kind == ASX_TRACE_CHAOS ||
+           kind == ASX_TRACE_USER_MARK;
 }
 
 static void touch(asx_lab_steer *steer, const asx_lab_event *event)

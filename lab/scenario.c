@@ -46,6 +46,8 @@ static const asx_lab_scenario scenarios[] = {
     { "race", "the first of several wins, the others are drained", 1, 1, asxi_story_race, widened },
     { "scopes", "nested scopes, left by every path", 1, 1, asxi_story_scopes, NULL },
     { "spin", "yields until a deadline, beside a sleeper", 1, 1, asxi_story_spin, spinning },
+    { "storm", "work on every shard that withstands whatever chaos does to it", 3, 1,
+      asxi_story_storm, NULL },
     { "timeout", "work that is in time, and work that is not", 1, 1, asxi_story_timeout, NULL },
     { "timers", "many sleeps of equal and different lengths", 2, 1, asxi_story_timers, NULL },
     { "token-ring", "a token that goes round the shards", 5, 1, asxi_story_token_ring, NULL },
@@ -77,6 +79,17 @@ const char *asx_lab_scenario_nearest(const char *name)
         }
     }
     return nearest;
+}
+
+bool asx_lab_scenario_withstands(const asx_lab_scenario *scenario)
+{
+    static asx_task_fn *const those[] = { asxi_story_storm };
+    for (size_t i = 0; i < asx_array_count(those); i++) {
+        if (scenario->app == those[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 asx_lab_config asx_lab_scenario_config(const asx_lab_scenario *scenario, uint64_t seed,

@@ -202,3 +202,30 @@ asx_outcome asxi_story_entropy(asx_cx *cx, void *arg)
     }
     return draws(cx, NULL);
 }
+
+static asx_outcome toils(asx_cx *cx, void *arg)
+{
+    const uint32_t times = *(const uint32_t *)arg;
+    for (uint32_t i = 0; i < times; i++) {
+        ASX_TRY(i % 2 ? asx_yield(cx) : asx_sleep(cx, 1 + asx_random_below(cx, 50000)));
+    }
+    return asx_ok(times);
+}
+
+/* Whatever becomes of its limbs is fine, as long as each ends and none is left. */
+asx_outcome asxi_story_storm(asx_cx *cx, void *arg)
+{
+    asx_handle limbs[8];
+    const uint32_t times = 12;
+    uint32_t started = 0;
+    (void)arg;
+    for (uint32_t i = 0; i < 8; i++) {
+        started += asx_spawn_on(cx, i % asx_cx_shard_count(cx), toils, &times, sizeof(times), NULL,
+                                &limbs[started]) == ASX_OK;
+    }
+    for (uint32_t i = 0; i < started; i++) {
+        const asx_outcome outcome = asx_join_limb(cx, limbs[i]);
+        must(!asx_is_ok(outcome) || outcome.value == times);
+    }
+    return asx_ok(started);
+}

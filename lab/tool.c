@@ -1,3 +1,4 @@
+#include <asx/lab/crashpack_tool.h>
 #include <asx/lab/explore_tool.h>
 #include <asx/lab/narrator.h>
 #include <asx/lab/perfetto.h>
@@ -13,7 +14,7 @@
 
 typedef struct options {
     uint64_t seed, seeds, shards, steps_max;
-    const char *mode, *save, *json, *task;
+    const char *mode, *save, *json, *task, *chaos, *pack;
     bool twice, rows, tell, wide;
 } options;
 
@@ -32,6 +33,8 @@ static void usage(FILE *out)
         "  --shards N    instead of the scenario's\n"
         "  --mode M      random (default), or default: what production would do\n"
         "  --steps N     limit of a run; default 100000\n"
+        "  --chaos C     light or heavy: faults from the seed, as many as the scenario withstands\n"
+        "  --pack DIR    run: a failure goes there as a crashpack, which replay takes too\n"
         "  --wide        which of the equals of a lane runs is a choice too\n"
         "  --twice       run: each run again, which must be the same\n"
         "  --rows        run: a line for each seed: hashes and counts\n"
@@ -75,10 +78,8 @@ static bool option_value(options *o, const char *name, const char *value, bool *
                     { "--steps", &o->steps_max, UINT64_MAX } };
     const struct {
         const char *name, **value;
-    } texts[] = { { "--mode", &o->mode },
-                  { "--save", &o->save },
-                  { "--json", &o->json },
-                  { "--task", &o->task } };
+    } texts[] = { { "--mode", &o->mode },   { "--save", &o->save }, { "--json", &o->json },
+                  { "--chaos", &o->chaos }, { "--pack", &o->pack }, { "--task", &o->task } };
     for (size_t i = 0; i < asx_array_count(numbers); i++) {
         if (strcmp(name, numbers[i].name) == 0) {
             *fits = value && number(value, numbers[i].max, numbers[i].value);
@@ -134,6 +135,11 @@ static bool options_parse(options *o, int argc, char **args)
         fprintf(stderr, "asx lab: there is no mode %s: random, default\n", o->mode);
         return false;
     }
+    asx_chaos_config chaos;
+    if (o->chaos && !asx_chaos_preset(&chaos, o->chaos)) {
+        fprintf(stderr, "asx lab: there is no chaos %s: off, light, heavy\n", o->chaos);
+        return false;
+    }
     return true;
 }
 
@@ -145,6 +151,7 @@ static asx_lab_config config_of(const asx_lab_scenario *scenario, const options 
     if (o->steps_max > 0) {
         config.max_steps = o->steps_max;
     }
+    (void)asx_crashpack_tool_chaos(scenario, o->chaos, &config);
     return config;
 }
 
@@ -206,8 +213,8 @@ static void again_print(const asx_lab_scenario *scenario, const options *o, uint
     if (o->shards > 0) {
         printf(" --shards %" PRIu64, o->shards);
     }
-    printf("%s%s\n", strcmp(o->mode, "default") == 0 ? " --mode default" : "",
-           o->wide ? " --wide" : "");
+    printf("%s%s%s%s\n", strcmp(o->mode, "default") == 0 ? " --mode default" : "",
+           o->wide ? " --wide" : "", o->chaos ? " --chaos " : "", o->chaos ? o->chaos : "");
 }
 
 static void row_print(const asx_lab_report *report)
@@ -248,6 +255,10 @@ static int run_one(const asx_lab_scenario *scenario, const options *o, uint64_t 
         if (status != ASX_LAB_EXIT_PASSED) {
             again_print(scenario, o, seed);
         }
+    }
+    if (o->pack && status != ASX_LAB_EXIT_PASSED &&
+        !asx_crashpack_tool_write(scenario, &config, &report, o->pack)) {
+        status = ASX_LAB_EXIT_FILE;
     }
     if (o->twice && !same_again(&config, scenario, &report)) {
         printf("diverged   seed %" PRIu64 " was another run the second time\n", seed);
@@ -317,8 +328,16 @@ static asx_lab_config schedule_config(const asx_lab_schedule *schedule,
                                       const asx_lab_scenario *scenario)
 {
     asx_lab_config config = asx_lab_scenario_config(scenario, schedule->seed, schedule->shards);
-    if (asx_lab_config_hash(&config) != schedule->config_hash) {
-        config.widen_ready = true;
+    static const char *const presets[] = { NULL, "light", "heavy" };
+    for (size_t i = 0; i < asx_array_count(presets); i++) {
+        (void)asx_crashpack_tool_chaos(scenario, presets[i], &config);
+        for (int wide = config.widen_ready; wide < 2; wide++) {
+            config.widen_ready = wide > 0;
+            if (asx_lab_config_hash(&config) == schedule->config_hash) {
+                return config;
+            }
+        }
+        config = asx_lab_scenario_config(scenario, schedule->seed, schedule->shards);
     }
     return config;
 }
@@ -327,6 +346,10 @@ static int command_replay(const char *path)
 {
     asx_lab_schedule schedule;
     const asx_lab_scenario *scenario;
+    int of_pack;
+    if (asx_crashpack_tool_replay(path, &of_pack)) {
+        return of_pack;
+    }
     if (!schedule_open(path, &schedule, &scenario)) {
         return ASX_LAB_EXIT_FILE;
     }

@@ -59,6 +59,17 @@ done
 head -c 100 "$work/run" >"$work/bad"
 expect 5 'cut short' replay "$work/bad"
 
+# Faults from the seed, and the pack of a failure.
+expect 0 'storm: 50 seeds passed' run storm --seeds 50 --chaos heavy
+expect 0 ' faults at ' run storm --chaos light
+expect 2 'there is no chaos' run storm --chaos mild
+"$lab" run storm --chaos heavy --save "$work/stormy" >/dev/null
+expect 0 'no divergence' replay "$work/stormy"
+expect 4 'crashpack  asx lab replay' run storm --chaos heavy --steps 20 --pack "$work"
+expect 1 'the same failure, to the last event' replay "$work"/crashpack-*
+sed 's/^verified 1/verified 0/' "$work"/crashpack-* >"$work/bad"
+expect 5 'not those that were written' replay "$work/bad"
+
 if command -v python3 >/dev/null; then
     python3 - "$work/run.json" <<'PYTHON' || failures=$((failures + 1))
 import collections, json, sys
