@@ -180,6 +180,9 @@ void asx_flow_close(asx_cx *cx, asx_flow *flow)
 {
     while (flow) {
         asx_flow *const source = flow->source;
+        if (flow->full) { /* while all that it was made of is there */
+            asxi_flow_discard(flow);
+        }
         if (flow->class->stop) {
             flow->class->stop(cx, flow);
         }

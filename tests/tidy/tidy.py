@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOMS = ('shard', 'raptorq', 'reactor', 'dpdk', 'lab', 'proto', 'engine')
-KERNEL = ('shard/base', 'shard', 'shard/sync', 'shard/combine')
+KERNEL = ('shard/base', 'shard', 'shard/sync', 'shard/combine', 'shard/flow')
 LINES_MAX = 70     # of a function
 COLUMNS_MAX = 100
 
@@ -24,8 +24,8 @@ ARROWS = {
     'shard/base': ('shard/base',),
     'shard': ('shard/base', 'shard'),
     'shard/sync': ('shard/base', 'shard', 'shard/sync'),
-    'shard/combine': KERNEL,
-    'shard/flow': KERNEL + ('shard/flow',),
+    'shard/combine': KERNEL[:4],
+    'shard/flow': KERNEL,
     'raptorq': ('shard/base', 'raptorq'),
     'reactor': KERNEL + ('reactor',),
     'dpdk': KERNEL + ('dpdk',),
