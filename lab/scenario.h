@@ -26,6 +26,10 @@ const asx_lab_scenario *asx_lab_scenario_find(const char *name);
 /* The known name that is nearest to a mistyped one. */
 const char *asx_lab_scenario_nearest(const char *name);
 
+/* Whether it judges only what holds under every fault: cancellation, lateness, errors, missing
+ * memory. */
+bool asx_lab_scenario_withstands(const asx_lab_scenario *scenario);
+
 /* The configuration it runs under; shards 0: its default. The program is given a pointer to it. */
 asx_lab_config asx_lab_scenario_config(const asx_lab_scenario *scenario, uint64_t seed,
                                        uint32_t shards);
