@@ -84,16 +84,20 @@ static void on_recv(asx_op *op)
         }
     }
     if (conn->state != ASXI_HTTP_HANDLING || conn->dead || conn->eof) {
-        asx_task_notify(conn->task);
+        asx_task_notify(asxi_http_task(conn));
     }
+}
+
+static void recv_start(asxi_http_conn *conn, asx_task *task)
+{
+    conn->recv.code = ASX_OP_RECV;
+    conn->recv.flags = ASX_OP_MULTI;
+    asx_op_start_for(task, &conn->recv, on_recv);
 }
 
 void asxi_http_recv_arm(asxi_http_conn *conn)
 {
-    conn->recv.code = ASX_OP_RECV;
-    conn->recv.flags = ASX_OP_MULTI;
-    conn->recv.fd = conn->fd;
-    asx_op_start_for(conn->task, &conn->recv, on_recv);
+    recv_start(conn, asxi_http_task(conn));
 }
 
 void asxi_http_recv_resume(asxi_http_conn *conn)
@@ -183,8 +187,8 @@ static bool drain_body(asxi_http_conn *conn)
 static void on_closed(asx_op *op)
 {
     asxi_http_conn *const conn = op->work_arg;
-    conn->fd = -1;
-    asx_task_notify(conn->task);
+    conn->closed = true;
+    asx_task_notify(asxi_http_task(conn));
 }
 
 static bool shut_acquire(asxi_http_conn *conn)
@@ -218,17 +222,17 @@ static bool close_socket(asxi_http_conn *conn)
         conn->state = ASXI_HTTP_CLOSING;
         rbuf_return(conn);
         if (shut_acquire(conn)) {
-            *conn->shut = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->fd };
+            *conn->shut = (asx_op){ .code = ASX_OP_CLOSE, .fd = conn->recv.fd };
             conn->shut->work_arg = conn;
-            asx_op_start_for(conn->task, conn->shut, on_closed);
+            asx_op_start_for(asxi_http_task(conn), conn->shut, on_closed);
         } else {
             asx_driver *const driver = conn->server->driver;
-            driver->ops->close_now(driver, conn->fd);
-            conn->fd = -1;
+            driver->ops->close_now(driver, conn->recv.fd);
+            conn->closed = true;
         }
         asx_op_cancel(&conn->recv);
     }
-    return conn->fd < 0 && !asx_op_in_flight(&conn->recv);
+    return conn->closed && !asx_op_in_flight(&conn->recv);
 }
 
 /* True when the peer has had its second to read what we said. */
@@ -250,8 +254,8 @@ static bool linger(asxi_http_conn *conn)
         if (!shut_acquire(conn)) {
             return true;
         }
-        *conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->fd, .arg = SHUT_WR };
-        asx_op_start_for(conn->task, conn->shut, NULL);
+        *conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->recv.fd, .arg = SHUT_WR };
+        asx_op_start_for(asxi_http_task(conn), conn->shut, NULL);
         if (!asx_op_in_flight(&conn->recv)) {
             asxi_http_recv_arm(conn);
         }
@@ -284,7 +288,7 @@ static bool input_take(asx_cx *cx, asxi_http_conn *conn)
     asxi_http_work *const work = conn->work;
     const uint32_t requests = conn->requests;
     if (requests >= work->requests_max) {
-        asx_task_notify(conn->task);
+        asx_task_notify(asxi_http_task(conn));
         return false;
     }
     read_head(cx, conn);
@@ -385,7 +389,7 @@ static void conn_drop(void *frame)
     asxi_http_conn *const conn = frame;
     if (!conn->started) {
         asx_driver *const driver = conn->server->driver;
-        driver->ops->close_now(driver, conn->fd);
+        driver->ops->close_now(driver, conn->recv.fd);
         conn->server->stats.connections_open--;
         conn->server->stats.connections_idle--;
     }
@@ -394,9 +398,8 @@ static void conn_drop(void *frame)
 static void conn_started(asx_cx *cx, asxi_http_conn *conn)
 {
     conn->started = true;
-    conn->task = asx_task_of(cx);
     asx_list_push_back(&conn->server->conns, &conn->link);
-    asxi_http_recv_arm(conn);
+    recv_start(conn, asx_task_of(cx));
     conn->deadline_ns =
         asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
 }
@@ -506,7 +509,7 @@ asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
     }
     conn = frame;
     conn->server = server;
-    conn->fd = fd;
+    conn->recv.fd = fd;
     conn->deadline_ns = ASX_TIME_NEVER;
     server->stats.connections_accepted++;
     server->stats.connections_open++;

@@ -102,10 +102,10 @@ typedef enum asxi_http_state {
 
 /* All that an idle connection keeps beside its task. */
 struct asxi_http_conn {
-    asx_op recv;  /* multishot; armed in every state but CLOSING and while paused */
+    asx_op recv;  /* multishot; armed in every state but CLOSING and while paused. Its fd and its
+                     holder are the connection's */
     asx_op *shut; /* our side's end, while lingering */
     asx_http_server *server;
-    asx_task *task;
     asxi_http_work *work;    /* NULL when nothing is being read, handled or gathered */
     asxi_http_send *sending; /* at most one; what is put meanwhile goes next */
     asx_rbuf *rbuf;          /* arrived while there was no work record: the next step takes it */
@@ -114,12 +114,17 @@ struct asxi_http_conn {
     asx_instant deadline_ns; /* of the state */
     uint32_t requests;
     uint32_t rbuf_len;
-    int32_t fd;
     uint8_t state; /* asxi_http_state */
-    bool started, eof, dead, last, half_closed, paused, cancelled;
-    bool stepping; /* its step is on the stack: what is due happens at the step's end */
-    bool lingers;  /* the peer may still be sending: a plain close would reset what we said */
+    bool started : 1, eof : 1, dead : 1, last : 1, half_closed : 1, paused : 1, cancelled : 1;
+    bool closed : 1;   /* the descriptor is given back */
+    bool stepping : 1; /* its step is on the stack: what is due happens at the step's end */
+    bool lingers : 1;  /* the peer may still be sending: a plain close would reset what we said */
 };
+
+ASX_INLINE asx_task *asxi_http_task(const asxi_http_conn *conn)
+{
+    return asx_op_holder(&conn->recv);
+}
 
 /* A response head up to "Content-Length: ": most responses of a second differ only behind it. */
 typedef struct asxi_http_head_cache {

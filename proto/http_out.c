@@ -42,7 +42,8 @@ static void on_sent(asx_op *op)
         work_settle(conn);
     }
     if (conn->work || conn->state != ASXI_HTTP_IDLE || conn->dead || conn->cancelled) {
-        asx_task_notify(conn->task); /* else at rest, without a pass through the scheduler */
+        asx_task_notify(
+            asxi_http_task(conn)); /* else at rest, without a pass through the scheduler */
     }
 }
 
@@ -56,10 +57,10 @@ static void send_by_op(asxi_http_conn *conn, size_t sent)
     asxi_http_send *const sending = asx_region_alloc(region, sizeof(*sending) + len);
     if (!sending) {
         conn->dead = true;
-        asx_task_notify(conn->task);
+        asx_task_notify(asxi_http_task(conn));
         return;
     }
-    *sending = (asxi_http_send){ .op = { .code = ASX_OP_SEND, .fd = conn->fd },
+    *sending = (asxi_http_send){ .op = { .code = ASX_OP_SEND, .fd = conn->recv.fd },
                                  .conn = conn,
                                  .started_ns = asx_shard_now(conn->server->shard),
                                  .len = len };
@@ -76,7 +77,7 @@ static void send_by_op(asxi_http_conn *conn, size_t sent)
     sending->op.iov = &sending->iov;
     sending->op.iov_count = 1;
     conn->sending = sending;
-    asx_op_start_for(conn->task, &sending->op, on_sent);
+    asx_op_start_for(asxi_http_task(conn), &sending->op, on_sent);
 }
 
 /* Offers iov to the transport. How much it took; on an error the connection is dead. */
@@ -88,9 +89,9 @@ static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned coun
     if (asx_unlikely(!ops->send_now)) {
         return 0;
     }
-    if (asx_unlikely(ops->send_now(server->driver, conn->fd, iov, count, &sent))) {
+    if (asx_unlikely(ops->send_now(server->driver, conn->recv.fd, iov, count, &sent))) {
         conn->dead = true;
-        asx_task_notify(conn->task);
+        asx_task_notify(asxi_http_task(conn));
     }
     server->stats.bytes_out += sent;
     conn->work->sent_now += sent;
@@ -129,7 +130,7 @@ void asxi_http_turn_end(asx_turn_end *hook)
         /* Driver buffers are for the turn: a request that takes longer keeps its rest in a copy. */
         if (work->rbuf && !asxi_http_in_detach(conn)) {
             conn->dead = true;
-            asx_task_notify(conn->task);
+            asx_task_notify(asxi_http_task(conn));
         }
         work_settle(conn);
     }
@@ -180,7 +181,7 @@ static asx_outcome send_rest(asx_cx *cx, asxi_http_conn *conn, struct iovec *iov
     asx_http_server *const server = conn->server;
     asxi_http_work *const work = conn->work;
     char *const buffered = work->out;
-    asx_op op = { .code = ASX_OP_SENDV, .fd = conn->fd };
+    asx_op op = { .code = ASX_OP_SENDV, .fd = conn->recv.fd };
     op.iov = iov;
     op.iov_count = count;
     work->out = NULL;
@@ -402,7 +403,7 @@ static asx_err file_offer(asx_http_exchange *x, int32_t file_fd, uint64_t offset
     }
     const size_t room = ASXI_HTTP_SEND_NOW_BYTES - work->sent_now;
     const asx_err err = server->driver->ops->sendfile_now(
-        server->driver, x->conn->fd, head.iov_len > 0 ? &head : NULL, file_fd, offset,
+        server->driver, x->conn->recv.fd, head.iov_len > 0 ? &head : NULL, file_fd, offset,
         (uint32_t)(length < room ? length : room), &taken);
     const size_t of_head = taken < head.iov_len ? taken : head.iov_len;
     work->out_len -= of_head;
@@ -420,7 +421,7 @@ static asx_outcome file_send(asx_cx *cx, asx_http_exchange *x, int32_t file_fd, 
                              uint64_t length)
 {
     asxi_http_conn *const conn = x->conn;
-    asx_op op = { .code = ASX_OP_SENDFILE, .fd = conn->fd };
+    asx_op op = { .code = ASX_OP_SENDFILE, .fd = conn->recv.fd };
     op.file_fd = file_fd;
     op.offset = offset;
     op.length = (uint32_t)(length > 1u << 20 ? 1u << 20 : length);

@@ -99,7 +99,8 @@ static const asx_addr *peer_of(asxi_http_conn *conn)
     asx_http_server *const server = conn->server;
     if (!conn->peer) {
         conn->peer = asx_region_alloc(server->region, sizeof(*conn->peer));
-        if (conn->peer && server->driver->ops->name(server->driver, conn->fd, true, conn->peer)) {
+        if (conn->peer &&
+            server->driver->ops->name(server->driver, conn->recv.fd, true, conn->peer)) {
             *conn->peer = (asx_addr){ 0 };
         }
     }
@@ -226,7 +227,7 @@ static void request_closed(asx_region_waiter *waiter, asx_outcome value)
     work->request = NULL;
     work->request_cancelled = false;
     if (!work->conn->stepping) {
-        asx_task_notify(work->conn->task);
+        asx_task_notify(asxi_http_task(work->conn));
     }
 }
 

@@ -55,7 +55,7 @@ void asx_http_server_drain(asx_http_server *server)
     server->drain_close_ns = asx_time_add(asx_shard_now(server->shard), ASXI_HTTP_DRAIN_QUIET_NS);
     server->draining = true;
     asx_list_each(node, &server->conns) {
-        asx_task_notify(asx_container_of(node, asxi_http_conn, link)->task);
+        asx_task_notify(asxi_http_task(asx_container_of(node, asxi_http_conn, link)));
     }
 }
 

@@ -92,6 +92,7 @@ enum {
     ASX_OP_MULTI = 1u << 0,      /* RECV: stays armed, lends a pool buffer per completion */
     ASX_OP_SUBMITTED = 1u << 1,  /* the driver's: between submit and the terminal completion */
     ASX_OP_CANCELLING = 1u << 2, /* the driver's: cancel() was called */
+    ASX_OP_AWAITED = 1u << 3,    /* the kernel's: a fiber waits for the completion */
 };
 
 #define ASX_OP_IOV_MAX 64u /* entries of one SENDV */
@@ -115,17 +116,17 @@ struct asx_op {
     uint8_t _state; /* the driver's */
     bool more;      /* at done(): the op stays in flight (multishot) */
     int32_t fd;
-    uint32_t arg;    /* flags of OPEN, SHUTDOWN's how, POLL's events */
     uint32_t result; /* at done(), when err is 0 */
-    asx_err err;     /* at done(): errno domain (ECANCELED after a cancel that took effect) */
+    union {
+        uint32_t iov_count;
+        uint32_t arg; /* flags of OPEN, SHUTDOWN's how, POLL's events */
+    };
+    asx_err err; /* at done(): errno domain (ECANCELED after a cancel that took effect) */
     asx_op_fn *done;
     union {
-        struct {
-            struct iovec *iov; /* memory of the caller's until done */
-            uint32_t iov_count;
-            uint32_t mode; /* OPEN */
-        };
-        asx_rbuf *rbuf; /* at done() of a multishot RECV with result > 0 */
+        struct iovec *iov; /* memory of the caller's until done */
+        uint32_t mode;     /* OPEN */
+        asx_rbuf *rbuf;    /* at done() of a multishot RECV with result > 0 */
     };
     union {
         struct {
@@ -147,11 +148,12 @@ struct asx_op {
             void *work_arg;
         };
     };
-    asx_list _link;      /* the driver's, while it queues the op itself */
-    asx_list _inflight;  /* the kernel's: the holder's operations in flight */
-    asx_instant _due_ns; /* the lab's */
-    asx_op_fn *_then;    /* the kernel's: what the holder wants to hear */
-    struct asxi_wait *_waiter;
+    asx_list _link;     /* the driver's, while it queues the op itself */
+    asx_list _inflight; /* the kernel's: the holder's operations in flight */
+    union {
+        asx_op_fn *_then;          /* the kernel's: what the holder wants to hear */
+        struct asxi_wait *_waiter; /* AWAITED: what is resolved instead */
+    };
     struct asx_task *_holder;
 };
 

@@ -48,7 +48,9 @@ static void op_done(asx_op *op)
         shard->op_in_flight--;
         shard->stats.ops_settled++;
     }
-    if (op->_then) {
+    if (op->flags & ASX_OP_AWAITED) {
+        asxi_wait_resolve(op->_waiter, 0);
+    } else if (op->_then) {
         op->_then(op);
     } else {
         asx_task_notify(task);
@@ -118,11 +120,6 @@ void asxi_op_cancel_all(asx_task *task)
     }
 }
 
-static void await_done(asx_op *op)
-{
-    asxi_wait_resolve(op->_waiter, 0);
-}
-
 asx_outcome asx_op_await_until(asx_cx *cx, asx_op *op, asx_instant deadline_ns)
 {
     asxi_wait wait;
@@ -138,7 +135,7 @@ asx_outcome asx_op_await_until(asx_cx *cx, asx_op *op, asx_instant deadline_ns)
     }
     asxi_wait_init(&wait, cx);
     op->_waiter = &wait;
-    op->_then = await_done;
+    op->flags |= ASX_OP_AWAITED;
     op_submit(op, cx->_task);
     const asxi_woken woken =
         asxi_wait_park(cx, &wait, asx_op_code_name((asx_op_code)op->code), deadline_ns);
@@ -149,7 +146,7 @@ asx_outcome asx_op_await_until(asx_cx *cx, asx_op *op, asx_instant deadline_ns)
             asxi_wait_park_masked(cx, &wait, "cancelled operation");
         }
     }
-    op->_waiter = NULL;
+    op->flags &= (uint8_t) ~(uint32_t)ASX_OP_AWAITED;
     if (op->err == asx_err_errno(ECANCELED)) {
         if (woken == ASXI_WOKEN_CANCELLED) {
             return asxi_cancelled(cx);

@@ -29,6 +29,12 @@ void asx_op_restart(asx_op *op);
 /* Asks an op in flight to end; no effect on an idle one. It still completes once. */
 void asx_op_cancel(asx_op *op);
 
+/* The task it was last started for. */
+ASX_INLINE asx_task *asx_op_holder(const asx_op *op)
+{
+    return op->_holder;
+}
+
 ASX_INLINE bool asx_op_in_flight(const asx_op *op)
 {
     return (op->flags & ASX_OP_SUBMITTED) != 0;
