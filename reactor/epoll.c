@@ -44,10 +44,6 @@ static epoll_slot *slot_of(asxi_epoll *epoll, int32_t fd)
         if (!block) {
             return NULL;
         }
-        for (uint32_t i = 0; i < EPOLL_BLOCK; i++) {
-            asx_list_init(&block[i].ops);
-            block[i].fd = (int32_t)((index << EPOLL_BLOCK_LOG2) + i);
-        }
         epoll->blocks[index] = block;
     }
     return &block[(uint32_t)fd & (EPOLL_BLOCK - 1)];
@@ -57,7 +53,8 @@ static epoll_slot *slot_of(asxi_epoll *epoll, int32_t fd)
  * is true any more. What still waits on it ends. */
 static void slot_forget(asxi_epoll *epoll, epoll_slot *slot)
 {
-    for (asx_list *node; (node = asx_list_pop_front(&slot->ops)) != NULL;) {
+    for (asx_list *node; (node = slot->ops) != NULL;) {
+        asx_list_ring_unlink(&slot->ops, node);
         asx_op *const op = asx_container_of(node, asx_op, _link);
         asxi_op_defer(&epoll->reactor, op, asx_err_errno(ECANCELED), 0);
     }
@@ -91,19 +88,19 @@ static void slot_run(asxi_epoll *epoll, epoll_slot *slot)
 
 /* Adds `events` to what the descriptor is watched for. Changing a registration also makes the
  * kernel report what is true now, so an edge that came before is not lost. */
-static int slot_watch(asxi_epoll *epoll, epoll_slot *slot, uint32_t events)
+static int slot_watch(asxi_epoll *epoll, epoll_slot *slot, int32_t fd, uint32_t events)
 {
-    const uint32_t wanted = slot->watched | events | EPOLLRDHUP | EPOLLET;
+    const uint16_t wanted = (uint16_t)(slot->watched | events | EPOLLRDHUP);
     struct epoll_event event = {
-        .events = wanted,
-        .data.u64 = (uint64_t)slot->generation << 32 | (uint32_t)slot->fd,
+        .events = wanted | EPOLLET,
+        .data.u64 = (uint64_t)slot->generation << 32 | (uint32_t)fd,
     };
     epoll->reactor.stats.syscalls++;
     int op = slot->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    int rc = epoll_ctl(epoll->epoll_fd, op, slot->fd, &event);
+    int rc = epoll_ctl(epoll->epoll_fd, op, fd, &event);
     if (rc != 0 && (errno == ENOENT || errno == EEXIST)) {
         op = op == EPOLL_CTL_ADD ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-        rc = epoll_ctl(epoll->epoll_fd, op, slot->fd, &event);
+        rc = epoll_ctl(epoll->epoll_fd, op, fd, &event);
     }
     if (rc != 0) {
         return errno;
@@ -113,20 +110,20 @@ static int slot_watch(asxi_epoll *epoll, epoll_slot *slot, uint32_t events)
 }
 
 /* Somebody else's descriptor is left alone as soon as no op waits for it. */
-static void slot_release(asxi_epoll *epoll, epoll_slot *slot)
+static void slot_release(asxi_epoll *epoll, epoll_slot *slot, int32_t fd)
 {
-    if (!slot->known && slot->watched && asx_list_empty(&slot->ops)) {
-        epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
+    if (!slot->known && slot->watched && !slot->ops) {
+        epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         slot_forget(epoll, slot);
     }
 }
 
-static void slot_nonblocking(epoll_slot *slot)
+static void slot_nonblocking(epoll_slot *slot, int32_t fd)
 {
     if (!slot->nonblocking) {
-        const int flags = fcntl(slot->fd, F_GETFL);
+        const int flags = fcntl(fd, F_GETFL);
         if (flags >= 0) {
-            fcntl(slot->fd, F_SETFL, flags | O_NONBLOCK);
+            fcntl(fd, F_SETFL, flags | O_NONBLOCK);
         }
         slot->nonblocking = true;
     }
@@ -135,7 +132,7 @@ static void slot_nonblocking(epoll_slot *slot)
 static void op_wait(epoll_slot *slot, asx_op *op)
 {
     op->_state = EPOLL_OP_WAITING;
-    asx_list_push_back(&slot->ops, &op->_link);
+    asx_list_ring_push_back(&slot->ops, &op->_link);
 }
 
 static bool is_multi(const asx_op *op)
@@ -150,7 +147,7 @@ static uint32_t events_of(unsigned dir)
 
 static bool slot_has_dir(const epoll_slot *slot, unsigned dir)
 {
-    asx_list_each(node, &slot->ops) {
+    for (asx_list *node = slot->ops; node; node = asx_list_ring_next(slot->ops, node)) {
         const asx_op *const op = asx_container_of(node, asx_op, _link);
         if (op->code != ASX_OP_POLL && asxi_epoll_op_dir(op) == dir) {
             return true;
@@ -164,7 +161,7 @@ static void submit_wait(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
     const unsigned dir = asxi_epoll_op_dir(op);
     if ((slot->watched & events_of(dir)) == 0) {
-        const int errnum = slot_watch(epoll, slot, events_of(dir));
+        const int errnum = slot_watch(epoll, slot, op->fd, events_of(dir));
         if (errnum) {
             asxi_op_defer(&epoll->reactor, op, asx_err_errno(errnum), op->result);
             return;
@@ -202,7 +199,7 @@ static void submit_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 
 static void submit_poll(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
-    const int errnum = slot_watch(epoll, slot, op->arg);
+    const int errnum = slot_watch(epoll, slot, op->fd, op->arg);
     if (errnum == EPERM) { /* a file, which is always ready */
         asxi_op_defer(&epoll->reactor, op, ASX_OK, op->arg & (POLLIN | POLLOUT));
     } else if (errnum) {
@@ -233,7 +230,7 @@ static void submit_fd(asxi_epoll *epoll, asx_op *op)
         return;
     }
     if (op->code == ASX_OP_ACCEPT || op->code == ASX_OP_CONNECT || op->code == ASX_OP_SENDFILE) {
-        slot_nonblocking(slot);
+        slot_nonblocking(slot, op->fd);
     }
     if (op->code == ASX_OP_POLL) {
         submit_poll(epoll, slot, op);
@@ -290,10 +287,11 @@ static void epoll_cancel(asx_driver *driver, asx_op *op)
     if (op->_state == ASXI_OP_BLOCKING) {
         asxi_op_unblock(&epoll->reactor, op);
     } else if (op->_state == EPOLL_OP_WAITING) {
-        asx_list_unlink(&op->_link);
+        epoll_slot *const slot = slot_of(epoll, op->fd);
+        asx_list_ring_unlink(&slot->ops, &op->_link);
         const uint32_t moved = op->code == ASX_OP_CONNECT ? 0 : op->result;
         asxi_op_defer(&epoll->reactor, op, asx_err_errno(ECANCELED), moved);
-        slot_release(epoll, slot_of(epoll, op->fd));
+        slot_release(epoll, slot, op->fd);
     }
 }
 
@@ -306,7 +304,7 @@ static void step_accept(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
     } else if (got == -EAGAIN) {
         slot->ready &= (uint8_t)~EPOLL_DIR_IN;
     } else if (got != -ECONNABORTED && got != -EINTR) {
-        asx_list_unlink(&op->_link);
+        asx_list_ring_unlink(&slot->ops, &op->_link);
         asxi_op_complete(&epoll->reactor, op, asx_err_errno(-got), 0, false);
     }
 }
@@ -338,7 +336,7 @@ static void step_recv(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
     if (got == -EAGAIN) {
         slot->ready &= (uint8_t)~EPOLL_DIR_IN;
     } else if (got != -EINTR) {
-        asx_list_unlink(&op->_link);
+        asx_list_ring_unlink(&slot->ops, &op->_link);
         op->rbuf = NULL;
         asxi_op_complete(&epoll->reactor, op, got < 0 ? asx_err_errno(-got) : ASX_OK, 0, false);
     }
@@ -350,7 +348,7 @@ static void step_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
     if (tried == EPOLL_TRY_AGAIN) {
         slot->ready &= (uint8_t)~asxi_epoll_op_dir(op);
     } else if (tried == EPOLL_TRY_DONE) {
-        asx_list_unlink(&op->_link);
+        asx_list_ring_unlink(&slot->ops, &op->_link);
         asxi_op_complete(&epoll->reactor, op, op->err, op->result, false);
     }
 }
@@ -358,8 +356,8 @@ static void step_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 static void step_poll(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
     const uint32_t revents = slot->revents & (op->arg | POLLERR | POLLHUP);
-    asx_list_unlink(&op->_link);
-    slot_release(epoll, slot);
+    asx_list_ring_unlink(&slot->ops, &op->_link);
+    slot_release(epoll, slot, op->fd);
     asxi_op_complete(&epoll->reactor, op, ASX_OK, revents, false);
 }
 
@@ -367,7 +365,7 @@ static void step_poll(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 static asx_op *slot_next(const asxi_epoll *epoll, const epoll_slot *slot, bool *starved)
 {
     unsigned dirs = slot->ready;
-    asx_list_each(node, &slot->ops) {
+    for (asx_list *node = slot->ops; node; node = asx_list_ring_next(slot->ops, node)) {
         asx_op *const op = asx_container_of(node, asx_op, _link);
         if (op->code == ASX_OP_POLL) {
             if (slot->revents & (op->arg | POLLERR | POLLHUP)) {
@@ -457,8 +455,8 @@ static void event_note(asxi_epoll *epoll, const struct epoll_event *event)
     }
     const uint32_t events = event->events;
     const bool broken = events & (EPOLLERR | EPOLLHUP);
-    slot->revents |= events;
-    slot->hung_up |= broken || events & EPOLLRDHUP;
+    slot->revents |= (uint16_t)events;
+    slot->hung_up = slot->hung_up || broken || events & EPOLLRDHUP;
     if (broken || events & (EPOLLIN | EPOLLRDHUP)) {
         slot->ready |= EPOLL_DIR_IN;
     }

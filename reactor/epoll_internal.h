@@ -25,19 +25,20 @@ enum {
 #define EPOLL_BLOCK (1u << EPOLL_BLOCK_LOG2)
 #define EPOLL_SENDFILE_VISIT (1u << 20)
 
-/* One descriptor. */
+/* One descriptor. Small: each shard has one for every descriptor of the process, whoever it is that
+ * serves it. Zero-filled is one of which nothing is known. */
 typedef struct epoll_slot {
-    asx_list ops; /* WAITING, oldest first */
-    asx_list run; /* in `ready` or in `starved`, or in neither */
-    int32_t fd;
-    uint32_t generation; /* of events: one that was made for an earlier owner of fd is dropped */
-    uint32_t watched;    /* EPOLLIN and so on, as registered; 0: not in the set */
-    uint32_t revents;    /* what edges said since POLL last looked */
+    asx_list *ops;       /* WAITING, oldest first */
+    asx_list run;        /* in `ready` or in `starved`, or in neither */
+    uint16_t generation; /* of events: one that was made for an earlier owner of fd is dropped */
+    uint16_t watched;    /* EPOLLIN and so on, as registered; 0: not in the set */
+    uint16_t revents;    /* what edges said since POLL last looked */
     uint8_t ready;       /* EPOLL_DIR_*: an edge came and no EAGAIN since */
-    bool hung_up;        /* read to the end: no other edge will come */
-    bool known;          /* closes through the driver, so its registration may outlive an op */
-    bool nonblocking;
+    bool hung_up : 1;    /* read to the end: no other edge will come */
+    bool known : 1;      /* closes through the driver, so its registration may outlive an op */
+    bool nonblocking : 1;
 } epoll_slot;
+static_assert(sizeof(epoll_slot) == 32, "a part of what an idle connection costs");
 
 typedef struct asxi_epoll {
     asxi_reactor reactor;
