@@ -34,6 +34,9 @@ static void shrink(const asx_crashpack_subject *subject, const asx_lab_config *c
     asx_explore_world world;
     asx_shrunk shrunk;
     explored.listeners = NULL;
+    explored.choices = NULL; /* the explorer answers */
+    explored.choice_count = 0;
+    explored.bytes_len = 0;
     asx_explore_world_init(&world, subject->name, &explored, subject->app, subject->arg);
     world.reset = subject->reset;
     world.judge = subject->judge;
