@@ -215,7 +215,7 @@ void asxi_oracle_sched_event(asx_lab_oracles *self, const asx_lab_event *event)
     }
 }
 
-/* Races: the branches are the tasks of the race's region, and the race is named after its caller. */
+/* The branches of a race are the tasks of its region; it is named after its caller. */
 static void on_race(asx_lab_oracles *self, const asx_lab_event *event)
 {
     asxi_entity *const caller = task_of(self, event->words[0]);

@@ -246,6 +246,9 @@ const asx_reason *asx_reason_strengthen(const asx_reason *a, const asx_reason *b
     if (!a || !b || a == b) {
         return a ? a : b;
     }
+    if (ASXI_PLANTED(WEAK_REASON)) {
+        return b;
+    }
     return reason_order(a, b) >= 0 ? a : b;
 }
 

@@ -23,7 +23,7 @@ void asxi_task_tell_joiners(asx_task *task)
         joiner->target = NULL;
         joiner->told = true;
         asxi_wait *const wait = joiner->group ? joiner->group : &joiner->wait;
-        if (!wait->resolved) {
+        if (!wait->resolved || ASXI_PLANTED(JOIN_TWICE)) {
             asxi_wait_resolve(wait, 0);
         }
         joiner = next;

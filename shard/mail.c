@@ -70,6 +70,9 @@ static asx_msg *slot_reserve(asx_shard *shard, uint32_t to, bool control)
         asx_unlikely(ops->choose != NULL) &&
         ops->choose(shard->driver, ASX_CHOICE_RINGSPACE, 2, ring_id(shard->index, to)) != 0;
     asx_msg *const slot = hidden ? NULL : asx_ring_reserve(ring, control);
+    if (!slot && !hidden && ASXI_PLANTED(RING_OVERWRITE)) {
+        return &ring->_producer.slots[(ring->_producer.tail - 1) & ring->_producer.mask];
+    }
     if (!slot) {
         ASXI_TRACE(shard, RING_FULL, ring_id(shard->index, to));
     }
@@ -360,7 +363,9 @@ void asxi_mail_publish(asx_shard *shard)
             asx_unlikely(!asx_list_empty(&mail->targets[to].senders))) {
             blocked |= target_flush(shard, to);
         }
-        if (asx_ring_publish(ring) && to != shard->index && asx_mesh_wake_needed(mesh, to)) {
+        if (asx_ring_publish(ring) && to != shard->index &&
+            !(ASXI_PLANTED(BELL_SAVED) && asx_ring_count(ring) > 1) &&
+            asx_mesh_wake_needed(mesh, to)) {
             ASXI_TRACE(shard, DOORBELL, shard->index, to, 0);
             asx_mesh_ring_bell(mesh, to);
         }

@@ -109,6 +109,9 @@ bool asxi_region_contains(const asx_region *outer, const asx_region *inner)
 
 static asx_err child_admit(asx_region *parent, const asx_region *spawner)
 {
+    if (ASXI_PLANTED(SPAWN_LATE) && spawner == parent && parent->reason) {
+        return ASX_OK;
+    }
     if (asx_unlikely(parent->state != ASX_REGION_OPEN) ||
         (asx_unlikely(parent->sealed) && !(spawner && asxi_region_contains(parent, spawner)))) {
         return ASX_E(REGION_CLOSED);
@@ -147,7 +150,9 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
     region->caps = caps & (options->caps ? options->caps : ASX_CAP_ALL);
     region->budget = parent ? parent->budget : ASX_BUDGET_DEFAULT;
     if (options->budget) {
-        region->budget = asx_budget_meet(region->budget, *options->budget);
+        region->budget = ASXI_PLANTED(DEADLINE_LOOSE)
+                             ? *options->budget
+                             : asx_budget_meet(region->budget, *options->budget);
     }
     region->limits = options->limits;
     region->label = options->label;
@@ -446,7 +451,8 @@ static void cancel_tree(asx_region *top, const asx_reason *reason)
 {
     asx_shard *const shard = top->shard;
     bool changed = cancel_here(top, reason);
-    for (asx_region *at = walk_next(top, top, changed); at; at = walk_next(top, at, changed)) {
+    for (asx_region *at = walk_next(top, top, changed && !ASXI_PLANTED(CANCEL_NOT_DOWN)); at;
+         at = walk_next(top, at, changed)) {
         asx_region *const parent = at->parent;
         const asx_reason *const derived =
             asx_reason_create(ASX_CANCEL_PARENT_CANCELLED, asx_handle_of(parent), (asx_handle){ 0 },
@@ -540,13 +546,31 @@ static void finalizer_overdue(asx_timer *timer)
     asx_task_notify(finalizer->task); /* the overrun is judged at its dispatch (FIN-3) */
 }
 
+/* A planted bug's. */
+static void finalizers_turn(asx_region *region)
+{
+    asxi_finalizer *turned = NULL, *each = region->finalizers;
+    while (each) {
+        asxi_finalizer *const below = each->below;
+        each->below = turned;
+        turned = each;
+        each = below;
+    }
+    region->finalizers = turned;
+}
+
 static bool finalizer_start(asx_region *region)
 {
+    if (ASXI_PLANTED(FINALIZER_ORDER) && region->reason) {
+        finalizers_turn(region);
+    }
     asxi_finalizer *const finalizer = region->finalizers;
     asx_task *task = NULL;
     const uint8_t state = region->state;
     const bool sealed = region->sealed;
-    region->finalizers = finalizer->below;
+    if (!ASXI_PLANTED(DOUBLE_FINALIZER) || !region->reason || finalizer->task) {
+        region->finalizers = finalizer->below;
+    }
     /* The kernel's own task is admitted whatever the state (REG-4). */
     region->state = ASX_REGION_OPEN;
     region->sealed = false;
@@ -667,6 +691,12 @@ static asx_region *region_closed(asx_region *region)
 
 static bool has_members(const asx_region *region)
 {
+    if (ASXI_PLANTED(ORPHAN)) {
+        return region->live_tasks + region->live_children > 0;
+    }
+    if (ASXI_PLANTED(REGION_EARLY) && region->reason) {
+        return region->live_tasks + region->credits > 0;
+    }
     return region->live_tasks + region->live_children + region->credits > 0;
 }
 

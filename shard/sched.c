@@ -130,6 +130,9 @@ ASX_INLINE asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
 /* TIMED: a binary heap with back indices. */
 static bool timed_before(const asx_task *a, const asx_task *b)
 {
+    if (ASXI_PLANTED(EDF_INVERSION) && a->budget.deadline_ns != b->budget.deadline_ns) {
+        return a->budget.deadline_ns > b->budget.deadline_ns;
+    }
     if (a->budget.deadline_ns != b->budget.deadline_ns) {
         return a->budget.deadline_ns < b->budget.deadline_ns;
     }
@@ -268,7 +271,7 @@ static ASX_NOINLINE asx_task *pick_mixed(asx_shard *shard)
     const bool others = sched->ready.count > 0 || sched->timed_count > 0;
     if (sched->cancel.count > 0) {
         const uint32_t limit = sched->streak_max << (shard->draining > 0);
-        if (!others || sched->cancel_streak < limit) {
+        if (!others || sched->cancel_streak < limit || ASXI_PLANTED(CANCEL_STARVES)) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
             sched->others_waited = others ? sched->others_waited + 1 : 0;
             shard->stats.streak_exceeded += sched->others_waited > limit; /* the proof: stays 0 */
@@ -278,7 +281,8 @@ static ASX_NOINLINE asx_task *pick_mixed(asx_shard *shard)
     sched->cancel_streak = 0;
     sched->others_waited = 0;
     if (sched->timed_count > 0 &&
-        (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX)) {
+        (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX ||
+         ASXI_PLANTED(READY_STARVES))) {
         asx_task *const task = sched->timed[0];
         sched->timed_streak = sched->ready.count > 0 ? sched->timed_streak + 1 : 1;
         timed_remove(sched, task);

@@ -46,7 +46,7 @@ static void task_apply(asx_task *task, const asx_spawn_options *options)
         task->flags |= ASXI_TASK_SENDABLE;
     }
     if (options->caps) {
-        task->cx._caps &= options->caps;
+        task->cx._caps = ASXI_PLANTED(CAPS_GROW) ? options->caps : task->cx._caps & options->caps;
     }
     if (options->budget) {
         task->budget = asx_budget_meet(task->budget, *options->budget);

@@ -210,6 +210,9 @@ void asx_task_cancel(asx_cx *cx, asx_handle handle, asx_cancel_kind kind, const 
 {
     void *record;
     asx_shard *const shard = cx->_shard;
+    if (ASXI_PLANTED(STALE_HANDLE)) {
+        handle = asx_handle_of(asx_handle_at(&shard->tasks, handle.index));
+    }
     if (asx_handle_lookup(&shard->tasks, handle, &record)) {
         shard->stats.wakes_stale++;
         return;

@@ -16,6 +16,8 @@
 #include <asx/shard/task.h>
 #include <asx/shard/timer.h>
 
+#include "planted_internal.h"
+
 typedef enum asxi_wake {
     ASXI_WAKE_IDLE = 0,
     ASXI_WAKE_QUEUED,

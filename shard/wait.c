@@ -36,6 +36,9 @@ static bool spend_mask(asx_task *task)
     }
     asx_mask *const innermost = task->body ? task->body->masks : NULL;
     for (asx_mask *mask = innermost; mask; mask = mask->_outer) {
+        if (ASXI_PLANTED(MASK_IGNORED) && mask != innermost) {
+            break;
+        }
         if (mask->_left > 0) {
             mask->_left--;
             return true;
@@ -334,7 +337,7 @@ asx_outcome asx_sleep_until(asx_cx *cx, asx_instant at_ns)
     asxi_trace_cap_use(cx, ASX_CAP_TIME);
     asxi_wait_init(&wait, cx);
     cx->_task->flags |= at_ns <= cx->_task->budget.deadline_ns ? ASXI_TASK_SLEEPING : 0u;
-    const asxi_woken woken = asxi_wait_park(cx, &wait, "sleep", at_ns);
+    const asxi_woken woken = asxi_wait_park(cx, &wait, "sleep", at_ns - ASXI_PLANTED(EARLY_SLEEP));
     cx->_task->flags &= ~(uint32_t)ASXI_TASK_SLEEPING;
     return woken == ASXI_WOKEN_CANCELLED ? asxi_cancelled(cx) : asx_ok(0);
 }

@@ -152,7 +152,9 @@ uint32_t asxi_set_done_count(const asxi_set *set)
 asx_outcome asxi_set_finish(asxi_set *set, asx_cx *cx, const asx_branch *branches, int winner)
 {
     asx_scope_cancel(set->scope, ASX_CANCEL_RACE_LOST, NULL);
-    asxi_set_drain(set, cx);
+    if (!ASXI_PLANTED(RACE_UNDRAINED)) {
+        asxi_set_drain(set, cx);
+    }
     const asx_outcome panic = asxi_set_panic(set);
     asxi_set_drop_losers(set, branches, asx_is_ok(panic) ? winner : -1);
     ASXI_TRACE(cx->_shard, RACE_END, asxi_trace_of(cx->_task), asxi_trace_of(cx->_task->cx._region),

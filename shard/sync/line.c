@@ -57,7 +57,7 @@ static void fiber_leave(asxi_wait *wait)
     asxi_object *const object = baton->object;
     if (!wait->resolved) {
         asxi_line_leave(baton);
-    } else if (wait->value == ASXI_LINE_GRANTED) {
+    } else if (wait->value == ASXI_LINE_GRANTED && !ASXI_PLANTED(BATON_DROPPED)) {
         baton->leave(baton, true);
     }
     asxi_object_unref(object);

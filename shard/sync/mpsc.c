@@ -385,7 +385,7 @@ asx_err asx_mpsc_permit_send(asx_cx *cx, asx_mpsc_permit permit, const void *ite
     if (err) {
         return err;
     }
-    if (delivers) {
+    if (delivers && !(ASXI_PLANTED(CANCEL_IN_COMMIT) && asxi_task_is_cancelling(cx->_task))) {
         slot_fill(object, item);
     } else {
         slot_return(object);
@@ -507,6 +507,9 @@ asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *it
         asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
         const asx_outcome outcome = asxi_line_wait(cx, &self->receiver, &baton, self->what,
                                                    deadline_ns, ASX_E(DISCONNECTED));
+        if (!asx_is_ok(outcome) && ASXI_PLANTED(ITEM_LOST)) {
+            (void)take(self, item);
+        }
         if (!asx_is_ok(outcome)) {
             return outcome;
         }

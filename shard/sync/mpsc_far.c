@@ -542,7 +542,7 @@ void asxi_mpsc_far_slot_return(asxi_object *object)
     asx_assert(self->reserved > 0);
     self->reserved--;
     if (asxi_object_is_open(object)) {
-        self->credits++;
+        self->credits += !ASXI_PLANTED(CREDIT_LOST);
         credits_share(self);
         if ((self->stopped || self->recalled) && self->credits > 0) {
             credits_return(self);

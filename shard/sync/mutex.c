@@ -61,7 +61,10 @@ void asx_mutex_close(asx_cx *cx, asx_mutex handle)
 /* The lock is free: the oldest waiter has it next. */
 static void pass_on(mutex *self)
 {
-    asxi_baton *const head = asxi_line_head(&self->waiting);
+    asxi_baton *head = asxi_line_head(&self->waiting);
+    if (ASXI_PLANTED(MUTEX_UNFAIR) && head) {
+        head = asx_container_of(asx_list_last(&self->waiting.waiting), asxi_baton, wait.link);
+    }
     self->holder = NULL;
     if (head) {
         self->holder = head->wait.task;

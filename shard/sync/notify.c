@@ -81,7 +81,7 @@ static void give_one(notify *self)
             return;
         }
     }
-    self->stored++;
+    self->stored += !ASXI_PLANTED(NOTIFY_LOST);
 }
 
 void asx_notify_one(asx_cx *cx, asx_notify handle)

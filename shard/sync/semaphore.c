@@ -80,7 +80,8 @@ static void give_back(semaphore *self, uint64_t n)
 
 static void waiter_leave(asxi_baton *baton, bool granted)
 {
-    give_back(semaphore_of(baton->object), granted ? baton->amount : 0);
+    give_back(semaphore_of(baton->object),
+              granted && !ASXI_PLANTED(PERMIT_LEAK) ? baton->amount : 0);
 }
 
 static void permit_lost(void *object, uint64_t amount, asx_settlement how)
