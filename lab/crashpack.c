@@ -69,7 +69,7 @@ static void print_manifest(const asx_crashpack *pack, const asx_lab_report *repo
     fprintf(out, "trace %016" PRIx64 "\nschedule %016" PRIx64 "\nfingerprint %016" PRIx64 "\n",
             pack->trace_hash, pack->schedule_hash, pack->fingerprint);
     fprintf(out, "verified %u\n", pack->verified);
-    fprintf(out, "replay %s %s\n", command, file);
+    fprintf(out, "replay %s%s\n", command, file);
     asxi_knobs_print(&pack->config, out);
     fputs("report\n", out);
     asx_lab_report_print(report, out);

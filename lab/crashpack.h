@@ -43,7 +43,7 @@ typedef struct asx_crashpack {
  * and says where.
  *
  * report   of a run of the subject that recorded its choices
- * command  what repeats it from the pack, before its path: "asx lab replay"
+ * command  what repeats it from the pack, up to its path: "asx lab replay "
  * path     filled: "DIR/crashpack-SEED-CONFIG-FINGERPRINT-v1"
  * errors   the errno */
 ASX_NODISCARD asx_err asx_crashpack_write(const asx_crashpack_subject *subject,

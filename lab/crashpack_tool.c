@@ -31,7 +31,7 @@ bool asx_crashpack_tool_write(const asx_lab_scenario *scenario, const asx_lab_co
                                             .config = config,
                                             .app = scenario->app };
     char path[512], why[64];
-    const asx_err err = asx_crashpack_write(&subject, report, dir, "asx lab replay", REPLAYS_MAX,
+    const asx_err err = asx_crashpack_write(&subject, report, dir, "asx lab replay ", REPLAYS_MAX,
                                             path, sizeof(path));
     if (err) {
         fprintf(stderr, "asx lab: %s: %s\n", dir, asx_err_name(err, why, sizeof(why)));

@@ -113,7 +113,7 @@ struct failing {
     std::string write(const folder &dir, uint32_t replays_max) const
     {
         char path[256];
-        REQUIRE(asx_crashpack_write(&subject, &report, dir.path, "asx lab replay", replays_max,
+        REQUIRE(asx_crashpack_write(&subject, &report, dir.path, "asx lab replay ", replays_max,
                                     path, sizeof(path)) == ASX_OK);
         return path;
     }
@@ -252,5 +252,5 @@ TEST_CASE("crashpack: a folder that is not there is an error", "[crashpack]")
     const failing failure;
     char path[256];
     CHECK(asx_crashpack_write(&failure.subject, &failure.report, "/nonexistent/folder",
-                              "asx lab replay", 0, path, sizeof(path)) == asx_err_errno(ENOENT));
+                              "asx lab replay ", 0, path, sizeof(path)) == asx_err_errno(ENOENT));
 }
