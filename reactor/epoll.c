@@ -14,66 +14,12 @@
 #define WAKE_DATA UINT64_MAX
 #define VISIT_STEPS 16 /* attempts on one descriptor before the next has its turn */
 
-static epoll_slot **blocks_grow(asxi_epoll *epoll, uint32_t index)
-{
-    uint32_t count = epoll->block_count ? epoll->block_count : 16;
-    while (count <= index) {
-        count *= 2;
-    }
-    epoll_slot **const blocks = realloc(epoll->blocks, count * sizeof(*blocks));
-    if (blocks) {
-        for (uint32_t i = epoll->block_count; i < count; i++) {
-            blocks[i] = NULL;
-        }
-        epoll->blocks = blocks;
-        epoll->block_count = count;
-    }
-    return blocks;
-}
-
-/* NULL when memory is short. */
-static epoll_slot *slot_of(asxi_epoll *epoll, int32_t fd)
-{
-    const uint32_t index = (uint32_t)fd >> EPOLL_BLOCK_LOG2;
-    if (index >= epoll->block_count && !blocks_grow(epoll, index)) {
-        return NULL;
-    }
-    epoll_slot *block = epoll->blocks[index];
-    if (!block) {
-        block = calloc(EPOLL_BLOCK, sizeof(*block));
-        if (!block) {
-            return NULL;
-        }
-        epoll->blocks[index] = block;
-    }
-    return &block[(uint32_t)fd & (EPOLL_BLOCK - 1)];
-}
-
-/* The descriptor is being closed, or its number has come back from the kernel: nothing known of it
- * is true any more. What still waits on it ends. */
-static void slot_forget(asxi_epoll *epoll, epoll_slot *slot)
-{
-    for (asx_list *node; (node = slot->ops) != NULL;) {
-        asx_list_ring_unlink(&slot->ops, node);
-        asx_op *const op = asx_container_of(node, asx_op, _link);
-        asxi_op_defer(&epoll->reactor, op, asx_err_errno(ECANCELED), 0);
-    }
-    asx_list_unlink(&slot->run);
-    slot->generation++;
-    slot->watched = 0;
-    slot->revents = 0;
-    slot->ready = 0;
-    slot->hung_up = false;
-    slot->known = false;
-    slot->nonblocking = false;
-}
-
 /* The driver made `fd`: O_NONBLOCK already, and in nobody's set. */
 static void slot_adopt(asxi_epoll *epoll, int32_t fd)
 {
-    epoll_slot *const slot = slot_of(epoll, fd);
+    epoll_slot *const slot = asxi_epoll_slot_of(epoll, fd);
     if (slot) {
-        slot_forget(epoll, slot);
+        asxi_epoll_slot_forget(epoll, slot);
         slot->known = true;
         slot->nonblocking = true;
     }
@@ -114,7 +60,7 @@ static void slot_release(asxi_epoll *epoll, epoll_slot *slot, int32_t fd)
 {
     if (!slot->known && slot->watched && !slot->ops) {
         epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        slot_forget(epoll, slot);
+        asxi_epoll_slot_give_up(epoll, slot, fd);
     }
 }
 
@@ -211,7 +157,7 @@ static void submit_poll(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 
 static void submit_close(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
-    slot_forget(epoll, slot);
+    asxi_epoll_slot_give_up(epoll, slot, op->fd);
     const int rc = close(op->fd);
     asxi_op_defer(&epoll->reactor, op, rc == 0 ? ASX_OK : asx_err_errno(errno), 0);
 }
@@ -224,7 +170,7 @@ static void submit_shutdown(asxi_epoll *epoll, asx_op *op)
 
 static void submit_fd(asxi_epoll *epoll, asx_op *op)
 {
-    epoll_slot *const slot = op->fd >= 0 ? slot_of(epoll, op->fd) : NULL;
+    epoll_slot *const slot = op->fd >= 0 ? asxi_epoll_slot_of(epoll, op->fd) : NULL;
     if (!slot) {
         asxi_op_defer(&epoll->reactor, op, asx_err_errno(op->fd < 0 ? EBADF : ENOMEM), 0);
         return;
@@ -287,7 +233,7 @@ static void epoll_cancel(asx_driver *driver, asx_op *op)
     if (op->_state == ASXI_OP_BLOCKING) {
         asxi_op_unblock(&epoll->reactor, op);
     } else if (op->_state == EPOLL_OP_WAITING) {
-        epoll_slot *const slot = slot_of(epoll, op->fd);
+        epoll_slot *const slot = asxi_epoll_slot_find(epoll, op->fd);
         asx_list_ring_unlink(&slot->ops, &op->_link);
         const uint32_t moved = op->code == ASX_OP_CONNECT ? 0 : op->result;
         asxi_op_defer(&epoll->reactor, op, asx_err_errno(ECANCELED), moved);
@@ -449,7 +395,7 @@ static void event_note(asxi_epoll *epoll, const struct epoll_event *event)
         asxi_wake_seen(&epoll->reactor);
         return;
     }
-    epoll_slot *const slot = slot_of(epoll, (int32_t)(uint32_t)event->data.u64);
+    epoll_slot *const slot = asxi_epoll_slot_find(epoll, (int32_t)(uint32_t)event->data.u64);
     if (!slot || slot->generation != event->data.u64 >> 32) {
         return;
     }
@@ -530,9 +476,9 @@ static asx_err epoll_socket(asx_driver *driver, asx_addr_family family, bool dat
 static void epoll_close_now(asx_driver *driver, int32_t fd)
 {
     asxi_epoll *const epoll = asxi_epoll_of(driver);
-    epoll_slot *const slot = slot_of(epoll, fd);
+    epoll_slot *const slot = asxi_epoll_slot_find(epoll, fd);
     if (slot) {
-        slot_forget(epoll, slot);
+        asxi_epoll_slot_give_up(epoll, slot, fd);
     }
     close(fd);
 }
@@ -542,10 +488,7 @@ static void epoll_destroy(asx_driver *driver)
     asxi_epoll *const epoll = asxi_epoll_of(driver);
     asx_assert_eq(epoll->reactor.stats.in_flight, 0);
     close(epoll->epoll_fd);
-    for (uint32_t i = 0; i < epoll->block_count; i++) {
-        free(epoll->blocks[i]);
-    }
-    free(epoll->blocks);
+    asxi_epoll_slots_deinit(epoll);
     asxi_rbuf_pool_deinit(&epoll->bufs);
     asxi_reactor_deinit(&epoll->reactor);
     free(epoll);
@@ -596,6 +539,7 @@ asx_err asx_epoll_create(const asx_driver_config *config, asx_driver **driver)
     }
     asx_list_init(&epoll->ready);
     asx_list_init(&epoll->starved);
+    asx_list_init(&epoll->unused);
     asx_err err = asxi_rbuf_pool_init(&epoll->bufs, config);
     if (err) {
         goto undo_alloc;

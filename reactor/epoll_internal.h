@@ -1,5 +1,5 @@
-/* The epoll driver's own record, and the seam between epoll.c (slots, park, reap) and epoll_op.c
- * (one attempt per operation).
+/* The epoll driver's own record, and the seams between epoll.c (submit, park, reap),
+ * epoll_slot.c (what is known of each descriptor) and epoll_op.c (one attempt per operation).
  *
  * States of an op beyond those of reactor_internal.h:
  *   WAITING  in its slot's `ops`, until the slot is ready in the op's direction */
@@ -25,17 +25,22 @@ enum {
 #define EPOLL_BLOCK (1u << EPOLL_BLOCK_LOG2)
 #define EPOLL_SENDFILE_VISIT (1u << 20)
 
-/* One descriptor. Small: each shard has one for every descriptor of the process, whoever it is that
- * serves it. Zero-filled is one of which nothing is known. */
+/* One descriptor that this shard has to do with: zero-filled, nothing is known of it. Slots are
+ * found by number, since each shard has an entry for every descriptor of the process. */
 typedef struct epoll_slot {
-    asx_list *ops;       /* WAITING, oldest first */
-    asx_list run;        /* in `ready` or in `starved`, or in neither */
-    uint16_t generation; /* of events: one that was made for an earlier owner of fd is dropped */
-    uint16_t watched;    /* EPOLLIN and so on, as registered; 0: not in the set */
-    uint16_t revents;    /* what edges said since POLL last looked */
-    uint8_t ready;       /* EPOLL_DIR_*: an edge came and no EAGAIN since */
-    bool hung_up : 1;    /* read to the end: no other edge will come */
-    bool known : 1;      /* closes through the driver, so its registration may outlive an op */
+    asx_list *ops; /* WAITING, oldest first */
+    asx_list run;  /* in `ready`, in `starved` or in `unused`, or in none */
+    union {
+        struct {
+            uint16_t generation; /* of events: one made for an earlier owner of fd is dropped */
+            uint16_t watched;    /* EPOLLIN and so on, as registered; 0: not in the set */
+        };
+        uint32_t number; /* unused */
+    };
+    uint16_t revents; /* what edges said since POLL last looked */
+    uint8_t ready;    /* EPOLL_DIR_*: an edge came and no EAGAIN since */
+    bool hung_up : 1; /* read to the end: no other edge will come */
+    bool known : 1;   /* closes through the driver, so its registration may outlive an op */
     bool nonblocking : 1;
 } epoll_slot;
 static_assert(sizeof(epoll_slot) == 32, "a part of what an idle connection costs");
@@ -43,10 +48,14 @@ static_assert(sizeof(epoll_slot) == 32, "a part of what an idle connection costs
 typedef struct asxi_epoll {
     asxi_reactor reactor;
     int epoll_fd;
-    epoll_slot **blocks; /* by fd >> EPOLL_BLOCK_LOG2; blocks never move */
+    uint32_t **blocks; /* by fd >> EPOLL_BLOCK_LOG2: slot numbers, 0 for none */
     uint32_t block_count;
-    asx_list ready;   /* slots to visit */
-    asx_list starved; /* slots whose receive waits for a buffer */
+    uint32_t chunk_count;
+    epoll_slot **chunks; /* by (number - 1) >> EPOLL_BLOCK_LOG2; slots never move */
+    asx_list unused;     /* slots of no descriptor */
+    uint16_t generation; /* the last one given out */
+    asx_list ready;      /* slots to visit */
+    asx_list starved;    /* slots whose receive waits for a buffer */
     asxi_rbuf_pool bufs;
     struct epoll_event events[EPOLL_EVENTS];
 } asxi_epoll;
@@ -61,6 +70,17 @@ typedef enum epoll_try {
     EPOLL_TRY_AGAIN,   /* not ready */
     EPOLL_TRY_PARTIAL, /* something moved, and more may move at once */
 } epoll_try;
+
+/* epoll_slot.c: NULL when nothing is known of the descriptor. */
+epoll_slot *asxi_epoll_slot_find(const asxi_epoll *epoll, int32_t fd);
+/* Makes one if need be. NULL when memory is short. */
+epoll_slot *asxi_epoll_slot_of(asxi_epoll *epoll, int32_t fd);
+/* The descriptor is being closed, or its number has come back from the kernel: nothing known of it
+ * is true any more. What still waits on it ends. */
+void asxi_epoll_slot_forget(asxi_epoll *epoll, epoll_slot *slot);
+/* The same, and the slot is another's from now on: the descriptor is gone, or nobody's here. */
+void asxi_epoll_slot_give_up(asxi_epoll *epoll, epoll_slot *slot, int32_t fd);
+void asxi_epoll_slots_deinit(asxi_epoll *epoll);
 
 /* epoll_op.c: the direction an op waits for. */
 unsigned asxi_epoll_op_dir(const asx_op *op);
