@@ -2,14 +2,17 @@
  * every failure it causes useless. Each kind is injected alone and counted; whole runs are compared
  * by their hashes. */
 #include <asx/lab/chaos.h>
-#include <asx/lab/vnet.h>
+#include <asx/lab/vdisk.h>
 #include <asx/shard/limb.h>
+#include <asx/shard/op.h>
 #include <asx/shard/scope.h>
 
 #include "lab_fixture.h"
 
+#include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fcntl.h>
 #include <set>
 #include <vector>
 
@@ -274,4 +277,53 @@ TEST_CASE("chaos: the summary names what is on", "[chaos]")
     const std::string light = asx_chaos_summary(&config, buf, sizeof(buf));
     CHECK(light.find("cancel 1%, budget 0.5%, delay 5%") == 0);
     CHECK(light.find("i/o error 2%") != std::string::npos);
+}
+
+/* Opens a file until that works; counts the refusals. */
+static asx_outcome opens(asx_cx *cx, void *arg)
+{
+    for (uint32_t i = 0; i < 50; i++) {
+        asx_op op{};
+        op.code = ASX_OP_OPEN;
+        op.path = "/file";
+        op.arg = O_RDWR | O_CREAT;
+        op.mode = 0600;
+        const asx_outcome opened = asx_op_await(cx, &op);
+        if (asx_is_ok(opened)) {
+            asx_op over{};
+            over.code = ASX_OP_CLOSE;
+            over.fd = static_cast<int32_t>(opened.value);
+            return asx_op_await(cx, &over);
+        }
+        if (opened.severity != ASX_SEVERITY_ERR || opened.err != asx_err_errno(EIO)) {
+            return opened;
+        }
+        ++*static_cast<uint32_t *>(arg);
+    }
+    return asx_ok(1);
+}
+
+TEST_CASE("chaos: an operation ends in an error, undone, and a close never does", "[chaos]")
+{
+    const asx_vdisk_config disk{};
+    uint32_t refused = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        asx_lab_config config = with(ASX_CHAOS_IO, 500000, seed);
+        config.shards = 1;
+        config.disk = &disk;
+        const uint32_t before = refused;
+        const lab_report run(config, opens, &refused);
+        INFO(run.text());
+        CHECK(run.passed);
+        CHECK(run.report.value == 0);
+        CHECK(run.report.chaos.injected[ASX_CHAOS_IO] == refused - before);
+    }
+    CHECK(refused > 5);
+    asx_lab_config config = with(ASX_CHAOS_IO, 1000000);
+    config.shards = 1;
+    config.disk = &disk;
+    refused = 0;
+    const lab_report always(config, opens, &refused);
+    CHECK(always.passed);
+    CHECK(refused == 50);
 }

@@ -173,6 +173,42 @@ TEST_CASE("crashpack: what is written is read back, and fails in the same way", 
     asx_crashpack_deinit(&pack);
 }
 
+TEST_CASE("crashpack: of many faults, shrinking leaves the one that matters", "[crashpack]")
+{
+    asx_lab_config config = of_shards(1);
+    REQUIRE(asx_chaos_preset(&config.chaos, "heavy"));
+    const folder dir;
+    asx_crashpack_subject subject{};
+    subject.name = "fragile";
+    subject.config = &config;
+    subject.app = [](asx_cx *cx, void *) -> asx_outcome {
+        for (int i = 0; i < 200; i++) {
+            if (!asx_is_ok(asx_yield(cx))) {
+                asx_panic("somebody cancelled me");
+            }
+        }
+        return asx_ok(0);
+    };
+    asx_lab_report report;
+    REQUIRE_FALSE(asx_lab_run(&config, subject.app, nullptr, &report));
+    REQUIRE(asx_chaos_injected(&report.chaos) > 1);
+    char path[256];
+    REQUIRE(asx_crashpack_write(&subject, &report, dir.path, "asx lab replay ", 500, path,
+                                sizeof(path)) == ASX_OK);
+    asx_lab_report_deinit(&report);
+    asx_crashpack pack;
+    REQUIRE(parse(read_file(path), &pack) == nullptr);
+    uint32_t faults = 0;
+    for (uint32_t i = 0; i < pack.shrunk_count; i++) {
+        faults += pack.shrunk[i].chosen != 0;
+        if (pack.shrunk[i].chosen != 0) {
+            CHECK(pack.shrunk[i].site == ASX_CHOICE_FAULT);
+        }
+    }
+    CHECK(faults == 1);
+    asx_crashpack_deinit(&pack);
+}
+
 TEST_CASE("crashpack: one failure makes one pack, byte for byte", "[crashpack]")
 {
     const failing failure;
