@@ -187,6 +187,36 @@ TEST_CASE("flow: what could not be made answers when it is pulled", "[flow]")
     });
 }
 
+TEST_CASE("flow: a chain that outgrows its region is closed as a whole", "[flow]")
+{
+    drops().clear();
+    const numbers items = counted(3);
+    run_body([&](asx_cx *cx) {
+        asx_region_options options = {};
+        options.limits.heap_bytes_max = 4096;
+        asx_region *region;
+        asx_handle task;
+        REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+        const asx_handle handle = asx_region_handle(region);
+        body grow = [&](asx_cx *c) {
+            asx_flow *flow = flow_of(c, items, drop_counted);
+            for (int i = 0; i < 100; i++) {
+                flow = asx_flow_take(flow, 3);
+            }
+            uint64_t item;
+            CHECK(asx_is_err(asx_flow_next(c, flow, &item), ASX_E(NO_MEMORY)));
+            CHECK(drops().empty());
+            asx_flow_close(c, flow);
+            return asx_ok(0);
+        };
+        REQUIRE(asx_spawn(cx, region, body_run, &grow, 0, nullptr, &task) == ASX_OK);
+        CHECK(asx_is_ok(asx_join(cx, task)));
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
+        return asx_region_close_wait(cx, handle);
+    });
+    CHECK(drops() == std::map<uint64_t, int>{ { 0, 1 }, { 1, 1 }, { 2, 1 } });
+}
+
 TEST_CASE("flow: sinks", "[flow]")
 {
     run_body([](asx_cx *cx) {
