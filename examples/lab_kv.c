@@ -70,7 +70,7 @@ typedef struct client {
     uint32_t number;
 } client;
 
-/* The second client first has something else to do, so that a run as in production shows nothing. */
+/* The second client first has something else to do: a run as in production shows nothing. */
 static asx_outcome client_run(asx_cx *cx, void *arg)
 {
     const client *const self = arg;

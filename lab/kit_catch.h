@@ -1,23 +1,25 @@
-/* The test kit in Catch2: requires that no run of a test fails, and shows what the lab says about one
- * that does. */
+/* The test kit in Catch2: requires that no run of a test fails, and shows what the lab says about
+ * one that does. */
 #ifndef ASX_LAB_KIT_CATCH_H
 #define ASX_LAB_KIT_CATCH_H
 
 #include <asx/lab/kit.h>
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
+#include <cstdio>
 #include <string>
 
 static inline std::string asx_lab_explored_text(asx_lab_test test, bool *passed)
 {
-    char *text = nullptr;
-    size_t len = 0;
-    test.out = open_memstream(&text, &len);
+    std::string copy;
+    test.out = tmpfile();
+    REQUIRE(test.out != nullptr);
     *passed = asx_lab_explore(&test);
+    rewind(test.out);
+    for (int byte; (byte = fgetc(test.out)) != EOF;) {
+        copy += static_cast<char>(byte);
+    }
     fclose(test.out);
-    const std::string copy(text, len);
-    free(text);
     return copy;
 }
 

@@ -5,7 +5,6 @@
 #include <asx/shard/combine/branch.h>
 #include <asx/shard/combine/hedge.h>
 #include <asx/shard/combine/quorum.h>
-#include <asx/shard/sync/select.h>
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/barrier.h>
 #include <asx/shard/sync/broadcast.h>
@@ -16,6 +15,7 @@
 #include <asx/shard/sync/once.h>
 #include <asx/shard/sync/oneshot.h>
 #include <asx/shard/sync/rwlock.h>
+#include <asx/shard/sync/select.h>
 #include <asx/shard/sync/semaphore.h>
 #include <asx/shard/sync/session.h>
 #include <asx/shard/sync/watch.h>
