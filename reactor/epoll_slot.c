@@ -1,5 +1,5 @@
-/* What is known of each descriptor, found by its number: an entry of four bytes for every descriptor
- * of the process, a slot only for those that this shard has to do with. */
+/* What is known of each descriptor, found by its number: four bytes for every descriptor of the
+ * process, a slot only for those that this shard has to do with. */
 #include <asx/shard/base/assert.h>
 
 #include "epoll_internal.h"
