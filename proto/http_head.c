@@ -82,7 +82,8 @@ static char *append_status_line(char *at, unsigned status)
 bool asxi_http_type_known(const asx_http_server *server, const char *type, size_t type_len)
 {
     const asxi_http_head_cache *const head = &server->head;
-    return head->len > 0 && head->type_len == type_len && memcmp(head->type, type, type_len) == 0;
+    return head->len > 0 && head->type_len == type_len &&
+           (type_len == 0 || memcmp(head->type, type, type_len) == 0);
 }
 
 /* Status line, Date, Server and Content-Type: copied whole while they are the last head's. */
