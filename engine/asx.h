@@ -23,6 +23,15 @@
 #include <asx/shard/combine/ratelimit.h>
 #include <asx/shard/combine/retry.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/flow/buffered.h>
+#include <asx/shard/flow/chunk.h>
+#include <asx/shard/flow/flow.h>
+#include <asx/shard/flow/map.h>
+#include <asx/shard/flow/merge.h>
+#include <asx/shard/flow/pace.h>
+#include <asx/shard/flow/partition.h>
+#include <asx/shard/flow/sink.h>
+#include <asx/shard/flow/source.h>
 #include <asx/shard/interval.h>
 #include <asx/shard/obligation.h>
 #include <asx/shard/op.h>
