@@ -116,7 +116,8 @@ static uint32_t answer(asx_lab_choices *self, asx_lab_choice *row, const asx_lab
     case ASX_LAB_SOURCE_DEFAULT:
         return told.given > 0 ? told.given - 1 : 0;
     case ASX_LAB_SOURCE_RANDOM:
-        return told.given > 0 ? told.given - 1 : (uint32_t)asx_prng_below(&self->rand->prng[ASX_LAB_SCHED], row->n);
+        return told.given > 0 ? told.given - 1
+                              : (uint32_t)asx_prng_below(&self->rand->prng[ASX_LAB_SCHED], row->n);
     case ASX_LAB_SOURCE_FORCED:
         return forced(self, row);
     case ASX_LAB_SOURCE_LENIENT:

@@ -5,6 +5,8 @@
 
 #include <asx/lab/kit.h>
 
+#ifdef __cplusplus
+
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <string>
@@ -30,5 +32,7 @@ static inline std::string asx_lab_explored_text(asx_lab_test test, bool *passed)
         INFO(asx_text_);                                                         \
         REQUIRE(asx_passed_);                                                    \
     } while (0)
+
+#endif /* C++ */
 
 #endif

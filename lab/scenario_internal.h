@@ -17,6 +17,7 @@ asx_task_fn asxi_story_fan, asxi_story_tree, asxi_story_scopes, asxi_story_fail_
 asx_task_fn asxi_story_cancel, asxi_story_mask, asxi_story_race, asxi_story_timeout;
 asx_task_fn asxi_story_permits, asxi_story_finalizers, asxi_story_jobs, asxi_story_polls;
 asx_task_fn asxi_story_limbs, asxi_story_limb_tree, asxi_story_limb_cancel, asxi_story_posts;
-asx_task_fn asxi_story_storm, asxi_story_token_ring, asxi_story_deadline, asxi_story_panic, asxi_story_entropy;
+asx_task_fn asxi_story_storm, asxi_story_token_ring, asxi_story_deadline, asxi_story_panic,
+    asxi_story_entropy;
 
 #endif

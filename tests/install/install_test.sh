@@ -3,7 +3,7 @@
 # run it. Each program in examples/ is built against the shared library and the archive, as C and
 # with the flags that pkg-config gives and no others; examples/NAME.c becomes one check each way,
 # and so do those of the tree's examples/. All are run with --version, which servers answer and
-# others ignore.
+# others ignore; those of the lab without the bug that they are there to find.
 #
 #   install_test.sh SOURCE_ROOT BUILD_ROOT PREFIX
 set -u
@@ -67,16 +67,22 @@ private_libs="$(pkg-config --libs $(pkg-config --print-requires-private asx | cu
 here=$source_root/tests/install/examples
 mkdir "$stage/out"
 cd "$stage/out" || exit 1
+argument_of() {
+    case $1 in
+    lab_*) echo --fixed ;;
+    *) echo --version ;;
+    esac
+}
 for example in "$here"/*.c "$source_root"/examples/*.c; do
     name=$(basename "$example" .c)
     # shellcheck disable=SC2046
     gcc -std=gnu17 -Wall -Wextra -Werror -o "$name" "$example" $(flags --cflags --libs) \
-        >"$log" 2>&1 && LD_LIBRARY_PATH=$libdir timeout 60 "./$name" --version >>"$log" 2>&1
+        >"$log" 2>&1 && LD_LIBRARY_PATH=$libdir timeout 60 "./$name" "$(argument_of "$name")" >>"$log" 2>&1
     verdict $? "$name against the shared library" "$log"
     # shellcheck disable=SC2046,SC2086
     gcc -std=gnu17 -Wall -Wextra -Werror -o "$name-static" "$example" \
         $(flags --cflags --libs | sed 's/-lasx\b/-l:libasx.a/') $private_libs \
-        >"$log" 2>&1 && timeout 60 "./$name-static" --version >>"$log" 2>&1
+        >"$log" 2>&1 && timeout 60 "./$name-static" "$(argument_of "$name")" >>"$log" 2>&1
     verdict $? "$name against the archive" "$log"
 done
 finish
