@@ -77,7 +77,8 @@ for example in "$here"/*.c "$source_root"/examples/*.c; do
     name=$(basename "$example" .c)
     # shellcheck disable=SC2046
     gcc -std=gnu17 -Wall -Wextra -Werror -o "$name" "$example" $(flags --cflags --libs) \
-        >"$log" 2>&1 && LD_LIBRARY_PATH=$libdir timeout 60 "./$name" "$(argument_of "$name")" >>"$log" 2>&1
+        >"$log" 2>&1 &&
+        LD_LIBRARY_PATH=$libdir timeout 60 "./$name" "$(argument_of "$name")" >>"$log" 2>&1
     verdict $? "$name against the shared library" "$log"
     # shellcheck disable=SC2046,SC2086
     gcc -std=gnu17 -Wall -Wextra -Werror -o "$name-static" "$example" \
