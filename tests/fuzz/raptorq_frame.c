@@ -6,13 +6,13 @@
 #include <asx/raptorq/net/sender.h>
 #include <asx/shard/base/assert.h>
 
+#include "raptorq_fuzz.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OBJECT = 900, OPEN_MAX_FUZZED = 1 << 20, STEPS_MAX = 600 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct ends {
     asx_rq_sender *sender;
@@ -22,19 +22,6 @@ typedef struct ends {
     asx_instant now_ns;
     bool is_stored;
 } ends;
-
-/* Cheap, and good enough where nobody looks for collisions on purpose. */
-static void mix(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])
-{
-    uint64_t sum = len;
-    for (size_t i = 0; i < len; i++) {
-        sum = (sum ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001B3);
-    }
-    for (int i = 0; i < 4; i++) {
-        memcpy(out + 8 * i, &sum, 8);
-        sum *= UINT64_C(0x9E3779B97F4A7C15);
-    }
-}
 
 static asx_err open_target(void *arg, uint64_t size, void **target)
 {

@@ -5,27 +5,15 @@
 #include <asx/raptorq/encoder.h>
 #include <asx/raptorq/proof.h>
 
+#include "raptorq_fuzz.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { K = 12, T = 16, LOST = 3 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static uint8_t source[K * T];
-
-static void mix(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])
-{
-    uint64_t sum = len;
-    for (size_t i = 0; i < len; i++) {
-        sum = (sum ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001B3);
-    }
-    for (int i = 0; i < 4; i++) {
-        memcpy(out + 8 * i, &sum, 8);
-        sum *= UINT64_C(0x9E3779B97F4A7C15);
-    }
-}
 
 static void require(bool condition)
 {

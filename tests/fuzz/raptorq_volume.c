@@ -3,6 +3,8 @@
  * or a cut. A decode that says it succeeded has the manifest's digest. */
 #include <asx/raptorq/volume.h>
 
+#include "raptorq_fuzz.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,8 +14,6 @@
 #include <unistd.h>
 
 enum { SIZE = 1500, VOLUMES = 3, FILES = VOLUMES + 1, FILE_MAX = 4096 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char dir[64];
 static uint8_t content[SIZE];
@@ -27,18 +27,6 @@ static void require(bool condition)
 {
     if (!condition) {
         abort();
-    }
-}
-
-static void mix(const void *bytes, size_t len, uint8_t out[ASX_RQ_DIGEST_SIZE])
-{
-    uint64_t sum = len;
-    for (size_t i = 0; i < len; i++) {
-        sum = (sum ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001B3);
-    }
-    for (int i = 0; i < 4; i++) {
-        memcpy(out + 8 * i, &sum, 8);
-        sum *= UINT64_C(0x9E3779B97F4A7C15);
     }
 }
 

@@ -23,30 +23,9 @@ import tempfile
 import threading
 import time
 
-PROGRAM = os.environ.get('ASX_PROGRAM') or \
-    os.path.join(os.environ.get('ASX_BUILD_ROOT', 'build'), 'asx')
-# A sanitizer makes everything several times slower, and the loads smaller.
-SLOW = os.environ.get('ASX_LIVE_SLOW') == '1'
+from cases import PROGRAM, SLOW, Failed, case, check, equal, run_cases
+
 DRIVER = 'epoll'
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-class Failed(Exception):
-    pass
-
-
-def check(condition, message):
-    if not condition:
-        raise Failed(message)
-
-
-def equal(got, want, what=''):
-    check(got == want, f'{what}: {got!r}, not {want!r}')
 
 
 def until(condition, what, limit=5.0):
@@ -768,8 +747,13 @@ def idle_connections():
         status = f'/proc/{server.process.pid}/status'
         memory = lambda: int(re.search(r'VmRSS:\s+(\d+)', open(status).read())[1])
         before = memory()
-        idle = [server.connect() for _ in range(count)]
-        until(lambda: server.gauge('http_connections') == count + 1, 'all are accepted', 20)
+        idle = []
+        # Never more at once than a listen queue holds: the kernel answers the others with a cookie
+        # and may then forget them, and a client that says nothing would never be seen.
+        while len(idle) < count:
+            idle += [server.connect() for _ in range(min(1000, count - len(idle)))]
+            until(lambda: server.gauge('http_connections') == len(idle) + 1,
+                  f'{len(idle)} are accepted', 20)
         per = (memory() - before) * 1024 / count
         equal(status_of(server.get('/plaintext')), 200)
         for s in idle[::100]:
@@ -777,7 +761,7 @@ def idle_connections():
             equal(Reader(s).response()[2], b'Hello, World!')
         print(f'      {count} idle connections, {per:.0f} bytes of resident memory each')
         if not SLOW:
-            check(per < 4096, f'{per:.0f} bytes each')
+            check(per < 1024, f'{per:.0f} bytes each')
         for s in idle:
             s.close()
         server.settled(tasks)
@@ -944,31 +928,8 @@ def stalled_shard():
 
 def main():
     global DRIVER
-    DRIVER, names = sys.argv[1], sys.argv[2:]
-    if DRIVER == 'uring':
-        probe = subprocess.run([PROGRAM, 'serve', '--driver', 'uring', '--cores', '1023'],
-                               capture_output=True, text=True, timeout=20)
-        if '--driver uring' in probe.stderr:
-            print('no io_uring here:', probe.stderr.strip())
-            return 77
-    wanted = [name for name in names if name[0] != '-']
-    passed = failed = 0
-    for run in CASES:
-        if '-' + run.__name__ in names or (wanted and run.__name__ not in wanted):
-            continue
-        began = time.monotonic()
-        try:
-            run()
-            passed += 1
-            word = 'ok  '
-        except Exception as error:  # a case that breaks is a case that failed
-            failed += 1
-            word = 'FAIL'
-            print(f'      {type(error).__name__}: {error}')
-        took = time.monotonic() - began
-        print(f'{word}  {took:5.1f} s  {run.__name__}: {run.__doc__}', flush=True)
-    print(f'{passed} passed, {failed} failed')
-    return 1 if failed else 0
+    DRIVER = sys.argv[1]
+    return run_cases(DRIVER, sys.argv[2:])
 
 
 if __name__ == '__main__':

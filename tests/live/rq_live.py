@@ -24,30 +24,10 @@ import sys
 import tempfile
 import time
 
-PROGRAM = os.environ.get('ASX_PROGRAM') or \
-    os.path.join(os.environ.get('ASX_BUILD_ROOT', 'build'), 'asx')
-SLOW = os.environ.get('ASX_LIVE_SLOW') == '1'
+from cases import PROGRAM, SLOW, Failed, case, check, equal, run_cases
+
 LIMIT = 120 if SLOW else 40
 ENV = dict(os.environ)
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-class Failed(Exception):
-    pass
-
-
-def check(condition, message):
-    if not condition:
-        raise Failed(message)
-
-
-def equal(got, want, what=''):
-    check(got == want, f'{what}: {got!r}, not {want!r}')
 
 
 def relay(listen_port, target_port, seed, percent):
@@ -468,29 +448,7 @@ def main():
         relay(*map(int, names))
         return 0
     ENV['ASX_DRIVER'] = driver
-    if driver == 'uring':
-        probe = subprocess.run([PROGRAM, 'serve', '--driver', 'uring', '--cores', '1023'],
-                               capture_output=True, text=True, timeout=20)
-        if '--driver uring' in probe.stderr:
-            print('no io_uring here:', probe.stderr.strip())
-            return 77
-    passed = failed = 0
-    for run in CASES:
-        if names and run.__name__ not in names:
-            continue
-        began = time.monotonic()
-        try:
-            run()
-            passed += 1
-            word = 'ok  '
-        except Exception as error:  # a case that breaks is a case that failed
-            failed += 1
-            word = 'FAIL'
-            print(f'      {type(error).__name__}: {error}')
-        took = time.monotonic() - began
-        print(f'{word}  {took:5.1f} s  {run.__name__}: {run.__doc__}', flush=True)
-    print(f'{passed} passed, {failed} failed')
-    return 1 if failed else 0
+    return run_cases(driver, names)
 
 
 if __name__ == '__main__':
