@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #define SWEEP_MAX 1024u
@@ -19,7 +18,6 @@ struct asx_listener {
     asx_op op;   /* the ACCEPT */
     asx_err err; /* of its last end */
     bool stopping;
-    int32_t spare_fd; /* given up to accept, and turn away, when no descriptor is left */
     asx_duration rest_ns;
     asx_instant rest_until_ns;
     uint32_t queued;
@@ -113,35 +111,6 @@ static void serve_queue(asx_cx *cx, asx_listener *listener)
     listener->queued = 0;
 }
 
-/* One accept that cannot wait, whatever mode the socket is in; -1 when the queue is empty. */
-static int32_t accept_now(const asx_listener *listener)
-{
-    struct pollfd poll_fd = { .fd = listener->config.fd, .events = POLLIN };
-    if (poll(&poll_fd, 1, 0) <= 0) {
-        return -1;
-    }
-    /* io_uring would answer EAGAIN on a socket that does not block, instead of waiting. */
-    const bool nonblocking = listener->driver->ops->kind == ASX_DRIVER_EPOLL;
-    return accept4(listener->config.fd, NULL, NULL,
-                   SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
-}
-
-/* The client at the head of the queue learns at once that there is no room, instead of waiting
- * for a descriptor that others hold. */
-static void turn_one_away(asx_listener *listener)
-{
-    if (listener->spare_fd < 0) {
-        return;
-    }
-    close(listener->spare_fd);
-    const int32_t fd = accept_now(listener);
-    if (fd >= 0) {
-        close(fd);
-        ++*listener->config.dropped;
-    }
-    listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 static bool is_exhaustion(asx_err err)
 {
     return err == asx_err_errno(EMFILE) || err == asx_err_errno(ENFILE) ||
@@ -151,8 +120,11 @@ static bool is_exhaustion(asx_err err)
 static void rest(asx_cx *cx, asx_listener *listener)
 {
     ++*listener->config.failures;
-    if (is_exhaustion(listener->err)) {
-        turn_one_away(listener);
+    /* The client at the head of the queue learns at once that there is no room, instead of waiting
+     * for a descriptor that others hold. */
+    if (is_exhaustion(listener->err) &&
+        listener->driver->ops->turn_away(listener->driver, listener->config.fd)) {
+        ++*listener->config.dropped;
     }
     listener->rest_ns = listener->rest_ns ? 2 * listener->rest_ns : ASX_ACCEPT_REST_MIN;
     if (listener->rest_ns > ASX_ACCEPT_REST_MAX) {
@@ -166,8 +138,8 @@ static void rest(asx_cx *cx, asx_listener *listener)
 static void sweep(asx_cx *cx, asx_listener *listener)
 {
     for (unsigned i = 0; i < SWEEP_MAX; i++) {
-        const int32_t fd = accept_now(listener);
-        if (fd < 0) {
+        int32_t fd;
+        if (listener->driver->ops->accept_now(listener->driver, listener->config.fd, &fd)) {
             return;
         }
         if (asx_http1_serve(cx, listener->config.connections, listener->config.server, fd)) {
@@ -223,7 +195,7 @@ static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
     return err != ASX_OK;
 }
 
-/* Whatever ended the task: the socket, the spare, and what was accepted and not yet served. */
+/* Whatever ended the task: the socket, and what was accepted and not yet served. */
 static void drop(void *frame)
 {
     asx_listener *const listener = frame;
@@ -231,9 +203,6 @@ static void drop(void *frame)
         listener->driver->ops->close_now(listener->driver, listener->queue[i]);
     }
     listener->driver->ops->close_now(listener->driver, listener->config.fd);
-    if (listener->spare_fd >= 0) {
-        close(listener->spare_fd);
-    }
 }
 
 asx_err asx_listener_start(asx_cx *cx, asx_region *region, const asx_listener_config *config,
@@ -242,11 +211,7 @@ asx_err asx_listener_start(asx_cx *cx, asx_region *region, const asx_listener_co
     const asx_spawn_options options = { .drop = drop, .label = "listener" };
     void *frame;
     asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
-    const asx_listener init = {
-        .config = *config,
-        .driver = driver,
-        .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
-    };
+    const asx_listener init = { .config = *config, .driver = driver };
     const asx_err err =
         asx_spawn_poll(cx, region, step, &init, sizeof(init), &options, task, &frame);
     if (!err) {

@@ -441,6 +441,20 @@ static asx_err v_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *add
     return ASX_OK;
 }
 
+static asx_err v_accept_now(asx_driver *driver, int32_t fd, int32_t *connection)
+{
+    asxi_vsocket *const socket = asxi_vfd_get(asxi_vdriver_of(driver), fd, ASXI_VFD_SOCKET);
+    return socket && socket->kind == ASXI_VSOCKET_LISTENER
+               ? asxi_vlisten_accept_now(socket, connection)
+               : asx_err_errno(EBADF);
+}
+
+static bool v_turn_away(asx_driver *driver, int32_t fd)
+{
+    asxi_vsocket *const socket = asxi_vfd_get(asxi_vdriver_of(driver), fd, ASXI_VFD_SOCKET);
+    return socket && socket->kind == ASXI_VSOCKET_LISTENER && asxi_vlisten_turn_away(socket);
+}
+
 static void v_close_now(asx_driver *driver, int32_t fd)
 {
     asxi_vdriver *const self = asxi_vdriver_of(driver);
@@ -497,6 +511,8 @@ static const asx_driver_ops lab_ops = {
     .listen = v_listen,
     .socket = v_socket,
     .name = v_name,
+    .accept_now = v_accept_now,
+    .turn_away = v_turn_away,
     .close_now = v_close_now,
     .entropy = v_entropy,
     .choose = v_choose,

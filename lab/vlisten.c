@@ -164,52 +164,74 @@ void asxi_vlisten_connected(asxi_vsocket *socket, const asxi_due *due)
     asxi_vsocket_wake_out(socket);
 }
 
-asxi_vstep asxi_vlisten_accept(asxi_vsocket *listener, asx_op *op)
+asx_err asxi_vlisten_accept_now(asxi_vsocket *listener, int32_t *fd)
 {
-    asxi_vdriver *const driver = listener->driver;
     asx_vnet *const net = listener->net;
-    int32_t fd;
-    if (listener->error) {
-        op->err = asx_err_errno(listener->error); /* of a host that is off: told every time */
-        return ASXI_VSTEP_OVER;
-    }
     asx_list *const first = asx_list_first(&listener->backlog);
+    if (listener->error) {
+        return asx_err_errno(listener->error); /* of a host that is off: told every time */
+    }
     if (!first) {
-        return ASXI_VSTEP_WAIT;
+        return asx_err_errno(EAGAIN);
     }
     asxi_vsocket *const child = asx_container_of(first, asxi_vsocket, backlog_link);
     listener->op++;
-    op->err = asxi_vnet_fault(listener, net->config.stream.accept_ppm, SALT_ACCEPT)
-                  ? asx_err_errno(EMFILE)
-                  : asxi_vfd_open(driver, ASXI_VFD_SOCKET, child, &fd);
-    if (op->err) {
-        return ASXI_VSTEP_OVER;
+    const asx_err err = asxi_vnet_fault(listener, net->config.stream.accept_ppm, SALT_ACCEPT)
+                            ? asx_err_errno(EMFILE)
+                            : asxi_vfd_open(listener->driver, ASXI_VFD_SOCKET, child, fd);
+    if (err) {
+        return err;
     }
     asx_list_unlink(first);
     listener->backlog_count--;
-    child->fd = fd;
+    child->fd = *fd;
     net->stats.accepts++;
     asxi_vnet_tell(net, child, ASX_TRACE_CONN_OPEN, child->object,
                    child->peer ? child->peer->object : 0);
+    return ASX_OK;
+}
+
+asxi_vstep asxi_vlisten_accept(asxi_vsocket *listener, asx_op *op)
+{
+    int32_t fd;
+    op->err = asxi_vlisten_accept_now(listener, &fd);
+    if (op->err == asx_err_errno(EAGAIN)) {
+        op->err = ASX_OK;
+        return ASXI_VSTEP_WAIT;
+    }
+    if (op->err) {
+        return ASXI_VSTEP_OVER;
+    }
     if (op->addr) {
-        *op->addr = child->remote;
+        *op->addr =
+            ((const asxi_vsocket *)asxi_vfd_get(listener->driver, fd, ASXI_VFD_SOCKET))->remote;
     }
     op->result = (uint32_t)fd;
     return ASXI_VSTEP_LENT;
 }
 
+bool asxi_vlisten_turn_away(asxi_vsocket *listener)
+{
+    asx_list *const first = asx_list_pop_front(&listener->backlog);
+    if (!first) {
+        return false;
+    }
+    asxi_vsocket *const child = asx_container_of(first, asxi_vsocket, backlog_link);
+    asxi_vsocket *const peer = child->peer;
+    listener->backlog_count--;
+    child->closed = true;
+    if (peer && !peer->closed) {
+        asxi_vstream_rst(peer, asxi_vnet_delay(child, child->host, peer->host), ECONNRESET);
+    }
+    child->state = ASXI_VSOCKET_BROKEN; /* the reset is its end */
+    asxi_vstream_end(child);
+    asxi_vsocket_unref(child);
+    return true;
+}
+
 void asxi_vlisten_end(asxi_vsocket *listener)
 {
-    for (asx_list *node; (node = asx_list_pop_front(&listener->backlog)) != NULL;) {
-        asxi_vsocket *const child = asx_container_of(node, asxi_vsocket, backlog_link);
-        asxi_vsocket *const peer = child->peer;
-        child->closed = true;
-        if (peer && !peer->closed) {
-            asxi_vstream_rst(peer, asxi_vnet_delay(child, child->host, peer->host), ECONNRESET);
-        }
-        child->state = ASXI_VSOCKET_BROKEN; /* the reset is its end */
-        asxi_vstream_end(child);
-        asxi_vsocket_unref(child);
+    while (asxi_vlisten_turn_away(listener)) {
     }
-    listener->backlog_count = 0;
+    asx_assert_eq(listener->backlog_count, 0);
 }

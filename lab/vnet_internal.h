@@ -188,10 +188,14 @@ bool asxi_vstream_writable(const asxi_vsocket *socket);
 
 /* vlisten.c */
 asxi_vstep asxi_vlisten_accept(asxi_vsocket *listener, asx_op *op);
+/* errors  EAGAIN: nobody waits; EMFILE; that of a host that is off */
+asx_err asxi_vlisten_accept_now(asxi_vsocket *listener, int32_t *fd);
 /* Begins the handshake, or says why not. */
 asx_err asxi_vlisten_connect(asxi_vsocket *socket, const asx_addr *addr);
 void asxi_vlisten_syn(asxi_vsocket *socket, const asxi_due *due);
 void asxi_vlisten_connected(asxi_vsocket *socket, const asxi_due *due);
+/* Resets the first connection that waits; false: none does. */
+bool asxi_vlisten_turn_away(asxi_vsocket *listener);
 void asxi_vlisten_end(asxi_vsocket *listener);
 
 /* vdatagram.c */

@@ -473,6 +473,16 @@ static asx_err epoll_socket(asx_driver *driver, asx_addr_family family, bool dat
     return err;
 }
 
+static asx_err epoll_accept_now(asx_driver *driver, int32_t fd, int32_t *connection)
+{
+    asxi_epoll *const epoll = asxi_epoll_of(driver);
+    const asx_err err = asxi_accept_now(&epoll->reactor, fd, connection);
+    if (!err) {
+        slot_adopt(epoll, *connection);
+    }
+    return err;
+}
+
 static void epoll_close_now(asx_driver *driver, int32_t fd)
 {
     asxi_epoll *const epoll = asxi_epoll_of(driver);
@@ -509,6 +519,8 @@ static const asx_driver_ops epoll_ops = {
     .listen = epoll_listen,
     .socket = epoll_socket,
     .name = asxi_driver_name,
+    .accept_now = epoll_accept_now,
+    .turn_away = asxi_driver_turn_away,
     .close_now = epoll_close_now,
     .entropy = asxi_driver_entropy,
     .choose = NULL,

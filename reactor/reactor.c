@@ -5,11 +5,14 @@
 #include "reactor_internal.h"
 #include "socket.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 asx_err asxi_reactor_init(asxi_reactor *reactor, const asx_driver_ops *ops,
@@ -32,6 +35,7 @@ asx_err asxi_reactor_init(asxi_reactor *reactor, const asx_driver_ops *ops,
         }
         reactor->blocking_owned = true;
     }
+    reactor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     pthread_mutex_init(&reactor->inbox.lock, NULL);
     return ASX_OK;
 }
@@ -45,6 +49,9 @@ void asxi_reactor_deinit(asxi_reactor *reactor)
     asx_assert(asx_list_empty(&reactor->inbox.ops));
     pthread_mutex_destroy(&reactor->inbox.lock);
     close(reactor->wake_fd);
+    if (reactor->spare_fd >= 0) {
+        close(reactor->spare_fd);
+    }
 }
 
 void asxi_op_begin(asxi_reactor *reactor, asx_op *op)
@@ -239,6 +246,40 @@ asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *
 {
     (void)driver;
     return asx_socket_name(fd, remote, addr);
+}
+
+asx_err asxi_accept_now(asxi_reactor *reactor, int32_t fd, int32_t *connection)
+{
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    /* Asked before each try: the socket may be one that blocks, and what waited may be gone. */
+    while (poll(&waiting, 1, 0) > 0) {
+        reactor->stats.syscalls += 2;
+        const int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (got >= 0) {
+            *connection = got;
+            return ASX_OK;
+        }
+        if (errno != ECONNABORTED && errno != EINTR) {
+            return asx_err_errno(errno);
+        }
+    }
+    return asx_err_errno(EAGAIN);
+}
+
+bool asxi_driver_turn_away(asx_driver *driver, int32_t fd)
+{
+    asxi_reactor *const reactor = asxi_reactor_of(driver);
+    int32_t connection;
+    if (reactor->spare_fd < 0) {
+        return false;
+    }
+    close(reactor->spare_fd);
+    const bool taken = asxi_accept_now(reactor, fd, &connection) == ASX_OK;
+    if (taken) {
+        close(connection);
+    }
+    reactor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return taken;
 }
 
 asx_err asxi_rbuf_pool_init(asxi_rbuf_pool *pool, const asx_driver_config *config)

@@ -63,6 +63,7 @@ typedef struct asxi_reactor {
     asx_driver driver;
     asx_driver_stats stats;
     asx_list local; /* LOCAL operations */
+    int spare_fd;   /* given up to accept, and turn away, when no descriptor is left; -1: none */
     asx_blocking *blocking;
     bool blocking_owned;
     int wake_fd;           /* eventfd; never read: both drivers watch it edge-triggered */
@@ -118,6 +119,11 @@ void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats);
 asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
                              uint32_t count, uint32_t *sent);
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr);
+bool asxi_driver_turn_away(asx_driver *driver, int32_t fd);
+
+/* accept_now, for a driver that has to be told of new descriptors. The connection does not block,
+ * whatever the listening socket does. */
+asx_err asxi_accept_now(asxi_reactor *reactor, int32_t fd, int32_t *connection);
 
 /* The receive pool, count and size already rounded. */
 ASX_NODISCARD asx_err asxi_rbuf_pool_init(asxi_rbuf_pool *pool, const asx_driver_config *config);

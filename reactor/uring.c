@@ -366,6 +366,16 @@ static asx_err uring_socket(asx_driver *driver, asx_addr_family family, bool dat
     return err;
 }
 
+static asx_err uring_accept_now(asx_driver *driver, int32_t fd, int32_t *connection)
+{
+    asxi_uring *const uring = asxi_uring_of(driver);
+    const asx_err err = asxi_accept_now(&uring->reactor, fd, connection);
+    if (!err) {
+        asxi_uring_nonblocking_set(uring, *connection, true);
+    }
+    return err;
+}
+
 static void uring_close_now(asx_driver *driver, int32_t fd)
 {
     asxi_uring_nonblocking_set(asxi_uring_of(driver), fd, false);
@@ -399,6 +409,8 @@ static const asx_driver_ops uring_ops = {
     .listen = uring_listen,
     .socket = uring_socket,
     .name = asxi_driver_name,
+    .accept_now = uring_accept_now,
+    .turn_away = asxi_driver_turn_away,
     .close_now = uring_close_now,
     .entropy = asxi_driver_entropy,
     .choose = NULL,

@@ -37,6 +37,8 @@
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
  *  send_now   sendmsg when quiet, or 0 sendmsg DONTWAIT           NULL              NULL
  *  sendfile_now  sendfile              sendfile                   NULL              NULL
+ *  accept_now poll, accept4            poll, accept4              virtual listener  SYN queue
+ *  turn_away  the same with a spare descriptor, then close        a reset           a reset
  *
  * Callers wait for their sends before SHUTDOWN and CLOSE. OPEN is relative to fd when fd > 0. While
  * an op is in flight, err and result are the driver's scratch space.
@@ -260,6 +262,12 @@ typedef struct asx_driver_ops {
                       const asx_addr *local, int32_t *fd);
     /* Local or remote address of a socket. */
     asx_err (*name)(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr);
+    /* The first connection that waits at a listening socket, on which no ACCEPT is in flight.
+     * errors  EAGAIN: none waits; the errno */
+    asx_err (*accept_now)(asx_driver *driver, int32_t fd, int32_t *connection);
+    /* Closes the first connection that waits, when no descriptor is left to accept it with. False:
+     * none waits, or that could not be done either. */
+    bool (*turn_away)(asx_driver *driver, int32_t fd);
     /* Closes without an op: for undo paths, where no operation is in flight on fd. */
     void (*close_now)(asx_driver *driver, int32_t fd);
 

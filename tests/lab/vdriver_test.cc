@@ -336,6 +336,10 @@ TEST_CASE("vdriver: without descriptors an accept ends EMFILE and the connection
     CHECK(n.until([&] { return accept->ends == 1; }));
     CHECK(accept->op.err == asx_err_errno(EMFILE));
     REQUIRE(accept->accepted.size() == 1);
+    int32_t now = -1;
+    asx_driver *const d = n.drivers[1];
+    CHECK(d->ops->accept_now(d, listener, &now) == asx_err_errno(EMFILE));
+    CHECK(n.stats().accepts == 1);
     n.close(1, accept->accepted[0]);
     auto more = n.op(1, ASX_OP_ACCEPT, listener);
     more->submit();

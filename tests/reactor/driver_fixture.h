@@ -232,6 +232,18 @@ struct Fixture {
         return fd;
     }
 
+    int connect(asx_addr &addr)
+    {
+        int32_t fd = -1;
+        REQUIRE(driver->ops->socket(driver, (asx_addr_family)addr.family, false, nullptr, &fd) ==
+                ASX_OK);
+        auto connect = op(ASX_OP_CONNECT, fd);
+        connect->op.addr = &addr;
+        REQUIRE(run(*connect));
+        REQUIRE(connect->err == ASX_OK);
+        return fd;
+    }
+
     /* A connected pair of TCP sockets, both known to the driver. */
     void tcp_pair(int &near, int &far)
     {
@@ -240,15 +252,9 @@ struct Fixture {
         const int listener = listen(addr);
         auto accept = op(ASX_OP_ACCEPT, listener);
         submit(*accept);
-        int32_t fd = -1;
-        REQUIRE(driver->ops->socket(driver, ASX_ADDR_INET, false, nullptr, &fd) == ASX_OK);
-        auto connect = op(ASX_OP_CONNECT, fd);
-        connect->op.addr = &addr;
-        REQUIRE(run(*connect));
-        REQUIRE(connect->err == ASX_OK);
+        near = connect(addr);
         REQUIRE(until([&] { return accept->accepted.size() == 1; }));
         end(*accept);
-        near = fd;
         far = accept->accepted[0];
         close_fd(listener);
     }

@@ -666,6 +666,8 @@ TEST_CASE("driver: a full descriptor table ends the accept, which can be armed a
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int rc = ::connect(client, (struct sockaddr *)&in, sizeof(in));
     const bool ended = f.until([&] { return accept->ends == 1; });
+    int32_t none = -1;
+    const asx_err now = f.driver->ops->accept_now(f.driver, listener, &none);
     for (int fd : hoard) {
         close(fd);
     }
@@ -673,12 +675,45 @@ TEST_CASE("driver: a full descriptor table ends the accept, which can be armed a
     REQUIRE(rc == 0);
     REQUIRE(ended);
     CHECK(accept->err == errno_err(EMFILE));
+    CHECK(now == errno_err(EMFILE));
     f.submit(*accept);
     REQUIRE(f.until([&] { return accept->accepted.size() == 1; }));
     f.end(*accept);
     f.close_fd(accept->accepted[0]);
     f.close_fd(listener);
     close(client);
+}
+
+TEST_CASE("driver: a connection that waits is taken now, or turned away", "[reactor]")
+{
+    const auto kind = ALL_DRIVERS;
+    Fixture f(kind);
+    asx_addr addr{};
+    REQUIRE(asx_addr_parse("127.0.0.1:0", &addr) == ASX_OK);
+    const int listener = f.listen(addr);
+    int32_t fd = -1;
+    CHECK(f.driver->ops->accept_now(f.driver, listener, &fd) == errno_err(EAGAIN));
+    CHECK_FALSE(f.driver->ops->turn_away(f.driver, listener));
+
+    const int first = f.connect(addr);
+    REQUIRE(f.driver->ops->accept_now(f.driver, listener, &fd) == ASX_OK);
+    auto served = f.recv(fd);
+    f.submit(*served);
+    auto send = f.io(ASX_OP_SEND, first, const_cast<char *>("hello"), 5);
+    REQUIRE(f.run(*send));
+    REQUIRE(f.until([&] { return served->bytes == "hello"; }));
+    f.end(*served);
+
+    const int second = f.connect(addr);
+    CHECK(f.driver->ops->turn_away(f.driver, listener));
+    auto refused = f.recv(second);
+    REQUIRE(f.run(*refused));
+    CHECK(refused->bytes.empty());
+    CHECK(f.driver->ops->accept_now(f.driver, listener, &fd) == errno_err(EAGAIN));
+    f.close_fd(second);
+    f.close_fd(first);
+    f.close_fd(fd);
+    f.close_fd(listener);
 }
 
 TEST_CASE("driver: park returns by its deadline, and at once when told of the past", "[reactor]")
