@@ -1,29 +1,11 @@
 /* The kernel's hot paths, each inside a running shard in virtual time: what a task, a switch, a
  * cancellation, a scope and an obligation cost on top of the machine. */
-#include <asx/lab/vdriver.h>
 #include <asx/shard/obligation.h>
 #include <asx/shard/scope.h>
-#include <asx/shard/shard.h>
 
-#include <benchmark/benchmark.h>
-#include <cstdlib>
+#include "in_shard.h"
 
 #define TASK [](asx_cx * cx, void *arg) -> asx_outcome
-
-static void in_shard(asx_task_fn *fn, benchmark::State &state)
-{
-    const asx_vdriver_config vconfig{};
-    asx_shard_config config{};
-    config.seed = 1;
-    asx_shard *shard = nullptr;
-    if (asx_vdriver_create(&vconfig, &config.driver) || asx_shard_create(&config, &shard)) {
-        abort();
-    }
-    if (asx_shard_run(shard, fn, &state).severity != ASX_SEVERITY_OK) {
-        state.SkipWithError("the task failed");
-    }
-    asx_shard_destroy(shard);
-}
 
 static asx_outcome nothing(asx_cx *, void *)
 {

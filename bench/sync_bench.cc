@@ -1,31 +1,13 @@
 /* Channels and locks between fibers of one shard, in virtual time: what one item or one lock costs
  * on top of the switches it needs. */
-#include <asx/lab/vdriver.h>
 #include <asx/shard/scope.h>
-#include <asx/shard/shard.h>
 #include <asx/shard/sync/broadcast.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>
 #include <asx/shard/sync/oneshot.h>
 #include <asx/shard/sync/semaphore.h>
 
-#include <benchmark/benchmark.h>
-#include <cstdlib>
-
-static void in_shard(asx_task_fn *fn, benchmark::State &state)
-{
-    const asx_vdriver_config vconfig{};
-    asx_shard_config config{};
-    config.seed = 1;
-    asx_shard *shard = nullptr;
-    if (asx_vdriver_create(&vconfig, &config.driver) || asx_shard_create(&config, &shard)) {
-        abort();
-    }
-    if (asx_shard_run(shard, fn, &state).severity != ASX_SEVERITY_OK) {
-        state.SkipWithError("the task failed");
-    }
-    asx_shard_destroy(shard);
-}
+#include "in_shard.h"
 
 static asx_mpsc_sender tx;
 static asx_mpsc_receiver rx;

@@ -99,8 +99,7 @@ enum {
 
 #define ASX_OP_IOV_MAX 64u /* entries of one SENDV */
 
-/* A buffer of the driver's receive pool, lent with a RECV completion until asx_driver_buf_return().
- */
+/* A buffer of the driver's receive pool, lent with a RECV completion until ops->buf_return(). */
 typedef struct asx_rbuf {
     char *data;
     uint32_t cap;

@@ -92,12 +92,6 @@ void asx_op_start_for(asx_task *task, asx_op *op, asx_op_fn *then)
     op_submit(op, task);
 }
 
-void asx_op_restart(asx_op *op)
-{
-    asx_assert(op->_holder && !(op->_holder->flags & ASXI_TASK_ENDING));
-    op_submit(op, op->_holder);
-}
-
 static void op_cancel(asx_shard *shard, asx_op *op)
 {
     if ((op->flags & (ASX_OP_SUBMITTED | ASX_OP_CANCELLING)) == ASX_OP_SUBMITTED) {

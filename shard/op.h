@@ -23,9 +23,6 @@ ASX_NODISCARD asx_err asx_op_start(asx_cx *cx, asx_op *op, asx_op_fn *then);
  */
 void asx_op_start_for(asx_task *task, asx_op *op, asx_op_fn *then);
 
-/* From a completion callback: submits an idle op again for the same task. */
-void asx_op_restart(asx_op *op);
-
 /* Asks an op in flight to end; no effect on an idle one. It still completes once. */
 void asx_op_cancel(asx_op *op);
 

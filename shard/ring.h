@@ -169,9 +169,4 @@ ASX_INLINE uint32_t asx_ring_count(const asx_ring *ring)
     return (uint32_t)(asx_load_acquire(&ring->_published.tail) - ring->_consumer.head);
 }
 
-ASX_INLINE uint32_t asx_ring_capacity(const asx_ring *ring)
-{
-    return (uint32_t)(ring->_producer.mask + 1);
-}
-
 #endif

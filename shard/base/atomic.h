@@ -10,7 +10,6 @@
 #define asx_store_release(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
 
 /* TSan does not model stand-alone fences; it sees the same order through these exchanges. */
-#define asx_fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define asx_load_seq_cst(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
 #define asx_store_seq_cst(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)
 #define asx_exchange_seq_cst(ptr, value) __atomic_exchange_n((ptr), (value), __ATOMIC_SEQ_CST)

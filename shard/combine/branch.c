@@ -1,7 +1,9 @@
 #include "set_internal.h"
 
-static asx_outcome join_all_run(asxi_set *set, asx_cx *cx, asx_outcome *outcomes)
+static asx_outcome join_all_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, void *arg)
 {
+    asx_outcome *const outcomes = arg;
+    (void)branches;
     bool cancelled = false;
     while (!cancelled && !asxi_set_all_done(set)) {
         cancelled = asxi_set_wait(set, cx, "join_all", ASX_TIME_NEVER) != ASXI_WOKEN;
@@ -26,30 +28,12 @@ static asx_outcome join_all_run(asxi_set *set, asx_cx *cx, asx_outcome *outcomes
 asx_outcome asx_join_all(asx_cx *cx, const asx_branch *branches, uint32_t count,
                          asx_outcome *outcomes)
 {
-    asxi_set set;
-    asx_outcome result = asx_ok(0);
-    if (asxi_observe_cancel(cx)) {
-        return asxi_cancelled(cx);
-    }
-    const asx_err refused = asxi_set_open(&set, cx, count);
-    if (refused) {
-        return asx_fail(refused);
-    }
-    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        const asx_err err = asxi_set_start_all(&set, s, branches);
-        if (err) {
-            asxi_set_drain(&set, cx);
-            result = asx_fail(err);
-        } else {
-            result = join_all_run(&set, cx, outcomes);
-        }
-    }
-    asxi_set_close(&set);
-    return result;
+    return asxi_set_run(cx, branches, count, join_all_run, outcomes);
 }
 
-static asx_outcome race_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, uint32_t *winner)
+static asx_outcome race_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, void *arg)
 {
+    uint32_t *const winner = arg;
     if (asxi_set_lowest_done(set) < 0 &&
         asxi_set_wait(set, cx, "race", ASX_TIME_NEVER) != ASXI_WOKEN) {
         return asxi_set_finish_cancelled(set, cx, branches);
@@ -73,30 +57,10 @@ static asx_outcome wait_for_cancel(asx_cx *cx)
 
 asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t *winner)
 {
-    asxi_set set;
-    asx_outcome result = asx_ok(0);
-    if (asxi_observe_cancel(cx)) {
-        return asxi_cancelled(cx);
-    }
     if (count == 0) {
-        return wait_for_cancel(cx);
+        return asxi_observe_cancel(cx) ? asxi_cancelled(cx) : wait_for_cancel(cx);
     }
-    const asx_err refused = asxi_set_open(&set, cx, count);
-    if (refused) {
-        return asx_fail(refused);
-    }
-    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        const asx_err err = asxi_set_start_all(&set, s, branches);
-        if (err) {
-            asxi_set_drain(&set, cx);
-            asxi_set_drop_losers(&set, branches, -1);
-            result = asx_fail(err);
-        } else {
-            result = race_run(&set, cx, branches, winner);
-        }
-    }
-    asxi_set_close(&set);
-    return result;
+    return asxi_set_run(cx, branches, count, race_run, winner);
 }
 
 static asx_outcome timeout_result(asx_cx *cx, const asxi_joiner *body, bool *late)

@@ -146,8 +146,7 @@ static verdict verdict_of(const asx_breaker *breaker, asx_outcome outcome)
     asx_unreachable();
 }
 
-asx_outcome asx_breaker_call(asx_cx *cx, asx_breaker *breaker,
-                             asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
+asx_outcome asx_breaker_call(asx_cx *cx, asx_breaker *breaker, asx_task_fn *fn, void *arg,
                              asx_duration *remaining_ns)
 {
     const asx_instant now_ns = cx->_shard->now_ns;

@@ -11,7 +11,7 @@
 #define ASX_SHARD_COMBINE_BREAKER_H
 
 #include <asx/shard/base/decls.h>
-#include <asx/shard/cx.h>
+#include <asx/shard/task.h>
 
 ASX_BEGIN_DECLS
 
@@ -52,9 +52,8 @@ void asx_breaker_init(asx_breaker *breaker, const asx_breaker_options *options);
  * remaining_ns  with CIRCUIT_OPEN: until a probe is let through, 0 when the probes are out; NULL
  *               allowed
  * errors        CIRCUIT_OPEN, and what fn answers */
-ASX_NODISCARD asx_outcome asx_breaker_call(asx_cx *cx, asx_breaker *breaker,
-                                           asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
-                                           asx_duration *remaining_ns);
+ASX_NODISCARD asx_outcome asx_breaker_call(asx_cx *cx, asx_breaker *breaker, asx_task_fn *fn,
+                                           void *arg, asx_duration *remaining_ns);
 
 asx_breaker_state asx_breaker_state_of(const asx_breaker *breaker, asx_instant now_ns);
 const char *asx_breaker_state_name(asx_breaker_state state);

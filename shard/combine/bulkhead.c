@@ -52,9 +52,8 @@ static asx_outcome slot_wait(asx_cx *cx, asx_bulkhead *bulkhead, uint32_t weight
     return asx_is_err(outcome, ASX_E(TIMED_OUT)) ? asx_fail(ASX_E(QUEUE_TIMEOUT)) : outcome;
 }
 
-asx_outcome asx_bulkhead_call(asx_cx *cx, asx_bulkhead *bulkhead, uint32_t weight,
-                              asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
-                              asx_duration *waited_ns)
+asx_outcome asx_bulkhead_call(asx_cx *cx, asx_bulkhead *bulkhead, uint32_t weight, asx_task_fn *fn,
+                              void *arg, asx_duration *waited_ns)
 {
     asx_semaphore_permit permit;
     if (waited_ns) {

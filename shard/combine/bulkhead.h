@@ -8,6 +8,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/sync/semaphore.h>
+#include <asx/shard/task.h>
 
 ASX_BEGIN_DECLS
 
@@ -36,8 +37,7 @@ ASX_NODISCARD asx_err asx_bulkhead_open(asx_cx *cx, const asx_bulkhead_options *
  * errors     FULL (weight above concurrent_max, or no queue), QUEUE_FULL, QUEUE_TIMEOUT, CLOSED,
  *            and what fn answers */
 ASX_NODISCARD asx_outcome asx_bulkhead_call(asx_cx *cx, asx_bulkhead *bulkhead, uint32_t weight,
-                                            asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
-                                            asx_duration *waited_ns);
+                                            asx_task_fn *fn, void *arg, asx_duration *waited_ns);
 
 ASX_END_DECLS
 

@@ -55,9 +55,15 @@ static void quorum_settle(asxi_set *set, asx_cx *cx, const asx_branch *branches,
     }
 }
 
-static asx_outcome quorum_run(asxi_set *set, asx_cx *cx, const asx_branch *branches,
-                              uint32_t required, asx_outcome *outcomes)
+typedef struct quorum_call {
+    uint32_t required;
+    asx_outcome *outcomes; /* NULL: nobody asks */
+} quorum_call;
+
+static asx_outcome quorum_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, void *arg)
 {
+    const quorum_call *const call = arg;
+    const uint32_t required = call->required;
     tally sum = count_up(set);
     while (sum.ok < required && !sum.panicked && sum.failed <= set->count - required) {
         if (asxi_set_wait(set, cx, "quorum", ASX_TIME_NEVER) != ASXI_WOKEN) {
@@ -66,7 +72,7 @@ static asx_outcome quorum_run(asxi_set *set, asx_cx *cx, const asx_branch *branc
         sum = count_up(set);
     }
     const bool met = sum.ok >= required;
-    quorum_settle(set, cx, branches, met, outcomes);
+    quorum_settle(set, cx, branches, met, call->outcomes);
     const asx_outcome panic = asxi_set_panic(set);
     if (!asx_is_ok(panic)) {
         return asxi_task_lend(cx->_task, panic);
@@ -88,31 +94,12 @@ static asx_outcome quorum_run(asxi_set *set, asx_cx *cx, const asx_branch *branc
 asx_outcome asx_quorum(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t required,
                        asx_outcome *outcomes)
 {
-    asxi_set set;
-    asx_outcome result = asx_ok(0);
     if (required > count) {
         return asx_fail(ASX_E(INVALID_QUORUM));
     }
-    if (asxi_observe_cancel(cx)) {
-        return asxi_cancelled(cx);
-    }
     if (required == 0) {
-        return asx_ok(0);
+        return asxi_observe_cancel(cx) ? asxi_cancelled(cx) : asx_ok(0);
     }
-    const asx_err refused = asxi_set_open(&set, cx, count);
-    if (refused) {
-        return asx_fail(refused);
-    }
-    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-        const asx_err err = asxi_set_start_all(&set, s, branches);
-        if (err) {
-            asxi_set_drain(&set, cx);
-            asxi_set_drop_losers(&set, branches, -1);
-            result = asx_fail(err);
-        } else {
-            result = quorum_run(&set, cx, branches, required, outcomes);
-        }
-    }
-    asxi_set_close(&set);
-    return result;
+    quorum_call call = { required, outcomes };
+    return asxi_set_run(cx, branches, count, quorum_run, &call);
 }

@@ -52,8 +52,8 @@ static void budget_refund(asx_retry_budget *budget)
     }
 }
 
-asx_outcome asx_retry(asx_cx *cx, asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
-                      const asx_retry_options *options, asx_retry_result *result)
+asx_outcome asx_retry(asx_cx *cx, asx_task_fn *fn, void *arg, const asx_retry_options *options,
+                      asx_retry_result *result)
 {
     static const asx_retry_options defaults;
     asx_retry_result none;

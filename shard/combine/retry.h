@@ -5,7 +5,7 @@
 #define ASX_SHARD_COMBINE_RETRY_H
 
 #include <asx/shard/base/decls.h>
-#include <asx/shard/cx.h>
+#include <asx/shard/task.h>
 
 ASX_BEGIN_DECLS
 
@@ -38,7 +38,7 @@ typedef struct asx_retry_result {
 
 /* Calls fn until it does not fail, in this task. Only Err is tried again. A delay that would end
  * after the budget's deadline is not slept: the last error is returned. result: NULL allowed. */
-ASX_NODISCARD asx_outcome asx_retry(asx_cx *cx, asx_outcome (*fn)(asx_cx *cx, void *arg), void *arg,
+ASX_NODISCARD asx_outcome asx_retry(asx_cx *cx, asx_task_fn *fn, void *arg,
                                     const asx_retry_options *options, asx_retry_result *result);
 
 /* The delay before attempt k + 1, k >= 1, without jitter. */

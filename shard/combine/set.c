@@ -172,3 +172,29 @@ asx_outcome asxi_set_finish_cancelled(asxi_set *set, asx_cx *cx, const asx_branc
     const asx_outcome panic = asxi_set_panic(set);
     return asx_is_ok(panic) ? asxi_cancelled(cx) : asxi_task_lend(cx->_task, panic);
 }
+
+asx_outcome asxi_set_run(asx_cx *cx, const asx_branch *branches, uint32_t count,
+                         asxi_set_body_fn *body, void *arg)
+{
+    asxi_set set;
+    asx_outcome result = asx_ok(0);
+    if (asxi_observe_cancel(cx)) {
+        return asxi_cancelled(cx);
+    }
+    const asx_err refused = asxi_set_open(&set, cx, count);
+    if (refused) {
+        return asx_fail(refused);
+    }
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        const asx_err err = asxi_set_start_all(&set, s, branches);
+        if (err) {
+            asxi_set_drain(&set, cx);
+            asxi_set_drop_losers(&set, branches, -1);
+            result = asx_fail(err);
+        } else {
+            result = body(&set, cx, branches, arg);
+        }
+    }
+    asxi_set_close(&set);
+    return result;
+}

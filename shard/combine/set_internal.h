@@ -30,6 +30,15 @@ void asxi_set_close(asxi_set *set);
 asx_err asxi_set_start_one(asxi_set *set, asx_scope *scope, const asx_branch *branch);
 asx_err asxi_set_start_all(asxi_set *set, asx_scope *scope, const asx_branch *branches);
 
+/* What a combinator does once all its branches have started; its outcome is the combinator's. */
+typedef asx_outcome asxi_set_body_fn(asxi_set *set, asx_cx *cx, const asx_branch *branches,
+                                     void *arg);
+
+/* Opens a set and its scope, starts all branches, and runs the body. Where one cannot start the
+ * others are cancelled and drained, what they made is dropped, and the outcome is the refusal. */
+asx_outcome asxi_set_run(asx_cx *cx, const asx_branch *branches, uint32_t count,
+                         asxi_set_body_fn *body, void *arg);
+
 /* The lowest index that is terminal, or -1. */
 int asxi_set_lowest_done(const asxi_set *set);
 bool asxi_set_all_done(const asxi_set *set);

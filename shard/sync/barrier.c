@@ -45,20 +45,16 @@ asx_err asx_barrier_open(asx_cx *cx, uint32_t parties, const char *what, asx_bar
 static asx_err find(asx_cx *cx, asx_barrier handle, barrier **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &barrier_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &barrier_type, &object);
+    if (asx_likely(!err)) {
+        *self = barrier_of(object);
     }
-    *self = barrier_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_barrier_close(asx_cx *cx, asx_barrier handle)
 {
-    barrier *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &barrier_type);
 }
 
 asx_outcome asx_barrier_wait_until(asx_cx *cx, asx_barrier handle, asx_instant deadline_ns)

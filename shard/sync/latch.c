@@ -42,20 +42,16 @@ asx_err asx_latch_open(asx_cx *cx, uint64_t count, const char *what, asx_latch *
 static asx_err find(asx_cx *cx, asx_latch handle, latch **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &latch_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &latch_type, &object);
+    if (asx_likely(!err)) {
+        *self = latch_of(object);
     }
-    *self = latch_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_latch_close(asx_cx *cx, asx_latch handle)
 {
-    latch *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &latch_type);
 }
 
 asx_err asx_latch_add(asx_cx *cx, asx_latch handle, uint64_t count)

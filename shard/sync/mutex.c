@@ -42,20 +42,16 @@ asx_err asx_mutex_open(asx_cx *cx, const char *what, asx_mutex *opened)
 static asx_err find(asx_cx *cx, asx_mutex handle, mutex **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &mutex_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &mutex_type, &object);
+    if (asx_likely(!err)) {
+        *self = mutex_of(object);
     }
-    *self = mutex_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_mutex_close(asx_cx *cx, asx_mutex handle)
 {
-    mutex *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &mutex_type);
 }
 
 /* The lock is free: the oldest waiter has it next. */

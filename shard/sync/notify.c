@@ -42,20 +42,16 @@ asx_err asx_notify_open(asx_cx *cx, const char *what, asx_notify *opened)
 static asx_err find(asx_cx *cx, asx_notify handle, notify **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &notify_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &notify_type, &object);
+    if (asx_likely(!err)) {
+        *self = notify_of(object);
     }
-    *self = notify_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_notify_close(asx_cx *cx, asx_notify handle)
 {
-    notify *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &notify_type);
 }
 
 enum { ONE = 1, WATCHES }; /* a baton's tag: consumes a notification, or only looks */

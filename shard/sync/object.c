@@ -109,6 +109,14 @@ void asxi_object_close(asxi_object *object)
     asxi_object_unref(object);
 }
 
+void asxi_object_close_found(asx_cx *cx, asx_handle handle, const asxi_object_type *type)
+{
+    asxi_object *object;
+    if (!asxi_object_find_open(cx, handle, type, &object)) {
+        asxi_object_close(object);
+    }
+}
+
 void asxi_objects_close_all(asx_region *region)
 {
     while (region->objects) {

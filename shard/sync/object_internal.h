@@ -69,6 +69,8 @@ asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
                          asxi_object **object);
 /* Idempotent. The object's refs decide when the record goes. */
 void asxi_object_close(asxi_object *object);
+/* Does nothing where the handle finds no open object of `type`. */
+void asxi_object_close_found(asx_cx *cx, asx_handle handle, const asxi_object_type *type);
 void asxi_object_ref(asxi_object *object);
 void asxi_object_unref(asxi_object *object);
 
@@ -101,6 +103,17 @@ static inline asx_err asxi_object_find(asx_cx *cx, asx_handle handle, const asxi
     }
     *object = record;
     return asx_likely((*object)->type == type) ? ASX_OK : ASX_E(TYPE_MISMATCH);
+}
+
+/* errors  as asxi_object_find; CLOSED */
+static inline asx_err asxi_object_find_open(asx_cx *cx, asx_handle handle,
+                                            const asxi_object_type *type, asxi_object **object)
+{
+    const asx_err err = asxi_object_find(cx, handle, type, object);
+    if (asx_unlikely(err)) {
+        return err;
+    }
+    return asx_likely(asxi_object_is_open(*object)) ? ASX_OK : ASX_E(CLOSED);
 }
 
 /* The handle of one side of an object without ends. */

@@ -45,20 +45,16 @@ asx_err asx_once_open(asx_cx *cx, const char *what, asx_once *opened)
 static asx_err find(asx_cx *cx, asx_once handle, once **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &once_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &once_type, &object);
+    if (asx_likely(!err)) {
+        *self = once_of(object);
     }
-    *self = once_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_once_close(asx_cx *cx, asx_once handle)
 {
-    once *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &once_type);
 }
 
 static void become_set(once *self, uintptr_t value)

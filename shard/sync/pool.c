@@ -139,20 +139,16 @@ asx_err asx_pool_open(asx_cx *cx, const asx_pool_options *options, asx_pool *ope
 static asx_err find(asx_cx *cx, asx_pool handle, pool **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &pool_type, &object);
-    if (err) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &pool_type, &object);
+    if (asx_likely(!err)) {
+        *self = pool_of(object);
     }
-    *self = pool_of(object);
-    return asxi_object_is_open(object) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_pool_close(asx_cx *cx, asx_pool handle)
 {
-    pool *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &pool_type);
 }
 
 /* A place is free: the oldest waiter may make an item. A closed pool has none. */

@@ -48,20 +48,16 @@ asx_err asx_rwlock_open(asx_cx *cx, const char *what, asx_rwlock *opened)
 static asx_err find(asx_cx *cx, asx_rwlock handle, rwlock **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &rwlock_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &rwlock_type, &object);
+    if (asx_likely(!err)) {
+        *self = rwlock_of(object);
     }
-    *self = rwlock_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_rwlock_close(asx_cx *cx, asx_rwlock handle)
 {
-    rwlock *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &rwlock_type);
 }
 
 static void admit_reader(rwlock *self)

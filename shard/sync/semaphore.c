@@ -47,20 +47,16 @@ asx_err asx_semaphore_open(asx_cx *cx, uint64_t permits, const char *what, asx_s
 static asx_err find(asx_cx *cx, asx_semaphore handle, semaphore **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle._object, &semaphore_type, &object);
-    if (asx_unlikely(err)) {
-        return err;
+    const asx_err err = asxi_object_find_open(cx, handle._object, &semaphore_type, &object);
+    if (asx_likely(!err)) {
+        *self = semaphore_of(object);
     }
-    *self = semaphore_of(object);
-    return asx_likely(asxi_object_is_open(object)) ? ASX_OK : ASX_E(CLOSED);
+    return err;
 }
 
 void asx_semaphore_close(asx_cx *cx, asx_semaphore handle)
 {
-    semaphore *self;
-    if (!find(cx, handle, &self)) {
-        asxi_object_close(&self->object);
-    }
+    asxi_object_close_found(cx, handle._object, &semaphore_type);
 }
 
 static void grant(semaphore *self)

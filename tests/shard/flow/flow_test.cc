@@ -228,6 +228,12 @@ TEST_CASE("flow: sinks", "[flow]")
         asx_flow_list_free(&list);
         asx_flow_close(cx, flow);
 
+        numbers folded;
+        flow = flow_of(cx, items);
+        CHECK(asx_is_ok(asx_flow_fold(cx, flow, append, &folded)));
+        CHECK(folded == items);
+        asx_flow_close(cx, flow);
+
         uint64_t count = 0, limit = 50;
         flow = flow_of(cx, items);
         CHECK(asx_is_ok(asx_flow_count(cx, flow, &count)));

@@ -368,15 +368,12 @@ TEST_CASE("mpsc: the end of its region wakes those outside that wait for it, and
             return asx_ok(0);
         };
         body owner = [&](asx_cx *o) {
-            asx_region *region;
             ASX_SCOPE(o, inner, ASX_FAIL_FAST) {
                 channel c(&inner->cx, 1);
-                region = asx_scope_region(inner);
                 rx = c.rx;
                 tx = c.tx;
                 ASX_TRY(asx_sleep(o, asx_ms(1)));
             }
-            (void)region;
             return asx_ok(0);
         };
         ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
