@@ -11,7 +11,7 @@
 //     -C  one request per connection (Connection: close)
 //     -I  open N connections, one request on each, print "idle N", hold them
 //         for -d seconds, and stop
-// Prints one JSON object.
+// Prints one JSON object; "stalled" is the share of the time for which an open loop was held up.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUF = 256 * 1024, MAXC = 16384, HB = 64, HG = 40 };
+enum { BUF = 256 * 1024, MAXC = 16384, HB = 64, HG = 40, STALL_NS = 200000 };
 
 typedef struct {
     int fd;
@@ -265,8 +265,12 @@ int main(int argc, char **argv)
     int64_t gap = rate ? (int64_t)(1e9 * depth / rate) : 0, due = now() + 1000000, idle_done = 0;
 
     struct epoll_event ev[512];
+    int64_t before = 0, stalled = 0;
     for (;;) {
         t = now();
+        if (counting && rate && t - before > STALL_NS)
+            stalled += t - before;
+        before = t;
         if (!counting && t >= begin && !idle) {
             counting = 1;
             first = t;
@@ -347,8 +351,9 @@ int main(int argc, char **argv)
     double cpu = (double)ru.ru_utime.tv_sec + (double)ru.ru_stime.tv_sec +
                  (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6 - cpu0;
     printf("{\"requests\": %llu, \"seconds\": %.4f, \"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": "
-           "%.1f, \"p999_us\": %.1f, \"errors\": %llu, \"client_cpu\": %.3f}\n",
+           "%.1f, \"p999_us\": %.1f, \"errors\": %llu, \"client_cpu\": %.3f, \"stalled\": %.5f}\n",
            (unsigned long long)done, el, (double)done / el, quantile(.5), quantile(.99),
-           quantile(.999), (unsigned long long)errs, cpu / el);
+           quantile(.999), (unsigned long long)errs, cpu / el,
+           (double)stalled / 1e9 / el);
     return 0;
 }
