@@ -1,5 +1,6 @@
 /* A seat: the thread of one shard, its gate, its control fiber, and the app that it runs. */
 #include <asx/shard/base/assert.h>
+#include <asx/shard/deadline.h>
 #include <asx/shard/op.h>
 
 #include "access_log.h"
@@ -80,6 +81,12 @@ static asx_outcome control_body(asx_cx *cx, void *arg)
     }
 }
 
+static asx_outcome deadlines_body(asx_cx *cx, ASX_UNUSED void *arg)
+{
+    const asx_deadline_config config = { 0 };
+    return asx_deadline_watch(cx, &config);
+}
+
 static asx_err spawn_seat(asx_cx *cx, asx_region *region, asxi_seat *seat, asx_task_fn *fn,
                           const char *label)
 {
@@ -88,11 +95,15 @@ static asx_err spawn_seat(asx_cx *cx, asx_region *region, asxi_seat *seat, asx_t
     return asx_spawn(cx, region, fn, &seat, sizeof(seat), &options, &task);
 }
 
-/* What a seat runs beside its app: control, and on seat 0 signals and the admin listener. */
+/* What a seat runs beside its app: control and the watch over deadlines; on seat 0, signals and the
+ * admin listener. */
 static asx_err helpers_start(asx_cx *cx, asx_region *region, asxi_seat *seat)
 {
     asx_engine *const engine = seat->engine;
     asx_err err = spawn_seat(cx, region, seat, control_body, "control");
+    if (!err) {
+        err = spawn_seat(cx, region, seat, deadlines_body, "deadlines");
+    }
     if (!err && engine->config->access_log[0] != '\0') {
         err = asx_access_log_start(cx, region, engine->config->access_log, engine->epoch_unix_ns,
                                    &seat->log);

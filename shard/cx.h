@@ -76,8 +76,8 @@ ASX_NODISCARD asx_err asx_cx_restrict(const asx_cx *cx, uint32_t caps, asx_cx *d
 /* Observes cancellation, settles the budget, and yields when the slice is used up (CKP-1).
  * cancel  acknowledged: the task is now cleaning up on its cleanup budget */
 ASX_NODISCARD asx_outcome asx_checkpoint(asx_cx *cx);
-/* The same, leaving `message` (a string that outlives the task's next 8 checkpoints) in the trail.
- */
+/* The same, leaving a copy of the first 64 bytes of `message` in the trail, where the last eight
+ * stand. */
 ASX_NODISCARD asx_outcome asx_checkpoint_note(asx_cx *cx, const char *message);
 /* A checkpoint that always lets the task's equals run first. */
 ASX_NODISCARD asx_outcome asx_yield(asx_cx *cx);

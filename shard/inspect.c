@@ -93,7 +93,7 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .waits_object = wait ? wait->object : 0,
         .waits_kind = wait ? wait->object_kind : 0,
         .lane = lane_name((asxi_lane)task->lane),
-        .note = body ? body->checkpoint_note : NULL,
+        .note = asxi_trail_last(task),
     };
     w->visit(w->arg, &node);
     w->left--;

@@ -59,11 +59,15 @@ bool asx_task_renew(asx_cx *cx)
     if (asx_heap_live(&region->heap) > 0 || region->heap._refs) {
         asx_heap_reset(&region->heap);
     }
-    asx_outcome_release(task->body->lent);
-    task->body->lent = asx_ok(0);
+    if (asx_unlikely(task->flags & ASXI_TASK_LENT)) {
+        asx_outcome_release(task->body->lent);
+        task->body->lent = asx_ok(0);
+        task->body->trail = NULL;
+    }
     task->budget = region->budget;
     asxi_trace_budget(task);
-    task->flags &= ~(uint32_t)ASXI_TASK_COST_OUT;
+    task->flags &= ~(uint32_t)(ASXI_TASK_COST_OUT | ASXI_TASK_LENT | ASXI_TASK_TIMELY |
+                               ASXI_TASK_WARNED | ASXI_TASK_MISSED);
     task->spawned_at = shard->now_ns;
     region->opened_at = shard->now_ns;
     region->finalizer_count = 0;

@@ -231,6 +231,7 @@ void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
         lane_push(&sched->ready, task);
         return;
     }
+    task->flags |= ASXI_TASK_TIMELY;
     asxi_lane lane = lane_of(shard, task);
     if (lane == ASXI_LANE_TIMED && sched->timed_count == sched->timed_cap && !timed_grow(shard)) {
         lane = ASXI_LANE_READY; /* without memory it is late at worst, never lost */

@@ -86,7 +86,8 @@ struct asx_shard {
     asx_diagnostic_fn *diagnostic;
     void *diagnostic_arg;
     struct asxi_limbs *limbs;
-    struct asxi_stall_slot *stall; /* NULL: nobody watches */
+    struct asxi_stall_slot *stall;         /* NULL: nobody watches */
+    struct asxi_deadline_watch *deadlines; /* NULL: nobody watches */
     struct asxi_mail *mail;
     struct asxi_objects *objects; /* made by the first that is opened */
     asx_shard_stats stats;

@@ -260,6 +260,9 @@ static void release_body(asx_task *task)
     if (asx_unlikely(task->flags & ASXI_TASK_LENT)) {
         asx_outcome_release(body->lent);
         asx_reason_release(body->outgrown);
+        if (body->trail) {
+            asx_heap_free(&task->cx._region->heap, body->trail, sizeof(*body->trail));
+        }
     }
     task->body = NULL;
     if (asx_likely(task->flags & ASXI_TASK_ON_FIBER)) {
@@ -287,6 +290,16 @@ static void drop_argument(asx_task *task)
     }
 }
 
+static ASX_NOINLINE void complete_rarely(asx_task *task)
+{
+    if (task->flags & ASXI_TASK_TIMELY) {
+        asxi_deadline_task_ended(task);
+    }
+    if (task->flags & ASXI_TASK_HAS_DROP) {
+        drop_argument(task);
+    }
+}
+
 /* Nothing of the task is in flight, none of its stacks is running. */
 static void complete(asx_task *task)
 {
@@ -296,8 +309,8 @@ static void complete(asx_task *task)
     if (task->body && asx_unlikely(task->body->obligations != NULL)) {
         asxi_obligation_audit(task, &task->outcome);
     }
-    if (asx_unlikely(task->flags & ASXI_TASK_HAS_DROP)) {
-        drop_argument(task);
+    if (asx_unlikely(task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY))) {
+        complete_rarely(task);
     }
     if (asx_unlikely(task->reason != NULL)) {
         finish_outcome(task);

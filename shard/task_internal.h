@@ -43,7 +43,7 @@ enum {
     ASXI_TASK_COST_OUT = 1u << 8,  /* sticky: a charge was larger than what remained */
     ASXI_TASK_OVERRUN = 1u << 9,   /* the overrun diagnostic was given */
     ASXI_TASK_SENDABLE = 1u << 10,
-    ASXI_TASK_LENT = 1u << 11, /* `lent` or `outgrown` holds a reference */
+    ASXI_TASK_LENT = 1u << 11, /* `lent` or `outgrown` holds a reference, or there is a trail */
     ASXI_TASK_ON_FIBER =
         1u << 7,               /* it has a stack: a started fiber, or a finisher of either kind */
     ASXI_TASK_DONE = 1u << 12, /* the fiber switched away for the last time */
@@ -55,6 +55,9 @@ enum {
     ASXI_TASK_HAS_DROP = 1u << 17,    /* `arg` is an asxi_drop_note */
     ASXI_TASK_BODY_HEAP = 1u << 18,   /* `body` stands in the region's heap, not on the stack */
     ASXI_TASK_REASON_LENT = 1u << 19, /* its code was handed `reason`: it must not dangle */
+    ASXI_TASK_TIMELY = 1u << 20,      /* it was queued with a deadline, or cancelled */
+    ASXI_TASK_WARNED = 1u << 21,      /* about its deadline, by the watch */
+    ASXI_TASK_MISSED = 1u << 22,      /* it was counted as past its deadline */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through
@@ -83,6 +86,14 @@ typedef struct asxi_joiner {
     bool told;
 } asxi_joiner;
 
+/* The messages of the last checkpoints that left one. */
+#define ASXI_TRAIL_COUNT 8u
+#define ASXI_TRAIL_ENTRY_MAX 64u
+typedef struct asxi_trail {
+    uint32_t count; /* ever */
+    char entries[ASXI_TRAIL_COUNT][ASXI_TRAIL_ENTRY_MAX + 1];
+} asxi_trail;
+
 /* What a task's code needs while it runs: at the top of a fiber's stack; in the region's heap for
  * the few poll tasks that mask, defer, reserve, draw or checkpoint, from the first time on. */
 typedef struct asxi_body {
@@ -94,7 +105,7 @@ typedef struct asxi_body {
     asx_defer *defers;            /* cleanup entries, innermost first */
     asx_list *obligations;        /* reserved, oldest first */
     struct asxi_dead_fiber *dead; /* stacks that panicked: kept until nothing can write into them */
-    const char *checkpoint_note;
+    struct asxi_trail *trail;     /* in the region's heap; NULL before the first message */
 
     asx_outcome lent;           /* what was handed to the task last: keeps its payload alive */
     const asx_reason *outgrown; /* a reference: the task's reason before, handed to its code */
@@ -209,6 +220,15 @@ asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome);
 asxi_body *asxi_task_body_create(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
+
+/* deadline.c: it is past its deadline; counted once. */
+void asxi_deadline_missed(asx_task *task);
+/* A TIMELY task's body is over, its outcome not yet final. */
+void asxi_deadline_task_ended(asx_task *task);
+
+/* trail.c: the newest message, or NULL; all that are kept, oldest first, cut to `size`. */
+const char *asxi_trail_last(const asx_task *task);
+void asxi_trail_print(const asx_task *task, char *text, size_t size);
 
 /* join.c */
 void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);

@@ -21,6 +21,9 @@ static int budget_condition(const asx_task *task, asx_instant now_ns)
 
 static void request_own_cancel(asx_task *task, asx_cancel_kind kind)
 {
+    if (kind == ASX_CANCEL_DEADLINE) {
+        asxi_deadline_missed(task);
+    }
     const asx_handle handle = asx_handle_of(task);
     const asx_reason *const reason = asx_reason_create(kind, asx_region_handle(task->cx._region),
                                                        handle, task->cx._shard->now_ns, NULL, NULL);
@@ -290,15 +293,6 @@ asx_outcome asx_checkpoint(asx_cx *cx)
     }
     task->slice_checkpoints++;
     return checkpoint_slow(cx);
-}
-
-asx_outcome asx_checkpoint_note(asx_cx *cx, const char *message)
-{
-    asxi_body *const body = asxi_task_body(cx->_task);
-    if (body) {
-        body->checkpoint_note = message;
-    }
-    return asx_checkpoint(cx);
 }
 
 asx_outcome asx_yield(asx_cx *cx)
