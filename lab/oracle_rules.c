@@ -294,6 +294,10 @@ static void on_complete(asx_lab_oracles *self, const asx_lab_event *event, const
     if (task->asked && region) {
         region->tasks_asked -= region->tasks_asked > 0;
     }
+    if (task->held > 0) {
+        asxi_oracle_fail(self, ASX_LAB_ORACLE_OBLIGATION_LEAK, event,
+                         T_TEXT " ended with %u permits unresolved", T_ARGS(task->id), task->held);
+    }
 }
 
 void asxi_oracle_task_event(asx_lab_oracles *self, const asx_lab_event *event)

@@ -227,7 +227,11 @@ void asxi_obligation_audit(asx_task *task, asx_outcome *outcome)
     bool becomes_panic = false;
     while (task->body->obligations) {
         obligation *const o = asx_container_of(task->body->obligations, obligation, held);
-        if (excused) {
+        if (ASXI_PLANTED(PERMIT_DROPPED) && !panicked && excused) {
+            asx_list_ring_unlink(&task->body->obligations, &o->held);
+            o->region->obligations--;
+            asx_handle_free(&shard->obligations, o);
+        } else if (excused) {
             const asx_obligation_options options = o->options;
             settle(shard, o, ASX_OBLIGATION_ABORTED);
             if (options.settle) {

@@ -31,13 +31,16 @@
     X(MUTEX_UNFAIR, "a lock goes to the latest waiter")                                     \
     X(NOTIFY_LOST, "a notification that nobody waits for yet is forgotten")                 \
     X(ORPHAN, "a region closes while the answer to its remote spawn is under way")          \
+    X(PERMIT_DROPPED, "a cancelled task's permits go without having been resolved")         \
     X(PERMIT_LEAK, "a semaphore forgets what it granted to a waiter that left")             \
     X(RACE_UNDRAINED, "a race answers before its losers have ended")                        \
     X(READY_STARVES, "timed tasks run as long as there are any")                            \
-    X(REGION_EARLY, "a cancelled region closes before its children")                        \
+    X(REGION_EARLY, "a cancelled region lets go of its children")                           \
     X(RING_OVERWRITE, "a full ring's last message is overwritten")                          \
+    X(SELF_LOCK, "who locks what it holds waits for itself")                                \
     X(SPAWN_LATE, "a cancelled region still admits tasks of its own")                       \
     X(STALE_HANDLE, "a cancel hits whoever lives in the slot now")                          \
+    X(TASKS_HANDED_UP, "a cancelled region hands its tasks to its parent and closes")       \
     X(WEAK_REASON, "the latest reason replaces a stronger one")                             \
     X(WRONG_HOLDER, "a permit may be resolved by whom it was taken from")
 

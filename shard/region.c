@@ -694,10 +694,25 @@ static bool has_members(const asx_region *region)
     if (ASXI_PLANTED(ORPHAN)) {
         return region->live_tasks + region->live_children > 0;
     }
-    if (ASXI_PLANTED(REGION_EARLY) && region->reason) {
-        return region->live_tasks + region->credits > 0;
-    }
     return region->live_tasks + region->live_children + region->credits > 0;
+}
+
+/* Planted bugs': who is still in a cancelled region is no longer its concern. */
+static void let_go(asx_region *region)
+{
+    asx_list *node;
+    while (ASXI_PLANTED(REGION_EARLY) && (node = asx_list_pop_front(&region->children)) != NULL) {
+        asx_container_of(node, asx_region, sibling)->parent = NULL;
+        region->live_children--;
+    }
+    while (ASXI_PLANTED(TASKS_HANDED_UP) && region->parent && region->live_tasks > 0) {
+        asx_task *const task = asx_container_of(region->tasks._next, asx_task, sibling);
+        asx_list_unlink(&task->sibling);
+        asx_list_push_back(&region->parent->tasks, &task->sibling);
+        task->cx._region = region->parent;
+        region->live_tasks--;
+        region->parent->live_tasks++;
+    }
 }
 
 void asxi_region_advance(asx_region *region)
@@ -715,6 +730,9 @@ void asxi_region_advance(asx_region *region)
             region->state = ASX_REGION_DRAINING;
         }
         if (region->state == ASX_REGION_DRAINING) {
+            if (ASX_PLANTED && region->reason) {
+                let_go(region);
+            }
             if (has_members(region)) {
                 return;
             }

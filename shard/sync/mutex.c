@@ -124,7 +124,8 @@ static asx_err try_take(asx_cx *cx, mutex *self)
         self->holder = cx->_task;
         return ASX_OK;
     }
-    return self->holder == cx->_task ? ASX_E(WOULD_DEADLOCK) : ASX_E(LOCKED);
+    return self->holder == cx->_task && !ASXI_PLANTED(SELF_LOCK) ? ASX_E(WOULD_DEADLOCK)
+                                                                 : ASX_E(LOCKED);
 }
 
 asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,

@@ -264,6 +264,9 @@ TEST_CASE("oracle: a broken rule fails those that it belongs to", "[lab]")
     leak.add(ASX_TRACE_OBL_RESERVE, { O1, T1, R1, 0 })
         .add(ASX_TRACE_OBL_LEAK, { O1, T1, R1, 0, 5 });
     CHECK(leak.failing() == "obligation_leak");
+    trial kept;
+    kept.add(ASX_TRACE_OBL_RESERVE, { O1, T1, R1, 0 }).add(ASX_TRACE_TASK_COMPLETE, { T1, R1, 0 });
+    CHECK(kept.failing() == "obligation_leak");
     trial twice;
     twice.add(ASX_TRACE_OBL_RESERVE, { O1, T1, R1, 0 });
     twice.add(ASX_TRACE_OBL_COMMIT, { O1, T1, R1, 0, 5 });

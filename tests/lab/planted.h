@@ -12,7 +12,10 @@ typedef struct planted_story {
     const char *name, *about;
     asx_task_fn *app;
     uint32_t shards;
+    uint32_t oracle; /* asx_lab_oracle: who reports it first; PLANTED_UNHEARD: only its story */
 } planted_story;
+
+#define PLANTED_UNHEARD UINT32_MAX
 
 /* In the order of the bugs. */
 const planted_story *planted_stories(uint32_t *count);
@@ -45,7 +48,10 @@ PLANTED_STORY(cancel_lane)
 PLANTED_STORY(caps)
 PLANTED_STORY(credit)
 PLANTED_STORY(deadline)
+PLANTED_STORY(dropped)
 PLANTED_STORY(finalizers)
+PLANTED_STORY(handed_up)
+PLANTED_STORY(self_lock)
 PLANTED_STORY(resolve)
 PLANTED_STORY(sleeps)
 PLANTED_STORY(early)

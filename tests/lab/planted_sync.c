@@ -350,3 +350,38 @@ asx_outcome planted_resolve(asx_cx *cx, void *arg)
     join_each(cx, tasks, 2);
     return asx_ok(0);
 }
+
+/* Relies on the kernel's word that a cancelled task's permits are given back. */
+static asx_outcome reserves(asx_cx *cx, void *arg)
+{
+    const asx_obligation_options options = { .kind = ASX_OBLIGATION_ACK, .what = "given back" };
+    (void)arg;
+    must(!asx_obligation_reserve(cx, &options, &at.permit));
+    ASX_TRY(planted_yields(cx, 3));
+    must(!asx_obligation_commit(cx, at.permit));
+    return asx_ok(0);
+}
+
+asx_outcome planted_dropped(asx_cx *cx, void *arg)
+{
+    asx_handle tasks[2];
+    (void)arg;
+    at = (shared){ 0 };
+    at.target = tasks[0] = planted_spawn(cx, reserves, NULL);
+    tasks[1] = planted_spawn(cx, cancels, NULL);
+    join_each(cx, tasks, 2);
+    return asx_ok(0);
+}
+
+asx_outcome planted_self_lock(asx_cx *cx, void *arg)
+{
+    asx_mutex_guard guard, again;
+    (void)arg;
+    at = (shared){ 0 };
+    must(!asx_mutex_open(cx, "its own", &at.a));
+    ASX_TRY(asx_mutex_lock(cx, at.a, &guard));
+    const asx_outcome outcome = asx_mutex_lock(cx, at.a, &again);
+    must(outcome.severity == ASX_SEVERITY_ERR);
+    asx_mutex_unlock(cx, guard);
+    return asx_ok(0);
+}

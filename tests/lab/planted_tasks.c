@@ -92,6 +92,20 @@ asx_outcome planted_early(asx_cx *cx, void *arg)
     return asx_ok(0);
 }
 
+/* Its tasks take their time to end. */
+asx_outcome planted_handed_up(asx_cx *cx, void *arg)
+{
+    asx_region *region;
+    (void)arg;
+    must(!asx_region_open(cx, NULL, &region));
+    must(!asx_spawn(cx, region, cleans_up, NULL, 0, NULL, NULL));
+    const asx_handle handle = asx_region_handle(region);
+    ASX_TRY(planted_yields(cx, 2));
+    asx_region_cancel(region, ASX_CANCEL_USER, "enough");
+    planted_ignore(asx_region_close_wait(cx, handle));
+    return planted_yields(cx, 6);
+}
+
 asx_outcome planted_cancel_lane(asx_cx *cx, void *arg)
 {
     asx_outcome value = asx_ok(0);

@@ -8,13 +8,10 @@
 #include <asx/lab/strategy.h>
 
 #include "planted.h"
+#include "planted_fork.h"
 
 #include <catch2/catch.hpp>
-#include <fcntl.h>
 #include <string>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <vector>
 
 namespace
@@ -63,23 +60,6 @@ struct world_of {
     }
 };
 
-/* What the kernel says while it is being broken is nobody's concern. */
-struct quiet {
-    int kept;
-
-    quiet() : kept(dup(2))
-    {
-        const int none = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        dup2(none, 2);
-        close(none);
-    }
-    ~quiet()
-    {
-        dup2(kept, 2);
-        close(kept);
-    }
-};
-
 asx_explore_report *explore(world_of &w, strategy_kind kind, uint64_t runs, uint32_t jobs)
 {
     asx_explore_config config = {};
@@ -111,21 +91,13 @@ outcome *counted; /* by the runs of a child */
 /* A systematic search remembers from run to run, so it lives and dies as a whole. */
 outcome search_apart(world_of &w)
 {
-    void *memory =
-        mmap(nullptr, sizeof(outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(memory != MAP_FAILED);
-    counted = static_cast<outcome *>(memory);
+    outcome result = {};
     w.world.reset = [](void *) { counted->runs++; };
-    const pid_t pid = fork();
-    if (pid == 0) {
+    const int status = planted_fork(&result, [&](outcome *shared) {
+        counted = shared;
         asx_explore_report *report = explore(w, DPOR, runs_max, 0);
-        *counted = outcome_of(report);
-        _exit(0);
-    }
-    int status = 0;
-    REQUIRE(waitpid(pid, &status, 0) == pid);
-    outcome result = *counted;
-    munmap(memory, sizeof(outcome));
+        *shared = outcome_of(report);
+    });
     if (WIFSIGNALED(status)) {
         result.found = true;
         snprintf(result.text, sizeof result.text, "the run killed its process: signal %d",
@@ -136,7 +108,7 @@ outcome search_apart(world_of &w)
 
 outcome search(const planted_story &story, strategy_kind kind)
 {
-    quiet hush;
+    planted_quiet hush;
     world_of w(story);
     if (kind == DPOR) {
         return search_apart(w);
@@ -150,7 +122,7 @@ outcome search(const planted_story &story, strategy_kind kind)
 /* The fewest choices that show it, starting from a random run that does. */
 uint32_t shrink(const planted_story &story, bool *truncated)
 {
-    quiet hush;
+    planted_quiet hush;
     world_of w(story);
     asx_explore_report *report = explore(w, RANDOM, runs_max, 1);
     uint32_t count, left = UINT32_MAX;
