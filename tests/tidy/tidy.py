@@ -43,6 +43,7 @@ FOREIGN = (
     (r'jemalloc/', r'shard/chunk\.c'),
     (r'hwloc', r'engine/topology\.c'),
     (r'isa-l', r'raptorq/gf256\w*\.c'),
+    (r'lz4', r'lab/trace_lz4\.c'),
     (r'valgrind/', r'shard/\w+\.[ch]'),
     (r'sanitizer/', r'shard/\w+\.[ch]'),
 )
