@@ -4,6 +4,7 @@
 #include <asx/engine/serve.h>
 #include <asx/engine/static_file.h>
 #include <asx/proto/http_status.h>
+#include <asx/shard/shard.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -125,9 +126,9 @@ static asx_outcome bytes(asx_cx *cx, asx_http_exchange *x)
     if (asx_http_method_of(x) == ASX_HTTP_HEAD) {
         left = 0;
     }
-    if (!self->block_asked) {
+    if (!self->block_asked) { /* of a driver that sends files without a copy */
         self->block_asked = true;
-        self->block_fd = block_file();
+        self->block_fd = asx_shard_driver(asx_shard_of(cx))->ops->sendfile_now ? block_file() : -1;
     }
     const size_t size = self->block_fd < 0 ? BLOCK_BYTES : BLOCK_FILE_BYTES;
     while (left > 0) {

@@ -15,7 +15,7 @@ bool asx_crashpack_tool_chaos(const asx_lab_scenario *scenario, const char *pres
     if (!asx_chaos_preset(&config->chaos, preset)) {
         return false;
     }
-    if (!asx_lab_scenario_withstands(scenario)) {
+    if (!scenario->withstands) {
         uint32_t *const ppm = config->chaos.ppm;
         ppm[ASX_CHAOS_CANCEL] = ppm[ASX_CHAOS_BUDGET] = ppm[ASX_CHAOS_DELAY] = 0;
         ppm[ASX_CHAOS_ALLOC] = ppm[ASX_CHAOS_IO] = 0;
@@ -41,9 +41,9 @@ bool asx_crashpack_tool_write(const asx_lab_scenario *scenario, const asx_lab_co
     return true;
 }
 
-static int replay(const asx_crashpack *pack)
+static int replay(const asx_crashpack *pack, const asx_lab_scenario *more)
 {
-    const asx_lab_scenario *const scenario = asx_lab_scenario_find(pack->name);
+    const asx_lab_scenario *const scenario = asx_lab_scenario_among(more, pack->name);
     if (!scenario) {
         fprintf(stderr, "asx lab: a failure of '%s', which this program does not have\n",
                 pack->name);
@@ -69,7 +69,7 @@ static int replay(const asx_crashpack *pack)
     return same ? ASX_LAB_EXIT_VIOLATION : ASX_LAB_EXIT_DIVERGED;
 }
 
-bool asx_crashpack_tool_replay(const char *path, int *status)
+bool asx_crashpack_tool_replay(const char *path, const asx_lab_scenario *more, int *status)
 {
     char head[16];
     FILE *const file = fopen(path, "rb");
@@ -89,7 +89,7 @@ bool asx_crashpack_tool_replay(const char *path, int *status)
         *status = ASX_LAB_EXIT_FILE;
         return true;
     }
-    *status = replay(&pack);
+    *status = replay(&pack, more);
     asx_crashpack_deinit(&pack);
     return true;
 }

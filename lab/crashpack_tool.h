@@ -17,8 +17,9 @@ bool asx_crashpack_tool_chaos(const asx_lab_scenario *scenario, const char *pres
 bool asx_crashpack_tool_write(const asx_lab_scenario *scenario, const asx_lab_config *config,
                               const asx_lab_report *report, const char *dir);
 
-/* True when the file at `path` is a crashpack, which then is replayed: *status is the command's. */
-bool asx_crashpack_tool_replay(const char *path, int *status);
+/* True when the file at `path` is a crashpack, which then is replayed: *status is the command's.
+ * more  as asx_lab_scenario_among */
+bool asx_crashpack_tool_replay(const char *path, const asx_lab_scenario *more, int *status);
 
 ASX_END_DECLS
 

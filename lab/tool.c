@@ -13,6 +13,7 @@
 #include <string.h>
 
 typedef struct options {
+    const asx_lab_scenario *more; /* beside the lab's own */
     uint64_t seed, seeds, shards, steps_max;
     const char *mode, *save, *json, *task, *chaos, *pack;
     bool twice, rows, tell, wide;
@@ -114,9 +115,9 @@ static bool option_flag(options *o, const char *name)
     return false;
 }
 
-static bool options_parse(options *o, int argc, char **args)
+static bool options_parse(options *o, const asx_lab_scenario *more, int argc, char **args)
 {
-    *o = (options){ .seed = 42, .seeds = 1, .mode = "random" };
+    *o = (options){ .more = more, .seed = 42, .seeds = 1, .mode = "random" };
     for (int i = 0; i < argc; i++) {
         bool fits = true;
         const char *const value = i + 1 < argc ? args[i + 1] : NULL;
@@ -289,19 +290,27 @@ static int command_run(const asx_lab_scenario *scenario, const options *o)
     return ASX_LAB_EXIT_PASSED;
 }
 
-static int command_list(void)
+static void list_print(const asx_lab_scenario *scenario)
+{
+    printf("%-14s %u shard%s  %s\n", scenario->name, scenario->shards,
+           scenario->shards == 1 ? " " : "s", scenario->about);
+}
+
+static int command_list(const asx_lab_scenario *more)
 {
     uint32_t count;
     const asx_lab_scenario *const list = asx_lab_scenario_list(&count);
     for (uint32_t i = 0; i < count; i++) {
-        printf("%-14s %u shard%s  %s\n", list[i].name, list[i].shards,
-               list[i].shards == 1 ? " " : "s", list[i].about);
+        list_print(&list[i]);
+    }
+    for (; more && more->name; more++) {
+        list_print(more);
     }
     return ASX_LAB_EXIT_PASSED;
 }
 
-static bool schedule_open(const char *path, asx_lab_schedule *schedule,
-                          const asx_lab_scenario **scenario)
+static bool schedule_open(const char *path, const asx_lab_scenario *more,
+                          asx_lab_schedule *schedule, const asx_lab_scenario **scenario)
 {
     FILE *const file = file_open(path, "rb");
     if (!file) {
@@ -313,7 +322,7 @@ static bool schedule_open(const char *path, asx_lab_schedule *schedule,
         fprintf(stderr, "asx lab: %s: %s\n", path, wrong);
         return false;
     }
-    *scenario = asx_lab_scenario_find(schedule->scenario);
+    *scenario = asx_lab_scenario_among(more, schedule->scenario);
     if (!*scenario) {
         fprintf(stderr, "asx lab: %s: a run of '%s', which this program does not have\n", path,
                 schedule->scenario);
@@ -342,15 +351,15 @@ static asx_lab_config schedule_config(const asx_lab_schedule *schedule,
     return config;
 }
 
-static int command_replay(const char *path)
+static int command_replay(const char *path, const asx_lab_scenario *more)
 {
     asx_lab_schedule schedule;
     const asx_lab_scenario *scenario;
     int of_pack;
-    if (asx_crashpack_tool_replay(path, &of_pack)) {
+    if (asx_crashpack_tool_replay(path, more, &of_pack)) {
         return of_pack;
     }
-    if (!schedule_open(path, &schedule, &scenario)) {
+    if (!schedule_open(path, more, &schedule, &scenario)) {
         return ASX_LAB_EXIT_FILE;
     }
     const asx_lab_config config = schedule_config(&schedule, scenario);
@@ -393,13 +402,13 @@ static int show_run(const asx_lab_config *given, const asx_lab_scenario *scenari
 
 static int command_show(const char *what, const options *o)
 {
-    const asx_lab_scenario *scenario = asx_lab_scenario_find(what);
+    const asx_lab_scenario *scenario = asx_lab_scenario_among(o->more, what);
     if (scenario) {
         const asx_lab_config config = config_of(scenario, o, o->seed);
         return show_run(&config, scenario, o);
     }
     asx_lab_schedule schedule;
-    if (!schedule_open(what, &schedule, &scenario)) {
+    if (!schedule_open(what, o->more, &schedule, &scenario)) {
         return ASX_LAB_EXIT_FILE;
     }
     asx_lab_choice *const choices = asxi_lab_alloc(schedule.row_count, sizeof(*choices));
@@ -413,29 +422,29 @@ static int command_show(const char *what, const options *o)
     return status;
 }
 
-static const asx_lab_scenario *scenario_named(const char *name)
+static const asx_lab_scenario *scenario_named(const asx_lab_scenario *more, const char *name)
 {
-    const asx_lab_scenario *const scenario = asx_lab_scenario_find(name);
+    const asx_lab_scenario *const scenario = asx_lab_scenario_among(more, name);
     if (!scenario) {
         fprintf(stderr, "asx lab: there is no scenario %s; did you mean %s? asx lab list\n", name,
-                asx_lab_scenario_nearest(name));
+                asx_lab_scenario_nearest(more, name));
     }
     return scenario;
 }
 
-static int dispatch(const char *command, int argc, char **args)
+static int dispatch(const asx_lab_scenario *more, const char *command, int argc, char **args)
 {
     options o;
     const bool shows = strcmp(command, "show") == 0, runs = strcmp(command, "run") == 0;
     if (strcmp(command, "replay") == 0 && argc == 1) {
-        return command_replay(args[0]);
+        return command_replay(args[0], more);
     }
     if ((!shows && !runs && strcmp(command, "explore") != 0 && strcmp(command, "shrink") != 0) ||
         argc < 1) {
         usage(stderr);
         return ASX_LAB_EXIT_USAGE;
     }
-    const asx_lab_scenario *const scenario = shows ? NULL : scenario_named(args[0]);
+    const asx_lab_scenario *const scenario = shows ? NULL : scenario_named(more, args[0]);
     if (!shows && !scenario) {
         return ASX_LAB_EXIT_USAGE;
     }
@@ -443,13 +452,13 @@ static int dispatch(const char *command, int argc, char **args)
         return command[0] == 'e' ? asx_explore_tool_explore(scenario, argc - 1, args + 1, stdout)
                                  : asx_explore_tool_shrink(scenario, argc - 1, args + 1, stdout);
     }
-    if (!options_parse(&o, argc - 1, args + 1)) {
+    if (!options_parse(&o, more, argc - 1, args + 1)) {
         return ASX_LAB_EXIT_USAGE;
     }
     return shows ? command_show(args[0], &o) : command_run(scenario, &o);
 }
 
-int asx_lab_tool(int argc, char **argv)
+int asx_lab_tool(int argc, char **argv, const asx_lab_scenario *more)
 {
     const char *const command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
@@ -458,7 +467,7 @@ int asx_lab_tool(int argc, char **argv)
         return ASX_LAB_EXIT_PASSED;
     }
     if (strcmp(command, "list") == 0) {
-        return command_list();
+        return command_list(more);
     }
-    return dispatch(command, argc - 2, argv + 2);
+    return dispatch(more, command, argc - 2, argv + 2);
 }

@@ -2,7 +2,7 @@
 #ifndef ASX_LAB_TOOL_H
 #define ASX_LAB_TOOL_H
 
-#include <asx/shard/base/decls.h>
+#include <asx/lab/scenario.h>
 
 ASX_BEGIN_DECLS
 
@@ -16,8 +16,9 @@ enum {
     ASX_LAB_EXIT_FILE = 5, /* a file that cannot be read, written or believed */
 };
 
-/* argv[0] is "lab" or the program; returns an exit status. */
-int asx_lab_tool(int argc, char **argv);
+/* argv[0] is "lab" or the program; returns an exit status.
+ * more  scenarios beside the lab's own, the last without a name; or NULL */
+int asx_lab_tool(int argc, char **argv, const asx_lab_scenario *more);
 
 ASX_END_DECLS
 

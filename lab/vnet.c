@@ -9,6 +9,7 @@
 
 #define PORT_COUNT 28232u /* 32768..60999, as Linux has it */
 #define PORT_WORDS ((PORT_COUNT + 63) / 64)
+#define STALL_NS (100 * ASX_NS_PER_MS)
 #define LANE_STREAM 7u /* of draws: 0..6 are vlink's */
 
 uint64_t asx_vnet_config_hash(const asx_vnet_config *config)
@@ -69,7 +70,7 @@ asx_err asx_vnet_create(const asx_vnet_config *config, asx_vnet **net)
         self->config.stream_timeout_ns = asx_s(30);
     }
     if (self->config.stream.stall_ns == 0) {
-        self->config.stream.stall_ns = asx_ms(100);
+        self->config.stream.stall_ns = STALL_NS;
     }
     asx_chunk_source_init(&self->chunks, &(asx_chunk_config){ .numa_node = -1 });
     asx_heap_init(&self->heap, &self->chunks, 0);
@@ -233,6 +234,14 @@ void asx_vnet_link_set(asx_vnet *net, uint32_t from, uint32_t to,
     asxi_vlink *const link = asxi_vlink_of(net, from, to);
     link->conditions = *conditions;
     link->set = true;
+}
+
+void asx_vnet_faults_set(asx_vnet *net, const asx_vstream_faults *faults)
+{
+    net->config.stream = *faults;
+    if (faults->stall_ns == 0) {
+        net->config.stream.stall_ns = STALL_NS;
+    }
 }
 
 void asx_vnet_partition(asx_vnet *net, uint32_t a, uint32_t b, bool both)

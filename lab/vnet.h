@@ -82,6 +82,9 @@ void asx_vnet_host_name(asx_vnet *net, const asx_addr *addr, uint32_t host);
 void asx_vnet_link_set(asx_vnet *net, uint32_t from, uint32_t to,
                        const asx_vlink_conditions *conditions);
 
+/* From now on, of every stream. Datagrams have their link's. */
+void asx_vnet_faults_set(asx_vnet *net, const asx_vstream_faults *faults);
+
 /* Nothing gets from a to b (both: nor back); what is in flight there neither. Streams try again
  * until stream_timeout_ns. */
 void asx_vnet_partition(asx_vnet *net, uint32_t a, uint32_t b, bool both);

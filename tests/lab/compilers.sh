@@ -1,6 +1,6 @@
 #!/bin/sh
 # compilers.sh ASX_LAB SOURCE INCLUDE: one seed is one run under other compilers and levels of
-# optimisation. Builds the kernel and the lab by hand, without the build system's flags.
+# optimisation. Builds the kernel, the lab and the server by hand, without the build system's flags.
 set -eu
 lab=$(readlink -f "$1")
 source=$2
@@ -22,14 +22,16 @@ for with in 'gcc -O0' 'clang -O3'; do
     rm -f "$work"/o/*
     command -v ccache >/dev/null && with="ccache $with"
     # One object a source, named by its path; two at a time.
-    find "$source/shard" "$source/lab" -name '*.c' -o -name 'switch_*.S' -path '*/shard/*' |
-        grep -v '/ambient_guard\.c$' |
+    find "$source/shard" "$source/lab" "$source/proto" "$source/reactor" "$source/engine" \
+        -name '*.c' -o -name 'switch_*.S' -path '*/shard/*' |
+        grep -v -e '/reactor/uring' -e '/lab/ambient_guard\.c$' -e '/lab/main\.c$' \
+            -e '/engine/asx_program\.c$' |
         xargs -P 2 -I '{}' sh -c '
             object=$2/$(printf %s "$3" | tr / _).o
             exec $1 -w -std=gnu17 -D_GNU_SOURCE -DASX_TRACE=1 \
                 -fno-strict-aliasing -fno-omit-frame-pointer "-I$4" -c "$3" -o "$object"' \
             sh "$with" "$work/o" '{}' "$include"
-    $with "$work"/o/*.o -o "$work/lab" -ljemalloc -lm -lpthread
+    $with "$work"/o/*.o -o "$work/lab" -ljemalloc -lm -lpthread -lhwloc
     all "$work/lab" >"$work/there"
     if ! cmp -s "$work/here" "$work/there"; then
         echo "compilers: $with made another run:"

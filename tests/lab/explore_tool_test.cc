@@ -38,12 +38,13 @@ asx_outcome blind_clients(asx_cx *cx, void *)
     return lost_update(cx, &state);
 }
 
-const asx_lab_scenario lossy = { "lossy", "loses updates", 3, 3, two_clients, nullptr };
-const asx_lab_scenario blind = { "blind", "writes without reading", 3, 3, blind_clients, nullptr };
-const asx_lab_scenario spinning = { "spinning", "never ends", 1, 1, spin_for_ever, nullptr };
+const asx_lab_scenario lossy = { "lossy", "loses updates", 3, 3, two_clients, nullptr, false };
+const asx_lab_scenario blind = { "blind", "writes without reading", 3, 3, blind_clients, nullptr,
+                                 false };
+const asx_lab_scenario spinning = { "spinning", "never ends", 1, 1, spin_for_ever, nullptr, false };
 
-const asx_lab_scenario quiet = { "quiet", "", 1, 1, [](asx_cx *, void *) { return asx_ok(0); },
-                                 nullptr };
+const asx_lab_scenario quiet = { "quiet", "",   1, 1, [](asx_cx *, void *) { return asx_ok(0); },
+                                 nullptr, false };
 
 struct said {
     int status;

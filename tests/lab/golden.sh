@@ -8,7 +8,8 @@ golden=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for name in $("$lab" list | awk '{ print $1 }'); do
+# Of the lab's own scenarios: the server's runs change with every line of the server.
+for name in $("$lab" list | awk '$1 != "http-server" { print $1 }'); do
     "$lab" run "$name" --seed 1 --seeds 3 --rows | grep -v passed |
         awk -v name="$name" '{ print name, $1, $2, $3, $4 }'
 done >"$work/now"

@@ -1,9 +1,12 @@
 /* At stake: the server under every weather. However a network cuts, delays and breaks what clients
  * of every manner say, each response that comes whole is the right one, and after the drain nothing
- * is left of anybody. */
-#include "http_world.h"
+ * is left of anybody. And the judge itself: it would notice. */
+#include <asx/engine/rehearsal_internal.h>
+#include <asx/lab/lab.h>
 
 #include <catch2/catch.hpp>
+#include <string>
+#include <vector>
 
 #if ASX_ASAN || ASX_TSAN
 #define RUNS 8u
@@ -11,68 +14,167 @@
 #define RUNS 40u
 #endif
 
-TEST_CASE("http: a thousand polite clients over a good network are all answered", "[lab]")
+namespace
 {
-    http_plan plan;
-    plan.rude = false;
+
+struct show {
+    asxi_rehearsal self{};
+    bool passed = false;
+    std::string why;
+    uint64_t trace_hash = 0, schedule_hash = 0;
+    std::vector<asx_lab_choice> choices;
+
+    explicit show(const asxi_rehearsal_plan &plan, uint32_t shards = 3,
+                  const std::vector<asx_lab_choice> *forced = nullptr)
+    {
+        asx_lab_config config{};
+        config.seed = plan.seed;
+        config.shards = shards;
+        asxi_rehearsal_scenarios[0].configure(&config);
+        if (forced) {
+            config.mode = ASX_LAB_FORCED;
+            config.choices = forced->data();
+            config.choice_count = forced->size();
+        }
+        self.plan = plan;
+        asx_lab_report report{};
+        passed = asx_lab_run(&config, app, &self, &report);
+        for (uint32_t i = 0; i < report.violation_count; i++) {
+            why += std::string(report.violations[i].text) + "\n";
+        }
+        trace_hash = report.trace_hash;
+        schedule_hash = report.schedule_hash;
+        choices.assign(report.choices, report.choices + report.choices_kept);
+        asx_lab_report_deinit(&report);
+    }
+    static asx_outcome app(asx_cx *cx, void *self)
+    {
+        return asxi_rehearsal_run(cx, static_cast<asxi_rehearsal *>(self));
+    }
+};
+
+asxi_rehearsal_plan good_weather()
+{
+    asxi_rehearsal_plan plan{};
+    plan.seed = 1;
+    plan.clients = 1000;
+    plan.callers = 100;
+    plan.requests = 3;
+    plan.kept_max = 16;
     plan.arrive_ns = asx_ms(100);
-    plan.net.link.latency_ns = asx_ms(1);
-    const http_result r = run_http(plan);
-    CAPTURE(r.why, r.wrong, r.connections_left, r.sockets_left);
-    CHECK(r.good());
-    CHECK(r.cut_short == 0);
-    CHECK(r.gave_up == 0);
-    CHECK(r.connects_failed == 0);
-    CHECK(r.right + r.statuses[4] + r.statuses[5] == r.requests);
-    CHECK(r.requests > 1500);
+    plan.link.latency_ns = asx_ms(1);
+    return plan;
+}
+
+asx_view view_of(const std::string &text)
+{
+    return asx_view_of(text.data(), text.size());
+}
+
+} // namespace
+
+TEST_CASE("http: polite clients over a good network are all answered with what they asked for",
+          "[lab]")
+{
+    for (uint32_t shards = 2; shards <= 5; shards++) {
+        const show run(good_weather(), shards);
+        const asxi_rehearsal_tally &t = run.self.tally;
+        CAPTURE(shards, run.why, t.requests, t.right, t.other, t.wrong, t.cut_short,
+                t.calls_failed);
+        CHECK(run.passed);
+        CHECK(t.requests > 1500);
+        CHECK(t.right == t.requests);
+        CHECK(t.cut_short + t.gave_up + t.connects_failed + t.calls_failed == 0);
+    }
 }
 
 TEST_CASE("http: a request of 64 bytes is the same request wherever it is cut", "[lab]")
 {
     for (uint32_t at = 1; at < 64; at++) {
-        http_plan plan;
+        asxi_rehearsal_plan plan = good_weather();
         plan.halt_at = at;
         plan.clients = 3;
+        plan.callers = 0;
         plan.requests = 1;
-        plan.net.link.latency_ns = asx_ms(1);
-        const http_result r = run_http(plan);
-        CAPTURE(at, r.why);
-        CHECK(r.good());
-        CHECK(r.right == 3);
-        CHECK(r.statuses[2] == 3);
+        const show run(plan);
+        CAPTURE(at, run.why);
+        CHECK(run.passed);
+        CHECK(run.self.tally.right == 3);
     }
 }
 
 TEST_CASE("http: chaos leaves nothing behind and lets nothing wrong through", "[lab]")
 {
-    uint64_t broken = 0, right = 0;
+    asxi_rehearsal_tally sum{};
     for (uint64_t seed = 1; seed <= RUNS; seed++) {
-        const http_result r = run_http(http_plan::chaos(seed));
-        CAPTURE(seed, r.why, r.wrong, r.connections_left, r.in_flight_left, r.sockets_left);
-        REQUIRE(r.good());
-        broken += r.cut_short;
-        right += r.right;
+        const show run(asxi_rehearsal_plan_of(seed));
+        CAPTURE(seed, run.why);
+        REQUIRE(run.passed);
+        sum.right += run.self.tally.right;
+        sum.other += run.self.tally.other;
+        sum.cut_short += run.self.tally.cut_short;
+        sum.calls_failed += run.self.tally.calls_failed;
+        sum.calls_left += run.self.tally.calls_left;
+        sum.connects_failed += run.self.tally.connects_failed;
     }
-    CHECK(broken > RUNS);
-    CHECK(right > RUNS * 300);
+    CAPTURE(sum.right, sum.other, sum.cut_short, sum.calls_failed, sum.calls_left,
+            sum.connects_failed);
+    CHECK(sum.right > RUNS * 300);
+    CHECK(sum.other > RUNS);
+    CHECK(sum.cut_short > RUNS);
+    CHECK(sum.calls_failed > RUNS);
+    CHECK(sum.calls_left > 0);
+    CHECK(sum.connects_failed > 0);
 }
 
 TEST_CASE("http: a seed is a run, and a run's choices are it again", "[lab]")
 {
     for (uint64_t seed = 1; seed <= 5; seed++) {
-        http_plan plan = http_plan::chaos(seed);
+        asxi_rehearsal_plan plan = asxi_rehearsal_plan_of(seed);
         plan.clients = 100;
-        plan.keep_choices = true;
-        const http_result first = run_http(plan), second = run_http(plan);
+        plan.callers = 20;
+        const show first(plan), second(plan);
         CAPTURE(seed, first.why);
+        CHECK(first.passed);
         CHECK(first.trace_hash == second.trace_hash);
         CHECK(first.schedule_hash == second.schedule_hash);
-        CHECK(first.choice_count > 100);
-        plan.mode = ASX_LAB_FORCED;
-        plan.choices = reinterpret_cast<const asx_lab_choice *>(first.choices.data());
-        plan.choice_count = first.choices.size() / sizeof(asx_lab_choice);
-        const http_result again = run_http(plan);
+        CHECK(first.choices.size() > 100);
+        const show again(plan, 3, &first.choices);
         CHECK(again.trace_hash == first.trace_hash);
         CHECK(again.why == first.why);
     }
+}
+
+TEST_CASE("http: the judge of a rehearsal notices each kind of wrong answer", "[lab]")
+{
+    asx_prng prng;
+    asx_prng_init(&prng, 7);
+    asxi_rehearsal_plan plan = good_weather();
+    plan.panics = true;
+    unsigned judged = 0;
+    for (int i = 0; i < 2000; i++) {
+        const asxi_ask ask = asxi_ask_draw(&prng, &plan, true);
+        asxi_rehearsal_tally tally{};
+        asxi_ask_answered(&ask, ask.status == 200 ? 404 : 200, 0, &tally);
+        CHECK(tally.wrong == 1);
+        char body[ASXI_ASK_BODY_MAX];
+        const uint32_t len = asxi_ask_body(&ask, body);
+        if (len == 0) {
+            continue;
+        }
+        judged++;
+        std::string text(body, len);
+        CHECK(asxi_ask_matches(&ask, 0, view_of(text)));
+        CHECK(asxi_ask_matches(&ask, 1, view_of(text.substr(1))));
+        text[asx_prng_below(&prng, len)] ^= 1;
+        CHECK_FALSE(asxi_ask_matches(&ask, 0, view_of(text)));
+        tally = {};
+        asxi_ask_answered(&ask, 200, len, &tally);
+        CHECK(tally.right == 1);
+        asxi_ask_answered(&ask, 200, len - 1, &tally);
+        CHECK(tally.wrong == 1);
+        asxi_ask_answered(&ask, 503, 0, &tally);
+        CHECK(tally.other == 1);
+    }
+    CHECK(judged > 100);
 }
