@@ -31,13 +31,15 @@ typedef struct asxi_entity {
     uint64_t deadline_ns; /* 0: none; of a region too */
     uint64_t blocked_at;  /* dispatches of its shard when it blocked */
     uint64_t waits_for;   /* trace identity; 0: not said */
+    uint64_t asked_ns;    /* when it was cancelled, chaos's lateness taken off */
+    uint64_t woken_at;    /* dispatches of its shard when it was */
     uint64_t race;        /* the region of the one it runs; 0: none */
     uint32_t held;        /* permits */
     uint32_t masks;
     uint32_t unheeded;   /* dispatches since its cancellation was requested */
     uint16_t caps_taken; /* capabilities that it does not have */
     uint8_t severity;    /* of the reason it was asked for */
-    bool asked, acknowledged, queued, plain, blocked, timed, suspected;
+    bool asked, acknowledged, queued, plain, blocked, timed, suspected, woken, masked, renewed;
     /* Of a region: */
     bool cancelled, finalizing;
     uint32_t tasks_asked, children_cut; /* of its live ones */

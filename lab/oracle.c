@@ -92,8 +92,9 @@ static uint32_t lookers(uint32_t kind)
         return BIT(OBLIGATION_LEAK) | BIT(OBLIGATION_LINEAR) | BIT(FUTURELOCK);
     case ASX_TRACE_CANCEL_REQUEST:
     case ASX_TRACE_CANCEL_ACK:
+        return BIT(CANCELLATION_PROTOCOL) | BIT(CANCEL_STUCK);
     case ASX_TRACE_REGION_CANCEL:
-        return BIT(CANCELLATION_PROTOCOL);
+        return BIT(CANCELLATION_PROTOCOL) | BIT(CANCEL_ORDER);
     case ASX_TRACE_FINALIZER_ADD:
     case ASX_TRACE_FINALIZER_RUN:
         return BIT(FINALIZER);
@@ -102,9 +103,9 @@ static uint32_t lookers(uint32_t kind)
         return BIT(LOSER_DRAIN);
     case ASX_TRACE_RING_PUSH:
     case ASX_TRACE_RING_POP:
-        return BIT(RING_FIFO);
+        return BIT(RING_FIFO) | BIT(DOORBELL);
     case ASX_TRACE_TASK_DISPATCH:
-        return BIT(LANE_FAIRNESS);
+        return BIT(LANE_FAIRNESS) | BIT(EDF_ORDER) | BIT(WAKER_DEDUP) | BIT(SHARD_AFFINITY);
     case ASX_TRACE_BUDGET_INSTALL:
         return BIT(DEADLINE_MONOTONE);
     case ASX_TRACE_CAP_INSTALL:
@@ -178,10 +179,12 @@ asx_lab_oracles *asx_lab_oracles_create(asx_lab_check *check, uint32_t selected,
     self->check = check;
     self->entities = asxi_check_entities(check);
     self->selected = selected;
+    self->turn = ASX_LAB_NO_TURN;
     self->streak_max = 2 * cancel_streak; /* while a region drains, and nobody says when */
     asxi_array_init(&self->holders, sizeof(uint64_t));
     for (uint32_t i = 0; i < ASXI_ORACLE_SHARDS; i++) {
         asxi_array_init(&self->shards[i].cut, sizeof(uint64_t));
+        asxi_array_init(&self->shards[i].asked, sizeof(uint64_t));
     }
     return self;
 }
@@ -190,6 +193,7 @@ void asx_lab_oracles_destroy(asx_lab_oracles *self)
 {
     for (uint32_t i = 0; i < ASXI_ORACLE_SHARDS; i++) {
         asxi_array_deinit(&self->shards[i].cut);
+        asxi_array_deinit(&self->shards[i].asked);
     }
     asxi_array_deinit(&self->holders);
     asxi_lab_free(self);
@@ -240,6 +244,7 @@ void asx_lab_oracles_event(asx_lab_oracles *self, const asx_lab_event *event)
     if (event->shard >= ASXI_ORACLE_SHARDS) {
         return; /* of the run itself */
     }
+    asxi_oracle_order_event(self, event);
     asxi_oracle_sched_event(self, event);
     asxi_oracle_task_event(self, event);
     asxi_oracle_region_event(self, event);
@@ -251,10 +256,16 @@ void asx_lab_oracles_event(asx_lab_oracles *self, const asx_lab_event *event)
     }
 }
 
+void asx_lab_oracles_turn(asx_lab_oracles *self, uint32_t shard)
+{
+    self->turn = shard;
+}
+
 void asx_lab_oracles_end(asx_lab_oracles *self, bool stuck)
 {
     if (stuck && asx_lab_check_breach(self->check)->rule == ASX_LAB_RULE_NONE) {
         asxi_oracle_futurelock(self, NULL, true);
+        asxi_oracle_order_end(self);
     }
 }
 

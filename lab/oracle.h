@@ -19,7 +19,11 @@ ASX_BEGIN_DECLS
     X(AMBIENT_AUTHORITY, ambient_authority, "a task has and uses only what its spawner had") \
     X(CANCELLATION_PROTOCOL, cancellation_protocol,                                          \
       "a cancel reaches everybody below, never weakens, and is acknowledged")                \
+    X(CANCEL_ORDER, cancel_order, "nobody is cancelled for a parent that is not")            \
+    X(CANCEL_STUCK, cancel_stuck, "who is cancelled is woken, and hears of it in time")      \
     X(DEADLINE_MONOTONE, deadline_monotone, "no child may take longer than its parent")      \
+    X(DOORBELL, doorbell, "no shard sleeps on its messages")                                 \
+    X(EDF_ORDER, edf_order, "of those in a hurry, the earliest deadline goes first")         \
     X(FINALIZER, finalizer, "each runs once, after the tasks, the last added first")         \
     X(FUTURELOCK, futurelock, "nobody sits on a permit while nothing can wake it")           \
     X(LANE_FAIRNESS, lane_fairness, "no lane starves another")                               \
@@ -29,7 +33,9 @@ ASX_BEGIN_DECLS
     X(QUIESCENCE, quiescence, "a closed region has nothing left, and gets nothing more")     \
     X(REGION_TREE, region_tree, "regions open and close once, inside their parents")         \
     X(RING_FIFO, ring_fifo, "messages arrive once, in order")                                \
-    X(TASK_LEAK, task_leak, "every task ends once, before its region")
+    X(SHARD_AFFINITY, shard_affinity, "what belongs to a shard is touched by nobody else")   \
+    X(TASK_LEAK, task_leak, "every task ends once, before its region")                       \
+    X(WAKER_DEDUP, waker_dedup, "a wake is one dispatch: never two, never none")
 
 typedef enum asx_lab_oracle {
 #define X(name, text, meaning) ASX_LAB_ORACLE_##name,
@@ -63,6 +69,8 @@ const char *asx_lab_finding_name(asx_lab_finding finding);
  * `why` says which, and which known one is nearest. */
 uint32_t asx_lab_oracles_select(const char *names, char *why, size_t cap);
 
+#define ASX_LAB_NO_TURN UINT32_MAX
+
 typedef struct asx_lab_oracles asx_lab_oracles;
 
 /* check          heard every event before these do; lent until destroy
@@ -71,6 +79,8 @@ typedef struct asx_lab_oracles asx_lab_oracles;
 asx_lab_oracles *asx_lab_oracles_create(asx_lab_check *check, uint32_t selected,
                                         uint32_t cancel_streak);
 void asx_lab_oracles_event(asx_lab_oracles *oracles, const asx_lab_event *event);
+/* From now on it is this shard's turn; ASX_LAB_NO_TURN: nobody's, or not known. */
+void asx_lab_oracles_turn(asx_lab_oracles *oracles, uint32_t shard);
 /* Nothing more will be heard. stuck: something is left, and nothing can happen any more. */
 void asx_lab_oracles_end(asx_lab_oracles *oracles, bool stuck);
 asx_lab_verdict asx_lab_oracles_verdict(const asx_lab_oracles *oracles, asx_lab_oracle oracle);

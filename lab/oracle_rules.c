@@ -14,31 +14,13 @@
 #define UNHEEDED_MAX (MASK_DEPTH_MAX + 1) /* dispatches until a request must be acknowledged */
 #define FUTURELOCK_IDLE_MAX 10000u        /* dispatches of the shard */
 
-#define T_TEXT "T%u.%u.%u"
-#define T_ARGS(id) (unsigned)((id) >> 56), (unsigned)((id) >> 32 & 0xffffff), (unsigned)(id)
-
-static asxi_entity *task_of(asx_lab_oracles *self, uint64_t id)
-{
-    return asxi_entities_find(self->entities, ASXI_ENTITY_TASK, id);
-}
-
-static asxi_entity *region_of(asx_lab_oracles *self, uint64_t id)
-{
-    return asxi_entities_find(self->entities, ASXI_ENTITY_REGION, id);
-}
-
-static asxi_oracle_shard *shard_of(asx_lab_oracles *self, const asx_lab_event *event)
-{
-    return &self->shards[event->shard];
-}
-
 /* Cancellation */
 
 static void on_request(asx_lab_oracles *self, const asx_lab_event *event, asxi_entity *task)
 {
     const uint8_t severity =
         (uint8_t)asx_cancel_severity((asx_cancel_kind)(event->words[2] & 0xff));
-    asxi_entity *const region = region_of(self, event->words[1]);
+    asxi_entity *const region = asxi_oracle_region(self, event->words[1]);
     if (task->asked && severity < task->severity) {
         asxi_oracle_fail(self, ASX_LAB_ORACLE_CANCELLATION_PROTOCOL, event,
                          T_TEXT " was asked for a weaker reason than before", T_ARGS(task->id));
@@ -68,7 +50,7 @@ static void judge_cut(asx_lab_oracles *self, const asx_lab_event *event, asxi_ar
 {
     for (uint32_t i = 0; i < cut->count; i++) {
         const uint64_t id = *(const uint64_t *)asxi_array_at(cut, i);
-        const asxi_entity *const region = region_of(self, id);
+        const asxi_entity *const region = asxi_oracle_region(self, id);
         if (!region || region->over) {
             continue;
         }
@@ -88,16 +70,16 @@ static void judge_cut(asx_lab_oracles *self, const asx_lab_event *event, asxi_ar
 
 static void on_region_cancel(asx_lab_oracles *self, const asx_lab_event *event)
 {
-    asxi_entity *const region = region_of(self, event->words[0]);
+    asxi_entity *const region = asxi_oracle_region(self, event->words[0]);
     if (!region) {
         return;
     }
-    asxi_entity *const parent = region_of(self, region->region);
+    asxi_entity *const parent = asxi_oracle_region(self, region->region);
     if (!region->cancelled && parent) {
         parent->children_cut++;
     }
     region->cancelled = true;
-    asxi_array_append(&shard_of(self, event)->cut, &event->words[0], 1);
+    asxi_array_append(&asxi_oracle_shard_of(self, event)->cut, &event->words[0], 1);
 }
 
 /* Lanes */
@@ -124,7 +106,7 @@ static void queue(asxi_oracle_shard *shard, asxi_entity *task)
 
 static void on_dispatch(asx_lab_oracles *self, const asx_lab_event *event, asxi_entity *task)
 {
-    asxi_oracle_shard *const shard = shard_of(self, event);
+    asxi_oracle_shard *const shard = asxi_oracle_shard_of(self, event);
     const bool cancel = event->words[2] == 1, ready = event->words[2] == 3;
     unqueue(shard, task);
     shard->dispatches++;
@@ -153,23 +135,22 @@ static void on_dispatch(asx_lab_oracles *self, const asx_lab_event *event, asxi_
 
 static void on_spawn(asx_lab_oracles *self, const asx_lab_event *event, asxi_entity *task)
 {
-    asxi_oracle_shard *const shard = shard_of(self, event);
-    const asxi_entity *const region = region_of(self, event->words[1]);
-    const bool renewed =
-        shard->kinds[0] == ASX_TRACE_REGION_CREATE && shard->kinds[1] == ASX_TRACE_REGION_CLOSE_END;
+    asxi_oracle_shard *const shard = asxi_oracle_shard_of(self, event);
+    const asxi_entity *const region = asxi_oracle_region(self, event->words[1]);
     const bool finalizer = shard->finalized == event->words[1];
     shard->finalized = 0;
     if (region && region->deadline_ns != 0) {
         task->deadline_ns = region->deadline_ns;
     }
-    if (!renewed && !finalizer) { /* neither is in the lane that it seems to be in */
+    if (!asxi_oracle_renewed(shard, task) &&
+        !finalizer) { /* neither is in the lane that it seems to be in */
         queue(shard, task);
     }
 }
 
 static void on_block(asx_lab_oracles *self, const asx_lab_event *event, asxi_entity *task)
 {
-    asxi_oracle_shard *const shard = shard_of(self, event);
+    asxi_oracle_shard *const shard = asxi_oracle_shard_of(self, event);
     task->blocked = true;
     task->blocked_at = shard->dispatches;
     task->waits_for = event->words[3];
@@ -177,9 +158,9 @@ static void on_block(asx_lab_oracles *self, const asx_lab_event *event, asxi_ent
 
 void asxi_oracle_sched_event(asx_lab_oracles *self, const asx_lab_event *event)
 {
-    asxi_oracle_shard *const shard = shard_of(self, event);
+    asxi_oracle_shard *const shard = asxi_oracle_shard_of(self, event);
     if (event->kind == ASX_TRACE_TIMER_ARM || event->kind == ASX_TRACE_IO_SUBMIT) {
-        asxi_entity *const waiter = task_of(self, shard->running);
+        asxi_entity *const waiter = asxi_oracle_task(self, shard->running);
         if (waiter) {
             waiter->timed = true; /* something outside of the tasks will wake it */
         }
@@ -188,7 +169,7 @@ void asxi_oracle_sched_event(asx_lab_oracles *self, const asx_lab_event *event)
     if (event->kind > ASX_TRACE_CANCEL_ACK) {
         return;
     }
-    asxi_entity *const task = task_of(self, event->words[0]);
+    asxi_entity *const task = asxi_oracle_task(self, event->words[0]);
     if (!task) {
         return;
     }
@@ -218,7 +199,7 @@ void asxi_oracle_sched_event(asx_lab_oracles *self, const asx_lab_event *event)
 /* The branches of a race are the tasks of its region; it is named after its caller. */
 static void on_race(asx_lab_oracles *self, const asx_lab_event *event)
 {
-    asxi_entity *const caller = task_of(self, event->words[0]);
+    asxi_entity *const caller = asxi_oracle_task(self, event->words[0]);
     if (!caller) {
         return;
     }
@@ -226,7 +207,7 @@ static void on_race(asx_lab_oracles *self, const asx_lab_event *event)
         caller->race = event->words[1];
         return;
     }
-    const asxi_entity *const region = caller->race ? region_of(self, caller->race) : NULL;
+    const asxi_entity *const region = caller->race ? asxi_oracle_region(self, caller->race) : NULL;
     if (caller->race == 0) {
         asxi_oracle_fail(self, ASX_LAB_ORACLE_LOSER_DRAIN, event,
                          T_TEXT " ends a race that did not begin", T_ARGS(caller->id));
@@ -240,7 +221,7 @@ static void on_race(asx_lab_oracles *self, const asx_lab_event *event)
 
 static void held_change(asx_lab_oracles *self, uint64_t id, bool more)
 {
-    asxi_entity *const task = task_of(self, id);
+    asxi_entity *const task = asxi_oracle_task(self, id);
     if (!task) {
         return;
     }
@@ -254,10 +235,10 @@ static void held_change(asx_lab_oracles *self, uint64_t id, bool more)
 static void on_budget(asx_lab_oracles *self, const asx_lab_event *event)
 {
     const uint64_t *const w = event->words;
-    asxi_entity *const region = region_of(self, w[1]);
-    asxi_entity *const child = w[0] ? task_of(self, w[0]) : region;
+    asxi_entity *const region = asxi_oracle_region(self, w[1]);
+    asxi_entity *const child = w[0] ? asxi_oracle_task(self, w[0]) : region;
     const asxi_entity *const parent = w[0]     ? region
-                                      : region ? region_of(self, region->region)
+                                      : region ? asxi_oracle_region(self, region->region)
                                                : NULL;
     if (!child) {
         return;
@@ -275,7 +256,7 @@ static void on_caps(asx_lab_oracles *self, const asx_lab_event *event, asxi_enti
 {
     const uint64_t *const w = event->words;
     if (event->kind == ASX_TRACE_CAP_INSTALL) {
-        const asxi_entity *const parent = task_of(self, w[2]);
+        const asxi_entity *const parent = asxi_oracle_task(self, w[2]);
         task->caps_taken = (uint16_t)~w[1];
         if (parent && (parent->caps_taken & w[1]) != 0) {
             asxi_oracle_fail(self, ASX_LAB_ORACLE_AMBIENT_AUTHORITY, event,
@@ -290,7 +271,7 @@ static void on_caps(asx_lab_oracles *self, const asx_lab_event *event, asxi_enti
 
 static void on_complete(asx_lab_oracles *self, const asx_lab_event *event, const asxi_entity *task)
 {
-    asxi_entity *const region = region_of(self, event->words[1]);
+    asxi_entity *const region = asxi_oracle_region(self, event->words[1]);
     if (task->asked && region) {
         region->tasks_asked -= region->tasks_asked > 0;
     }
@@ -325,7 +306,7 @@ void asxi_oracle_task_event(asx_lab_oracles *self, const asx_lab_event *event)
     case ASX_TRACE_MASK_EXIT:
     case ASX_TRACE_CAP_INSTALL:
     case ASX_TRACE_CAP_USE:
-        task = task_of(self, w[0]);
+        task = asxi_oracle_task(self, w[0]);
         break;
     default:
         return;
@@ -349,7 +330,7 @@ void asxi_oracle_task_event(asx_lab_oracles *self, const asx_lab_event *event)
 static void on_finalizer(asx_lab_oracles *self, const asx_lab_event *event)
 {
     const uint64_t number = event->words[1];
-    asxi_entity *const region = region_of(self, event->words[0]);
+    asxi_entity *const region = asxi_oracle_region(self, event->words[0]);
     if (!region) {
         return;
     }
@@ -358,7 +339,7 @@ static void on_finalizer(asx_lab_oracles *self, const asx_lab_event *event)
         return;
     }
     region->finalizing = true;
-    shard_of(self, event)->finalized = region->id;
+    asxi_oracle_shard_of(self, event)->finalized = region->id;
     if (region->tasks > 0 || region->children > 0) {
         asxi_oracle_fail(self, ASX_LAB_ORACLE_FINALIZER, event,
                          "finalizer %" PRIu64 " runs beside %u tasks and %u children", number,
@@ -383,8 +364,8 @@ void asxi_oracle_region_event(asx_lab_oracles *self, const asx_lab_event *event)
         on_region_cancel(self, event);
         return;
     case ASX_TRACE_REGION_CLOSE_END: {
-        const asxi_entity *const region = region_of(self, event->words[0]);
-        asxi_entity *const parent = region_of(self, event->words[1]);
+        const asxi_entity *const region = asxi_oracle_region(self, event->words[0]);
+        asxi_entity *const parent = asxi_oracle_region(self, event->words[1]);
         if (region && region->cancelled && parent) {
             parent->children_cut -= parent->children_cut > 0;
         }
@@ -399,7 +380,8 @@ void asxi_oracle_region_event(asx_lab_oracles *self, const asx_lab_event *event)
 static bool peer_lives(asx_lab_oracles *self, const asxi_entity *task,
                        const asxi_oracle_shard *shard)
 {
-    const asxi_entity *const peer = task->waits_for ? task_of(self, task->waits_for) : NULL;
+    const asxi_entity *const peer =
+        task->waits_for ? asxi_oracle_task(self, task->waits_for) : NULL;
     return peer && !peer->over &&
            !(peer->blocked && !peer->timed &&
              shard->dispatches - peer->blocked_at > FUTURELOCK_IDLE_MAX);
@@ -410,7 +392,7 @@ void asxi_oracle_futurelock(asx_lab_oracles *self, const asx_lab_event *event, b
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->holders.count; i++) {
         const uint64_t id = *(const uint64_t *)asxi_array_at(&self->holders, i);
-        asxi_entity *const task = task_of(self, id);
+        asxi_entity *const task = asxi_oracle_task(self, id);
         if (!task || task->over || task->held == 0) {
             continue;
         }

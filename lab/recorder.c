@@ -143,6 +143,13 @@ void asxi_recorder_emit(asxi_recorder *self, uint32_t shard, asx_trace_kind kind
     }
 }
 
+void asxi_recorder_turn(asxi_recorder *self, uint32_t shard)
+{
+    if (self->oracles) {
+        asx_lab_oracles_turn(self->oracles, shard);
+    }
+}
+
 static void report_events(asxi_recorder *self, asx_lab_report *report)
 {
     const uint64_t kept = self->total < self->capacity ? self->total : self->capacity;

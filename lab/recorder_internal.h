@@ -45,6 +45,8 @@ void asxi_recorder_init(asxi_recorder *recorder, const asx_lab_config *config,
                         const asx_instant *now_ns);
 void asxi_recorder_emit(asxi_recorder *recorder, uint32_t shard, asx_trace_kind kind,
                         const uint64_t *words, uint32_t count);
+/* It is this shard's turn; ASX_LAB_NO_TURN: nobody's. */
+void asxi_recorder_turn(asxi_recorder *recorder, uint32_t shard);
 /* Moves what is kept into the report. */
 void asxi_recorder_report(asxi_recorder *recorder, asx_lab_report *report);
 void asxi_recorder_deinit(asxi_recorder *recorder);

@@ -164,7 +164,9 @@ static void turn(asx_lab_world *world, uint32_t index)
     world->last = index;
     unpark(world, index);
     asx_lab_ambient_state()->inside = !world->tearing_down;
+    asxi_recorder_turn(&world->recorder, index);
     seat->busy = asx_shard_turn(seat->shard);
+    asxi_recorder_turn(&world->recorder, ASX_LAB_NO_TURN);
     asx_lab_ambient_state()->inside = false;
     if (!seat->busy) {
         park(world, index);

@@ -17,6 +17,8 @@
     X(CANCEL_IN_COMMIT, "a cancelled sender's committed item is not sent")                  \
     X(CANCEL_NOT_DOWN, "a cancelled region does not cancel its children")                   \
     X(CANCEL_STARVES, "cancelled tasks run as long as there are any")                       \
+    X(CANCEL_UNHEARD, "who sleeps is not woken by its cancellation")                        \
+    X(CANCEL_UPWARDS, "a region's first child is cancelled before it")                      \
     X(CAPS_GROW, "a spawned task gets what it asks for, not what its spawner has")          \
     X(CREDIT_LOST, "a far channel forgets the credit of an aborted permit")                 \
     X(DEADLINE_LOOSE, "a child region's deadline replaces its parent's")                    \
@@ -25,6 +27,7 @@
     X(EARLY_SLEEP, "a sleep ends before its time")                                          \
     X(EDF_INVERSION, "the latest deadline goes first")                                      \
     X(FINALIZER_ORDER, "the finalizers of a cancelled region run in order of registration") \
+    X(FOREIGN_HANDS, "a limb cancels a region at home without a message")                   \
     X(ITEM_LOST, "a receiver cancelled while an item arrives takes it along")               \
     X(JOIN_TWICE, "who waits for several is told again before it ran")                      \
     X(MASK_IGNORED, "only the innermost mask counts")                                       \
@@ -41,6 +44,7 @@
     X(SPAWN_LATE, "a cancelled region still admits tasks of its own")                       \
     X(STALE_HANDLE, "a cancel hits whoever lives in the slot now")                          \
     X(TASKS_HANDED_UP, "a cancelled region hands its tasks to its parent and closes")       \
+    X(WAKE_IN_STEP, "a poll task that is woken during its step is not queued again")        \
     X(WEAK_REASON, "the latest reason replaces a stronger one")                             \
     X(WRONG_HOLDER, "a permit may be resolved by whom it was taken from")
 

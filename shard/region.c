@@ -450,6 +450,13 @@ static void advance_pending(asx_shard *shard)
 static void cancel_tree(asx_region *top, const asx_reason *reason)
 {
     asx_shard *const shard = top->shard;
+    if (ASXI_PLANTED(CANCEL_UPWARDS) && child_first(top)) {
+        const asx_reason *const early =
+            asx_reason_create(ASX_CANCEL_PARENT_CANCELLED, asx_handle_of(top), (asx_handle){ 0 },
+                              reason->at_ns, NULL, reason);
+        (void)cancel_here(child_first(top), early);
+        asx_reason_release(early);
+    }
     bool changed = cancel_here(top, reason);
     for (asx_region *at = walk_next(top, top, changed && !ASXI_PLANTED(CANCEL_NOT_DOWN)); at;
          at = walk_next(top, at, changed)) {

@@ -184,6 +184,9 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
             task->budget.priority = cleanup->priority;
+            if (ASXI_PLANTED(CANCEL_UNHEARD) && (task->flags & ASXI_TASK_SLEEPING)) {
+                break;
+            }
             promote(task);
         }
         break;
@@ -571,7 +574,8 @@ static void after_step(asx_shard *shard, asx_task *task)
         run_finisher(shard, task);
         return;
     }
-    if (task->wake == ASXI_WAKE_POLLING_NOTIFIED) {
+    if (task->wake == ASXI_WAKE_POLLING_NOTIFIED &&
+        !(ASXI_PLANTED(WAKE_IN_STEP) && (task->flags & ASXI_TASK_POLL))) {
         task->wake = ASXI_WAKE_QUEUED;
         asxi_sched_enqueue(shard, task);
     } else {

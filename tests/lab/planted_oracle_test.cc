@@ -29,6 +29,7 @@ struct witness {
     asx_lab_check *check = asx_lab_check_create(false);
     asx_lab_oracles *oracles = asx_lab_oracles_create(check, ASX_LAB_ORACLES_ALL, 16);
     heard *result;
+    bool silent = true; /* what needs to know whose turn it is, only the run itself can say */
 
     explicit witness(heard *to) : result(to)
     {
@@ -49,6 +50,7 @@ struct witness {
     {
         for (uint32_t i = 0; i < ASX_LAB_ORACLE_COUNT && result->first == 0; i++) {
             if (speaks(i)) {
+                silent = false;
                 for (uint32_t j = i; j < ASX_LAB_ORACLE_COUNT; j++) {
                     result->first |= uint32_t(speaks(j)) << j;
                 }
@@ -71,11 +73,13 @@ void run(const planted_story &story, uint64_t seed, heard *result)
     config.widen_ready = true;
     config.ring_capacity = 8;
     config.max_steps = 5000;
-    config.unchecked = true;
     config.listeners = &w.listener;
     (void)asx_lab_run(&config, story.app, nullptr, &report);
     asx_lab_oracles_end(w.oracles, report.termination == ASX_LAB_DEADLOCK);
     w.ask();
+    for (uint32_t i = 0; i < ASX_LAB_ORACLE_COUNT && w.silent; i++) {
+        result->first |= uint32_t(report.oracles[i].finding == ASX_LAB_FAIL) << i;
+    }
     asx_lab_report_deinit(&report);
 }
 

@@ -399,3 +399,58 @@ asx_outcome planted_orphan(asx_cx *cx, void *arg)
     }
     return asx_ok(0);
 }
+
+static asx_outcome sleeps_long(asx_cx *cx, void *arg)
+{
+    (void)arg;
+    return asx_sleep(cx, asx_s(1));
+}
+
+asx_outcome planted_unheard(asx_cx *cx, void *arg)
+{
+    (void)arg;
+    return with_cancel(cx, sleeps_long, false);
+}
+
+static bool steps_thrice(asx_cx *cx, void *frame, asx_outcome *outcome)
+{
+    uint32_t *const steps = frame;
+    *outcome = asx_ok(0);
+    return ++*steps == 3 || !asx_is_ok(asx_yield(cx));
+}
+
+asx_outcome planted_step(asx_cx *cx, void *arg)
+{
+    asx_handle task;
+    (void)arg;
+    must(!asx_spawn_poll(cx, NULL, steps_thrice, NULL, sizeof(uint32_t), NULL, &task, NULL));
+    return asx_join(cx, task);
+}
+
+static asx_outcome reaches_home(asx_cx *cx, void *arg)
+{
+    (void)cx;
+    (void)arg;
+    if (ASXI_PLANTED(FOREIGN_HANDS)) {
+        asx_region_cancel(at.region, ASX_CANCEL_USER, "over there");
+    }
+    return asx_ok(0);
+}
+
+asx_outcome planted_foreign(asx_cx *cx, void *arg)
+{
+    asx_handle limb;
+    (void)arg;
+    at = (stage){ 0 };
+    must(!asx_region_open(cx, NULL, &at.region));
+    must(!asx_spawn(cx, at.region, sleeps_long, NULL, 0, NULL, NULL));
+    const asx_handle handle = asx_region_handle(at.region);
+    must(!asx_spawn_on(cx, 1, reaches_home, NULL, 0, NULL, &limb));
+    ASX_TRY(asx_join_limb(cx, limb));
+    asx_region *region;
+    if (!asx_region_lookup(asx_shard_of(cx), handle, &region)) {
+        asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
+        planted_ignore(asx_region_close_wait(cx, handle));
+    }
+    return asx_ok(0);
+}
