@@ -1,10 +1,10 @@
 /* A rehearsal: the program's own service, served on some shards and called from another, by clients
  * of every manner and in any weather. Every answer that comes whole is checked byte by byte.
  *
- * Model.  Shards 0..n-2 each run the app of `asx serve` over a listener of one shared address; shard
- *         n-1 holds the clients. When they have ended, or at an instant of the plan, the service
- *         drains; when that takes too long for the plan, it is cancelled. In the lab the plan also
- *         says what the network does to them.
+ * Model.  Shards 0..n-2 run the app of `asx serve`, each over a listener of one shared address;
+ *         shard n-1 holds the clients. When they have ended, or at an instant of the plan, the
+ *         service drains; when that takes too long for the plan, it is cancelled. In the lab the
+ *         plan also says what the network does to them.
  * Judge.  It ends with a panic that says what was wrong: an answer that nobody asked for, or a
  *         socket that stayed. Broken connections are counted: weather, not faults of the server.
  * Owner.  The fiber that runs it; nothing of it is left when asxi_rehearsal_run returns. */
@@ -104,7 +104,7 @@ bool asxi_ask_matches(const asxi_ask *ask, uint64_t at, asx_view data);
 void asxi_ask_answered(const asxi_ask *ask, unsigned status, uint64_t len,
                        asxi_rehearsal_tally *tally);
 
-/* Starts the clients of either kind. errors: those of spawning, which a plan under faults expects. */
+/* The clients of either kind. Those that cannot be spawned, as under chaos, are left out. */
 void asxi_rehearsal_clients_start(asx_cx *cx, asx_region *region, asxi_rehearsal *self);
 asx_outcome asxi_rehearsal_callers_run(asx_cx *cx, asxi_rehearsal *self);
 

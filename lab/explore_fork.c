@@ -1,15 +1,11 @@
 #include <asx/shard/base/assert.h>
 
 #include "explore_internal.h"
+#include "worker_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* A child makes every jobs-th run and writes a frame for each; the parent reads them in turn, so
  * that rows come in the order of their index, however fast each child is. A child that writes
@@ -22,21 +18,26 @@ typedef struct frame {
 } frame;
 
 typedef struct worker {
-    pid_t pid;
-    int fd;
+    asxi_worker process;
     asxi_explore_mirror *mirror;
 } worker;
+
+/* What a child is given. */
+typedef struct share {
+    const asx_explore_config *config;
+    asx_explore_program *program;
+    asx_strategy *strategy;
+    uint64_t index; /* its first run; then every jobs-th */
+    asxi_explore_mirror *mirror;
+} share;
 
 #define CRASH (UINT64_C(0xdead) << 48)
 
 uint64_t asxi_explore_crash(int status, char *text, size_t cap)
 {
-    if (WIFSIGNALED(status)) {
-        snprintf(text, cap, "the run killed its process: signal %d", WTERMSIG(status));
-        return CRASH | (uint64_t)WTERMSIG(status);
-    }
-    snprintf(text, cap, "the run ended its process: status %d", WEXITSTATUS(status));
-    return CRASH | 0x100 | (uint64_t)WEXITSTATUS(status);
+    asxi_worker_end_tell(status, text, cap);
+    return WIFSIGNALED(status) ? CRASH | (uint64_t)WTERMSIG(status)
+                               : CRASH | 0x100 | (uint64_t)WEXITSTATUS(status);
 }
 
 bool asxi_explore_is_crash(uint64_t signature)
@@ -58,46 +59,11 @@ void asxi_explore_mirror_destroy(asxi_explore_mirror *mirror)
     }
 }
 
-static bool write_all(int fd, const void *bytes, size_t len)
-{
-    const char *at = bytes;
-    while (len > 0) {
-        const ssize_t wrote = write(fd, at, len);
-        if (wrote < 0 && errno == EINTR) {
-            continue;
-        }
-        if (wrote <= 0) {
-            return false;
-        }
-        at += wrote;
-        len -= (size_t)wrote;
-    }
-    return true;
-}
-
-static bool read_all(int fd, void *bytes, size_t len)
-{
-    char *at = bytes;
-    while (len > 0) {
-        const ssize_t got = read(fd, at, len);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            return false;
-        }
-        at += got;
-        len -= (size_t)got;
-    }
-    return true;
-}
-
 /* Waits for a frame; false: the time for all of them is over. A run that never ends cannot outlast
  * the budget. */
-static bool await_frame(asx_explore_report *report, int fd)
+static bool await_frame(asx_explore_report *report, const worker *w)
 {
-    struct pollfd waited = { .fd = fd, .events = POLLIN };
-    while (!report->why && poll(&waited, 1, 100) == 0) {
+    while (!report->why && !asxi_worker_ready(&w->process, 100)) {
         asxi_explore_tell(report);
     }
     return !report->why;
@@ -111,76 +77,39 @@ static bool send_run(int fd, asx_explore_run *run, uint64_t index, uint64_t seed
         choices = asx_explore_run_choices(run, &f.choice_count);
         snprintf(f.text, sizeof(f.text), "%s", asx_explore_run_verdict(run)->text);
     }
-    return write_all(fd, &f, sizeof(f)) &&
-           write_all(fd, choices, sizeof(*choices) * f.choice_count);
+    return asxi_worker_write(fd, &f, sizeof(f)) &&
+           asxi_worker_write(fd, choices, sizeof(*choices) * f.choice_count);
 }
 
-ASX_NORETURN static void work(const asx_explore_config *config, asx_explore_program *program,
-                              asx_strategy *strategy, uint64_t index, const worker *w, int fd)
+static bool work(const void *arg, int fd)
 {
-    asx_explore_run *const run = asx_explore_run_create(program->processes, &config->limits);
+    const share *const self = arg;
+    const asx_explore_config *const config = self->config;
+    asx_strategy *const strategy = self->strategy;
+    asx_explore_run *const run = asx_explore_run_create(self->program->processes, &config->limits);
     uint64_t seed;
     bool go_on = true;
-    asxi_explore_run_mirror(run, w->mirror);
-    for (; go_on && strategy->begin(strategy, index, &seed); index += config->jobs) {
-        asx_explore_run_make(run, program, strategy, seed, config->count_races);
+    asxi_explore_run_mirror(run, self->mirror);
+    for (uint64_t index = self->index; go_on && strategy->begin(strategy, index, &seed);
+         index += config->jobs) {
+        asx_explore_run_make(run, self->program, strategy, seed, config->count_races);
         go_on = send_run(fd, run, index, seed);
     }
-    if (go_on) {
-        const frame last = { .is_last = true };
-        go_on = write_all(fd, &last, sizeof(last));
-    }
-    _exit(go_on ? 0 : 1);
-}
-
-/* Starts a child that makes the runs index, index + jobs, ...; false: the system has no more. */
-static bool start(worker *w, const asx_explore_config *config, asx_explore_program *program,
-                  asx_strategy *strategy, uint64_t index)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        return false;
-    }
-    fflush(NULL); /* or the child would print it too */
-    w->pid = fork();
-    if (w->pid == 0) {
-        close(ends[0]);
-        signal(SIGPIPE, SIG_IGN);
-        work(config, program, strategy, index, w, ends[1]);
-    }
-    close(ends[1]);
-    w->fd = ends[0];
-    if (w->pid < 0) {
-        close(ends[0]);
-        return false;
-    }
-    return true;
-}
-
-/* Waits for the end of the child, whose pipe is closed; returns its status. */
-static int reap(worker *w)
-{
-    int status = 0;
-    close(w->fd);
-    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    w->pid = 0;
-    return status;
+    const frame last = { .is_last = true };
+    return go_on && asxi_worker_write(fd, &last, sizeof(last));
 }
 
 static void stop(worker *w)
 {
-    if (w->pid > 0) {
-        kill(w->pid, SIGKILL);
-        reap(w);
-    }
+    asxi_worker_stop(&w->process);
     asxi_explore_mirror_destroy(w->mirror);
 }
 
 static void add_crash(asx_explore_report *report, asx_strategy *strategy, uint64_t index, worker *w)
 {
     char text[ASX_EXPLORE_TEXT_MAX];
-    const uint64_t signature = asxi_explore_crash(reap(w), text, sizeof(text));
+    const uint64_t signature =
+        asxi_explore_crash(asxi_worker_reap(&w->process), text, sizeof(text));
     const asxi_explore_mirror *const mirror = w->mirror;
     asx_explore_row row = { .index = index,
                             .fingerprint = signature,
@@ -202,7 +131,7 @@ static bool take_frame(asx_explore_report *report, worker *w, frame *f, asxi_arr
         asxi_array_push(choices);
     }
     asx_lab_choice *const rows = asxi_array_items(choices);
-    if (!read_all(w->fd, rows, sizeof(*rows) * f->choice_count)) {
+    if (!asxi_worker_read(&w->process, rows, sizeof(*rows) * f->choice_count)) {
         return false;
     }
     asxi_explore_add(report, &f->row, f->text, f->choice_count ? rows : NULL, f->choice_count);
@@ -224,11 +153,12 @@ void asxi_explore_fork(asx_explore_report *report, asx_explore_program *program,
         worker *const w = &workers[at % jobs];
         const uint64_t index = config->first + at;
         frame f;
-        if (w->pid == 0 && !start(w, config, program, strategy, index)) {
+        const share part = { config, program, strategy, index, w->mirror };
+        if (w->process.pid == 0 && !asxi_worker_start(&w->process, work, &part)) {
             report->why = "no more processes";
-        } else if (!await_frame(report, w->fd)) {
+        } else if (!await_frame(report, w)) {
             break;
-        } else if (!read_all(w->fd, &f, sizeof(f))) {
+        } else if (!asxi_worker_read(&w->process, &f, sizeof(f))) {
             add_crash(report, strategy, index, w);
         } else if (!take_frame(report, w, &f, &choices)) {
             report->why = "nothing left";

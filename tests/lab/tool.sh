@@ -34,7 +34,15 @@ expect 2 'not understood' run limbs --seed x
 expect 2 'there is no mode' run limbs --mode pct
 expect 0 '^ended  *quiescent' run limbs --seed 5
 expect 0 'limbs: 20 seeds passed, from 3' run limbs --seed 3 --seeds 20 --twice
-expect 4 '^again  *asx lab run limbs --seed 42 --shards 2' run limbs --steps 10 --shards 2
+expect 0 '; 7 replayed, no divergence' run limbs --seeds 20 --replays 7 --jobs 3
+expect 0 'limbs: 1 seeds passed' run limbs --replays 1
+expect 4 '^0 of 20 seeds passed before this one' run limbs --seeds 20 --steps 10
+expect 2 'would do nothing' run limbs --seeds 0
+expect 4 "^again  *asx lab run limbs --seed 42 --shards 2 --steps 10" run limbs --steps 10 \
+    --shards 2
+expect 0 '^http-server  *3 shards' list
+expect 0 '; 2 replayed, no divergence' run http-server --seeds 4 --replays 2 --chaos light
+expect 2 'did you mean http-server' run http-serve
 expect 0 '^10  *quiescent' run limbs --seed 10 --rows
 
 expect 0 quiescent run limb-cancel --seed 7 --save "$work/run" --json "$work/run.json"
