@@ -188,11 +188,11 @@ static void v_submit(asx_driver *driver, asx_op *op)
 }
 
 static asx_err v_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov, uint32_t count,
-                          uint32_t *sent)
+                          bool last, uint32_t *sent)
 {
     asxi_vsocket *const socket = asxi_vfd_get(asxi_vdriver_of(driver), fd, ASXI_VFD_SOCKET);
     *sent = 0;
-    return socket ? asxi_vstream_send_now(socket, iov, count, sent) : asx_err_errno(EBADF);
+    return socket ? asxi_vstream_send_now(socket, iov, count, last, sent) : asx_err_errno(EBADF);
 }
 
 /* The three answers a cancel gets: done, too late to stop it, and (OVER) there is nothing left. */

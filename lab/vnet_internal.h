@@ -177,7 +177,7 @@ void asxi_vpipe_free(asxi_vsocket *receiver); /* forgets what was not read */
 asxi_vstep asxi_vstream_recv(asxi_vsocket *socket, asx_op *op);
 asxi_vstep asxi_vstream_send(asxi_vsocket *socket, asx_op *op);
 asx_err asxi_vstream_send_now(asxi_vsocket *socket, const struct iovec *iov, uint32_t count,
-                              uint32_t *sent);
+                              bool last, uint32_t *sent);
 asx_err asxi_vstream_shutdown(asxi_vsocket *socket, uint32_t how);
 void asxi_vstream_end(asxi_vsocket *socket); /* closes: an end or a reset for the peer */
 void asxi_vstream_break(asxi_vsocket *socket, int errnum);

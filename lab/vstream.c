@@ -260,7 +260,7 @@ asxi_vstep asxi_vstream_send(asxi_vsocket *socket, asx_op *op)
 }
 
 asx_err asxi_vstream_send_now(asxi_vsocket *socket, const struct iovec *iov, uint32_t count,
-                              uint32_t *sent)
+                              bool last, uint32_t *sent)
 {
     if (socket->kind != ASXI_VSOCKET_STREAM) {
         return asx_err_errno(EDESTADDRREQ);
@@ -270,13 +270,18 @@ asx_err asxi_vstream_send_now(asxi_vsocket *socket, const struct iovec *iov, uin
     if (err) {
         return err;
     }
+    size_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += iov[i].iov_len;
+    }
     if (swallows(socket)) {
-        for (uint32_t i = 0; i < count; i++) {
-            *sent += (uint32_t)iov[i].iov_len;
-        }
+        *sent = (uint32_t)total;
         swallow(socket);
     } else {
         *sent = send_some(socket, iov, count, 0);
+        if (last && *sent == total) {
+            (void)asxi_vstream_shutdown(socket, SHUT_WR);
+        }
     }
     return ASX_OK;
 }

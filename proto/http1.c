@@ -235,6 +235,15 @@ static bool close_socket(asxi_http_conn *conn)
     return conn->closed && !asx_op_in_flight(&conn->recv);
 }
 
+static bool shut_begin(asxi_http_conn *conn)
+{
+    if (shut_acquire(conn)) {
+        *conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->recv.fd, .arg = SHUT_WR };
+        asx_op_start_for(asxi_http_task(conn), conn->shut, NULL);
+    }
+    return conn->shut != NULL;
+}
+
 /* True when the peer has had its second to read what we said. */
 static bool linger(asxi_http_conn *conn)
 {
@@ -251,11 +260,9 @@ static bool linger(asxi_http_conn *conn)
         if (conn->work) {
             asxi_http_work_release(conn);
         }
-        if (!shut_acquire(conn)) {
+        if (!conn->end_sent && !shut_begin(conn)) {
             return true;
         }
-        *conn->shut = (asx_op){ .code = ASX_OP_SHUTDOWN, .fd = conn->recv.fd, .arg = SHUT_WR };
-        asx_op_start_for(asxi_http_task(conn), conn->shut, NULL);
         if (!asx_op_in_flight(&conn->recv)) {
             asxi_http_recv_arm(conn);
         }

@@ -116,6 +116,7 @@ struct asxi_http_conn {
     uint32_t rbuf_len;
     uint8_t state; /* asxi_http_state */
     bool started : 1, eof : 1, dead : 1, last : 1, half_closed : 1, paused : 1, cancelled : 1;
+    bool end_sent : 1; /* our side's end left with the last response */
     bool closed : 1;   /* the descriptor is given back */
     bool stepping : 1; /* its step is on the stack: what is due happens at the step's end */
     bool lingers : 1;  /* the peer may still be sending: a plain close would reset what we said */

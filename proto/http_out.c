@@ -81,7 +81,7 @@ static void send_by_op(asxi_http_conn *conn, size_t sent)
 }
 
 /* Offers iov to the transport. How much it took; on an error the connection is dead. */
-static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned count)
+static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned count, bool last)
 {
     asx_http_server *const server = conn->server;
     const asx_driver_ops *const ops = server->driver->ops;
@@ -89,7 +89,7 @@ static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned coun
     if (asx_unlikely(!ops->send_now)) {
         return 0;
     }
-    if (asx_unlikely(ops->send_now(server->driver, conn->recv.fd, iov, count, &sent))) {
+    if (asx_unlikely(ops->send_now(server->driver, conn->recv.fd, iov, count, last, &sent))) {
         conn->dead = true;
         asx_task_notify(asxi_http_task(conn));
     }
@@ -106,9 +106,11 @@ void asxi_http_send_now(asxi_http_conn *conn)
         return;
     }
     const struct iovec iov = { .iov_base = work->out, .iov_len = work->out_len };
-    const size_t sent = offer(conn, &iov, 1);
+    const bool last = conn->state == ASXI_HTTP_LINGERING;
+    const size_t sent = offer(conn, &iov, 1, last);
     if (asx_likely(sent == work->out_len)) {
         work->out_len = 0;
+        conn->end_sent = last;
     } else if (!conn->dead) {
         send_by_op(conn, sent);
     }
@@ -225,7 +227,7 @@ static asx_outcome send_pieces(asx_cx *cx, asx_http_exchange *x, const asx_view 
         }
     }
     if (work->sent_now < ASXI_HTTP_SEND_NOW_BYTES) {
-        n = iov_skip(iov, n, offer(conn, iov, n));
+        n = iov_skip(iov, n, offer(conn, iov, n, false));
         if (conn->dead) {
             return gone();
         }

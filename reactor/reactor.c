@@ -223,23 +223,38 @@ void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats)
     *stats = asxi_reactor_of(driver)->stats;
 }
 
+static size_t iov_bytes(const struct iovec *iov, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += iov[i].iov_len;
+    }
+    return bytes;
+}
+
 asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
-                             uint32_t count, uint32_t *sent)
+                             uint32_t count, bool last, uint32_t *sent)
 {
     struct msghdr msg = { .msg_iovlen = count };
+    /* What is held back for more to come leaves with the end: one packet, and one answer to it. */
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (last ? MSG_MORE : 0);
     ssize_t got;
     asx_assert(count <= ASX_OP_IOV_MAX);
     memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* the interface lacks a const: nothing is written */
     asxi_reactor_of(driver)->stats.syscalls++;
     do {
         if (count == 1) {
-            got = send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+            got = send(fd, iov->iov_base, iov->iov_len, flags);
         } else {
-            got = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+            got = sendmsg(fd, &msg, flags);
         }
     } while (got < 0 && errno == EINTR);
+    const int errnum = errno;
     *sent = got > 0 ? (uint32_t)got : 0;
-    return got >= 0 || errno == EAGAIN ? ASX_OK : asx_err_errno(errno);
+    if (last && got >= 0 && (size_t)got == iov_bytes(iov, count)) {
+        (void)shutdown(fd, SHUT_WR); /* refused, the connection is gone: the close finds out */
+    }
+    return got >= 0 || errnum == EAGAIN ? ASX_OK : asx_err_errno(errnum);
 }
 
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr)

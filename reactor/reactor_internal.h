@@ -117,7 +117,7 @@ void asxi_driver_wake(asx_driver *driver);
 void asxi_driver_entropy(asx_driver *driver, void *bytes, uint32_t len);
 void asxi_driver_stats(asx_driver *driver, asx_driver_stats *stats);
 asx_err asxi_driver_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
-                             uint32_t count, uint32_t *sent);
+                             uint32_t count, bool last, uint32_t *sent);
 asx_err asxi_driver_name(asx_driver *driver, int32_t fd, bool remote, asx_addr *addr);
 bool asxi_driver_turn_away(asx_driver *driver, int32_t fd);
 

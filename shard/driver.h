@@ -223,10 +223,11 @@ typedef struct asx_driver_ops {
     void (*submit)(asx_driver *driver, asx_op *op);
 
     /* Hands over what the transport takes of iov[0..count) at once, without an op; `sent` may be
-     * short, 0 included. No SEND may be in flight on fd. NULL: the driver only knows ops.
+     * short, 0 included. `last`: the write side is shut behind it if all was taken, so that the end
+     * travels with the bytes. No SEND may be in flight on fd. NULL: the driver only knows ops.
      * errors  the errno; nothing was sent */
     asx_err (*send_now)(asx_driver *driver, int32_t fd, const struct iovec *iov, uint32_t count,
-                        uint32_t *sent);
+                        bool last, uint32_t *sent);
 
     /* The same for head[0] (may be NULL) and then `length` bytes of a file: what of it is in memory
      * already, without a copy. NULL: the driver only knows ops. */

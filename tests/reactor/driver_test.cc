@@ -125,13 +125,13 @@ TEST_CASE("driver: what is sent now is taken at once or told to be left", "[reac
     char head[] = "head ", body[] = "body";
     struct iovec pieces[] = { { head, 5 }, { body, 4 } };
     uint32_t sent = 77;
-    REQUIRE(f.driver->ops->send_now(f.driver, near, pieces, 2, &sent) == ASX_OK);
+    REQUIRE(f.driver->ops->send_now(f.driver, near, pieces, 2, false, &sent) == ASX_OK);
     CHECK(sent == 9);
     REQUIRE(f.until([&] { return in->bytes.size() == 9; }));
     string expected = "head body", much(1 << 20, 'x');
     struct iovec all = { much.data(), much.size() };
     do { /* nobody reads meanwhile: the transport is full some time */
-        REQUIRE(f.driver->ops->send_now(f.driver, near, &all, 1, &sent) == ASX_OK);
+        REQUIRE(f.driver->ops->send_now(f.driver, near, &all, 1, false, &sent) == ASX_OK);
         expected.append(sent, 'x');
         REQUIRE(expected.size() < (size_t(1) << 30));
     } while (sent == much.size());
@@ -145,9 +145,61 @@ TEST_CASE("driver: what is sent now is taken at once or told to be left", "[reac
     f.end(*in);
     f.close_fd(far);
     REQUIRE(f.until([&] {
-        return f.driver->ops->send_now(f.driver, near, pieces, 2, &sent) != ASX_OK && sent == 0;
+        return f.driver->ops->send_now(f.driver, near, pieces, 2, false, &sent) != ASX_OK &&
+               sent == 0;
     }));
     f.close_fd(near);
+}
+
+TEST_CASE("driver: the end leaves with the last bytes, and the other way stays open", "[reactor]")
+{
+    const auto kind = ALL_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far), back = f.recv(near);
+    f.submit(*in);
+    f.submit(*back);
+    char head[] = "head ", body[] = "body", answer[] = "answer";
+    struct iovec pieces[] = { { head, 5 }, { body, 4 } };
+    uint32_t sent = 0;
+    REQUIRE(f.driver->ops->send_now(f.driver, near, pieces, 2, true, &sent) == ASX_OK);
+    REQUIRE(sent == 9);
+    REQUIRE(f.until([&] { return in->ends == 1; }));
+    CHECK(in->err == ASX_OK);
+    CHECK(in->bytes == "head body");
+    CHECK(f.driver->ops->send_now(f.driver, near, pieces, 2, false, &sent) == errno_err(EPIPE));
+    auto send = f.io(ASX_OP_SEND, far, answer, 6);
+    REQUIRE(f.run(*send));
+    REQUIRE(f.until([&] { return back->bytes == "answer"; }));
+    CHECK(back->ends == 0);
+    f.end(*back);
+    f.close_fd(near);
+    f.close_fd(far);
+}
+
+TEST_CASE("driver: last bytes that find too little room end nothing", "[reactor]")
+{
+    const auto kind = ALL_DRIVERS;
+    Fixture f(kind);
+    int near, far;
+    f.tcp_pair(near, far);
+    auto in = f.recv(far);
+    f.submit(*in);
+    string much(size_t(12) << 20, 'x');
+    struct iovec all = { much.data(), much.size() };
+    uint32_t sent = 0;
+    REQUIRE(f.driver->ops->send_now(f.driver, near, &all, 1, true, &sent) == ASX_OK);
+    REQUIRE(sent < much.size());
+    auto send = f.io(ASX_OP_SEND, near, much.data() + sent, much.size() - sent);
+    f.submit(*send);
+    REQUIRE(f.until([&] { return in->bytes.size() == much.size(); }, 100000));
+    REQUIRE(f.until([&] { return send->ends == 1; }));
+    CHECK(send->err == ASX_OK);
+    CHECK(in->ends == 0);
+    f.end(*in);
+    f.close_fd(near);
+    f.close_fd(far);
 }
 
 TEST_CASE("driver: a file in memory is sent now, behind its head, or by the op as room comes",
