@@ -60,21 +60,33 @@ static asx_lab_misfit fit(const asx_lab_choice *expected, const asx_lab_choice *
     return expected->object == actual->object ? ASX_LAB_FITS : ASX_LAB_MISFIT_OBJECT;
 }
 
+static bool forced_next(asx_lab_choices *self, asx_lab_choice *row)
+{
+    if (self->config.feed) {
+        return self->config.feed->next(self->config.feed, row);
+    }
+    if (self->at == self->config.list_len) {
+        return false;
+    }
+    *row = self->config.list[self->at++];
+    return true;
+}
+
 static uint32_t forced(asx_lab_choices *self, const asx_lab_choice *row)
 {
-    if (self->at == self->config.list_len) {
+    asx_lab_choice expected;
+    if (!forced_next(self, &expected)) {
         misfit(self, ASX_LAB_MISFIT_EXHAUSTED, NULL, row);
         self->stopped = true;
         return 0;
     }
-    const asx_lab_choice *const expected = &self->config.list[self->at++];
-    const asx_lab_misfit why = fit(expected, row);
+    const asx_lab_misfit why = fit(&expected, row);
     if (why != ASX_LAB_FITS) {
-        misfit(self, why, expected, row);
+        misfit(self, why, &expected, row);
         self->stopped = true;
         return 0;
     }
-    return expected->chosen;
+    return expected.chosen;
 }
 
 static uint32_t lenient(asx_lab_choices *self, asx_lab_choice *row)

@@ -52,6 +52,13 @@ typedef enum asx_lab_source {
     ASX_LAB_SOURCE_PLUGIN,      /* pick() */
 } asx_lab_source;
 
+/* Gives a forced list row by row, for lists that are not to be held. */
+typedef struct asx_lab_feed asx_lab_feed;
+struct asx_lab_feed {
+    /* The row that the next question is to meet. False: there is none. */
+    bool (*next)(asx_lab_feed *self, asx_lab_choice *row);
+};
+
 /* What happens when the list is full. */
 typedef enum asx_lab_full {
     ASX_LAB_FULL_STOP = 0,   /* the run ends */
@@ -63,6 +70,7 @@ typedef struct asx_lab_choices_config { /* zero-filled fields are the defaults *
     asx_lab_source source;
     const asx_lab_choice *list; /* FORCED, LENIENT; lent for the run */
     size_t list_len;
+    asx_lab_feed *feed;   /* FORCED, instead of a list; lent for the run */
     const uint8_t *bytes; /* BYTES; lent for the run */
     size_t bytes_len;
     asx_lab_pick_fn *pick; /* PLUGIN */

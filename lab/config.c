@@ -102,6 +102,9 @@ const char *asx_lab_config_refused(const asx_lab_config *config)
     if (full.choice_count > 0 && full.mode != ASX_LAB_FORCED && full.mode != ASX_LAB_LENIENT) {
         return "choices: only FORCED and LENIENT runs follow a list";
     }
+    if (full.feed && (full.mode != ASX_LAB_FORCED || full.choice_count > 0)) {
+        return "feed: goes with mode FORCED, and without a list";
+    }
     if (full.bytes_len > 0 && full.mode != ASX_LAB_BYTES) {
         return "bytes: only BYTES runs read them";
     }

@@ -287,14 +287,18 @@ static bool same_item(const asx_foata *a, const asx_foata_item *x, const asx_foa
             memcmp(of_x + x->words_at, of_y + y->words_at, sizeof(uint64_t) * x->word_count) == 0);
 }
 
-bool asx_foata_equal(const asx_foata *a, const asx_foata *b)
+uint32_t asx_foata_differs(const asx_foata *a, const asx_foata *b)
 {
-    uint32_t of_a, of_b;
+    uint32_t of_a, of_b, i = 0;
     const asx_foata_item *const x = asx_foata_items(a, &of_a);
     const asx_foata_item *const y = asx_foata_items(b, &of_b);
-    bool equal = of_a == of_b;
-    for (uint32_t i = 0; i < of_a && equal; i++) {
-        equal = same_item(a, &x[i], b, &y[i]);
+    while (i < of_a && i < of_b && same_item(a, &x[i], b, &y[i])) {
+        i++;
     }
-    return equal;
+    return i;
+}
+
+bool asx_foata_equal(const asx_foata *a, const asx_foata *b)
+{
+    return a->items.count == b->items.count && asx_foata_differs(a, b) == a->items.count;
 }

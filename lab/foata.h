@@ -61,6 +61,10 @@ uint64_t asx_foata_fingerprint(const asx_lab_event *events, uint32_t count);
  * fingerprint says up to a collision of its hash. */
 bool asx_foata_equal(const asx_foata *a, const asx_foata *b);
 
+/* The place among the ordered items of the first that only one of them has, or that differs; the
+ * count of both when they are equal. */
+uint32_t asx_foata_differs(const asx_foata *a, const asx_foata *b);
+
 ASX_END_DECLS
 
 #endif

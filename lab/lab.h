@@ -99,6 +99,7 @@ typedef struct asx_lab_config { /* zero-filled fields are the defaults */
     /* Choices given; lent for the run */
     const asx_lab_choice *choices;
     size_t choice_count;
+    asx_lab_feed *feed; /* FORCED: instead of `choices` */
     const uint8_t *bytes;
     size_t bytes_len;
     asx_lab_steer *steer;

@@ -4,6 +4,7 @@
 #include <asx/lab/schedule.h>
 #include <asx/lab/show.h>
 #include <asx/lab/tool.h>
+#include <asx/lab/trace_tool.h>
 
 #include "array_internal.h"
 #include "tool_internal.h"
@@ -71,13 +72,17 @@ static asx_lab_config schedule_config(const asx_lab_schedule *schedule,
     return config;
 }
 
-static int command_replay(const char *path, const asx_lab_scenario *more)
+static int command_replay(const char *path, const asxi_tool_options *o)
 {
+    const asx_lab_scenario *const more = o->more;
     asx_lab_schedule schedule;
     const asx_lab_scenario *scenario;
     int of_pack;
     if (asx_crashpack_tool_replay(path, more, &of_pack)) {
         return of_pack;
+    }
+    if (asx_trace_tool_is(path)) {
+        return asx_trace_tool_replay(path, more, o->by_seed);
     }
     if (!schedule_open(path, more, &schedule, &scenario)) {
         return ASX_LAB_EXIT_FILE;
@@ -129,6 +134,10 @@ static int command_show(const char *what, const asxi_tool_options *o)
         return show_run(&config, scenario, o);
     }
     asx_lab_schedule schedule;
+    if (asx_trace_tool_is(what)) {
+        const asx_trace_tool_view view = { .task = o->task, .json = o->json, .tell = o->tell };
+        return asx_trace_tool_show(what, &view);
+    }
     if (!schedule_open(what, o->more, &schedule, &scenario)) {
         return ASX_LAB_EXIT_FILE;
     }
@@ -153,12 +162,33 @@ static const asx_lab_scenario *scenario_named(const asx_lab_scenario *more, cons
     return scenario;
 }
 
+/* Of the commands that are about files alone, how many they take; 0: it is none of them. */
+static int path_count(const char *command)
+{
+    if (strcmp(command, "diff") == 0 || strcmp(command, "recover") == 0) {
+        return 2;
+    }
+    return strcmp(command, "replay") == 0 ? 1 : 0;
+}
+
+static int about_files(const char *command, char **paths, const asxi_tool_options *o)
+{
+    if (strcmp(command, "diff") == 0) {
+        return asx_trace_tool_diff(paths[0], paths[1]);
+    }
+    return strcmp(command, "recover") == 0 ? asx_trace_tool_recover(paths[0], paths[1], o->level)
+                                           : command_replay(paths[0], o);
+}
+
 static int dispatch(const asx_lab_scenario *more, const char *command, int argc, char **args)
 {
     asxi_tool_options o;
     const bool shows = strcmp(command, "show") == 0, runs = strcmp(command, "run") == 0;
-    if (strcmp(command, "replay") == 0 && argc == 1) {
-        return command_replay(args[0], more);
+    const int paths = path_count(command);
+    if (paths > 0 && argc >= paths) {
+        return asxi_tool_options_parse(&o, more, argc - paths, args + paths)
+                   ? about_files(command, args, &o)
+                   : ASX_LAB_EXIT_USAGE;
     }
     if ((!shows && !runs && strcmp(command, "explore") != 0 && strcmp(command, "shrink") != 0) ||
         argc < 1) {

@@ -9,8 +9,8 @@
 typedef struct asxi_tool_options {
     const asx_lab_scenario *more; /* beside the lab's own */
     uint64_t seed, seeds, shards, steps_max, replays, jobs;
-    const char *mode, *save, *json, *task, *chaos, *pack;
-    bool twice, rows, tell, wide, quiet;
+    const char *mode, *save, *json, *task, *chaos, *pack, *trace, *level;
+    bool twice, rows, tell, wide, quiet, by_seed;
 } asxi_tool_options;
 
 void asxi_tool_usage(FILE *out);

@@ -13,6 +13,8 @@ void asxi_tool_usage(FILE *out)
         "usage: asx lab list                        the scenarios\n"
         "       asx lab run NAME [OPTION]...        one seed, or many\n"
         "       asx lab replay FILE                 follow a saved run to the last event\n"
+        "       asx lab recover FILE NEW            a new file of a damaged trace's good part\n"
+        "       asx lab diff A B                    two traces: equivalent, or where they part\n"
         "       asx lab show NAME|FILE [OPTION]...  the tasks of a run, or the story of one\n"
         "       asx lab explore NAME [OPTION]...    search for a schedule that fails\n"
         "       asx lab shrink NAME [OPTION]...     the smallest schedule that still fails\n"
@@ -31,7 +33,10 @@ void asxi_tool_usage(FILE *out)
         "  --rows        run: a line for each seed: hashes and counts\n"
         "  --quiet       run: no progress line\n"
         "  --save FILE   run: the schedule, for replay and show\n"
-        "  --json FILE   run: a trace for ui.perfetto.dev\n"
+        "  --trace FILE  run: every event, streamed; for replay, show, diff and recover\n"
+        "  --level L     of a trace: lossless (default), structural, skeleton\n"
+        "  --by-seed     replay: the seed chooses again, so that an edited choice shows\n"
+        "  --json FILE   run, or show of a trace: a trace for ui.perfetto.dev\n"
         "  --task T      show: the story of one task, as 0.3.1\n"
         "  --tell        show: the whole run, shard by shard, in words\n"
         "\n"
@@ -43,6 +48,12 @@ void asxi_tool_usage(FILE *out)
         "  asx lab replay /tmp/run.lab\n"
         "  asx lab show /tmp/run.lab\n"
         "  asx lab show /tmp/run.lab --task 0.1.1\n"
+        "  asx lab run limb-cancel --seed 7 --trace /tmp/a.trace\n"
+        "  asx lab run limb-cancel --seed 8 --trace /tmp/b.trace\n"
+        "  asx lab replay /tmp/a.trace\n"
+        "  asx lab show /tmp/a.trace --json /tmp/a.json\n"
+        "  asx lab diff /tmp/a.trace /tmp/b.trace\n"
+        "  head -c 9000 /tmp/a.trace >/tmp/cut; asx lab recover /tmp/cut /tmp/good.trace\n"
         "\n"
         "Exit status: 0 passed, 1 violation, 2 usage, 3 not the same run, 4 a limit was reached,\n"
         "5 a file was not what it should be.\n",
@@ -72,8 +83,9 @@ static bool option_value(asxi_tool_options *o, const char *name, const char *val
                     { "--steps", &o->steps_max, UINT64_MAX } };
     const struct {
         const char *name, **value;
-    } texts[] = { { "--mode", &o->mode },   { "--save", &o->save }, { "--json", &o->json },
-                  { "--chaos", &o->chaos }, { "--pack", &o->pack }, { "--task", &o->task } };
+    } texts[] = { { "--mode", &o->mode },   { "--save", &o->save },  { "--json", &o->json },
+                  { "--chaos", &o->chaos }, { "--pack", &o->pack },  { "--task", &o->task },
+                  { "--trace", &o->trace }, { "--level", &o->level } };
     for (size_t i = 0; i < asx_array_count(numbers); i++) {
         if (strcmp(name, numbers[i].name) == 0) {
             *fits = value && number(value, numbers[i].max, numbers[i].value);
@@ -95,11 +107,8 @@ static bool option_flag(asxi_tool_options *o, const char *name)
     const struct {
         const char *name;
         bool *value;
-    } flags[] = { { "--twice", &o->twice },
-                  { "--rows", &o->rows },
-                  { "--tell", &o->tell },
-                  { "--quiet", &o->quiet },
-                  { "--wide", &o->wide } };
+    } flags[] = { { "--twice", &o->twice },     { "--rows", &o->rows },   { "--tell", &o->tell },
+                  { "--by-seed", &o->by_seed }, { "--quiet", &o->quiet }, { "--wide", &o->wide } };
     for (size_t i = 0; i < asx_array_count(flags); i++) {
         if (strcmp(name, flags[i].name) == 0) {
             *flags[i].value = true;

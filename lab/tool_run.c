@@ -4,6 +4,7 @@
 #include <asx/lab/perfetto.h>
 #include <asx/lab/schedule.h>
 #include <asx/lab/tool.h>
+#include <asx/lab/trace_tool.h>
 
 #include "array_internal.h"
 #include "tool_internal.h"
@@ -118,7 +119,13 @@ static int run_one(const asx_lab_scenario *scenario, const asxi_tool_options *o,
     config.keep_schedule = o->save != NULL;
     config.trace_capacity = o->json ? 1000000 : 0;
     config.fingerprint = o->seeds == 1;
+    asx_trace_tool_out trace;
+    if (o->trace && !asx_trace_tool_begin(&trace, o->trace, o->level, scenario, &config)) {
+        return ASX_LAB_EXIT_FILE;
+    }
     (void)asx_lab_run(&config, scenario->app, NULL, &report);
+    const bool traced = !o->trace || asx_trace_tool_end(&trace, &report);
+    config.listeners = NULL; /* the trace is of this run only */
     int status = asxi_tool_exit_of(&report);
     if (o->rows) {
         row_print(&report);
@@ -137,7 +144,7 @@ static int run_one(const asx_lab_scenario *scenario, const asxi_tool_options *o,
         printf("diverged   seed %" PRIu64 " was another run the second time\n", seed);
         status = ASX_LAB_EXIT_DIVERGED;
     }
-    if (!run_save(o, scenario, &report)) {
+    if (!run_save(o, scenario, &report) || !traced) {
         status = ASX_LAB_EXIT_FILE;
     }
     asx_lab_report_deinit(&report);
@@ -272,7 +279,7 @@ static int run_many(const asx_lab_scenario *scenario, const asxi_tool_options *o
 
 int asxi_tool_run(const asx_lab_scenario *scenario, const asxi_tool_options *o)
 {
-    const bool each = o->rows || o->twice || o->save || o->json;
+    const bool each = o->rows || o->twice || o->save || o->json || o->trace;
     return (o->seeds == 1 && o->replays == 0) || each ? run_each(scenario, o)
                                                       : run_many(scenario, o);
 }

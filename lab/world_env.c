@@ -122,6 +122,7 @@ static void choices_open(asx_lab_world *world)
         .source = source_of(config->mode),
         .list = config->choices,
         .list_len = config->choice_count,
+        .feed = config->feed,
         .bytes = config->bytes,
         .bytes_len = config->bytes_len,
         .pick = steer_pick,

@@ -57,6 +57,37 @@ expect 5 'not a schedule' replay "$work/run.json"
 expect 5 'No such file' replay "$work/nothing"
 expect 5 '/nowhere/run' run limbs --save /nowhere/run
 
+# Runs on disk.
+expect 0 quiescent run limb-cancel --seed 7 --trace "$work/a"
+expect 0 quiescent run limb-cancel --seed 8 --trace "$work/b"
+expect 0 'no divergence in [1-9]' replay "$work/a"
+expect 0 "$("$lab" run limb-cancel --seed 7 | grep ^class)" replay "$work/a"
+expect 0 'no divergence in [1-9]' replay "$work/a" --by-seed
+expect 0 '^T0\.0\.1 ' show "$work/a"
+expect 0 'quiescent after' show "$work/a" --json "$work/a.json"
+cmp -s "$work/run.json" "$work/a.json" || { echo 'the two JSON files differ'; failures=1; }
+expect 0 'shard 1' show "$work/a" --tell
+expect 0 'the story of T0.0.1' show "$work/a" --task 0.0.1
+expect 0 'the same [1-9]' diff "$work/a" "$work/a"
+expect 3 '^diverged at record' diff "$work/a" "$work/b"
+expect 3 '^  B  record' diff "$work/a" "$work/b"
+head -c 9000 "$work/a" >"$work/cut"
+expect 5 "$work/cut: byte 9000: cut short inside chunk" replay "$work/cut"
+expect 0 'recovered  [1-9].*cut short' recover "$work/cut" "$work/good"
+expect 5 'File exists' recover "$work/cut" "$work/good"
+expect 0 'the run was stopped there' replay "$work/good"
+expect 3 'nothing more' diff "$work/a" "$work/good"
+expect 5 'not a trace file' recover "$work/run" "$work/none"
+[ ! -e "$work/none" ] || { echo 'a recovery of nothing left a file'; failures=1; }
+expect 0 quiescent run limb-cancel --seed 7 --trace "$work/small" --level skeleton
+expect 5 'it is reduced' replay "$work/small"
+expect 5 'reduced to another level' diff "$work/a" "$work/small"
+expect 2 'there is no level' recover "$work/a" "$work/none" --level bones
+expect 5 '/nowhere/run' run limbs --trace /nowhere/run
+if [ -w /dev/full ]; then
+    expect 5 '/dev/full: ' run limbs --trace /dev/full
+fi
+
 # Any byte of it.
 size=$(wc -c <"$work/run")
 for at in 0 9 20 45 70 200 $((size - 40)) $((size - 1)); do
