@@ -159,6 +159,8 @@ TEST_CASE("oracle: what happens to a shard in the turn of another is shard_affin
     t.dispatch(T1);
     CHECK(t.failing() == "");
     asx_lab_oracles_turn(t.oracles, 1);
+    t.add(ASX_TRACE_NET_FAULT, { 7, 1, 0 }); /* the network's: it has no turn of its own */
+    CHECK(t.failing() == "");
     t.dispatch(T1);
     CHECK(t.failing() == "shard_affinity");
 }
