@@ -401,12 +401,23 @@ void asxi_mpsc_message_discard(const asx_msg *msg)
     message_discard(msg);
 }
 
+/* The channel closed before it learnt who shall be told of it. */
+static void attach_refuse(asx_shard *shard, const asx_msg *msg)
+{
+    if (msg->flags == TO_HOME_ATTACH) {
+        const asx_handle link = asxi_mail_get_handle(msg, 3);
+        const asx_msg gone = asxi_object_message_to(link, &asxi_mpsc_type, TO_FAR_GONE);
+        asxi_mail_send(shard, link.shard, &gone);
+    }
+}
+
 const asxi_object_type asxi_mpsc_far_type = {
     .name = "far mpsc",
     .close = far_close,
     .end_close = far_end_close,
     .message = far_message,
     .message_discard = message_discard,
+    .message_refuse = attach_refuse,
 };
 
 static asx_err import_here(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender)

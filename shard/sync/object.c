@@ -158,8 +158,13 @@ void asxi_object_message(asx_shard *shard, const asx_msg *msg)
     void *record;
     if (!shard->objects ||
         asx_handle_lookup(&shard->objects->ends, asxi_mail_get_handle(msg, 0), &record)) {
+        const asxi_object_type *type;
+        memcpy(&type, &msg->words[2], sizeof(type));
         shard->stats.messages_stale++;
-        asxi_object_message_discard(msg);
+        if (type->message_refuse) {
+            type->message_refuse(shard, msg);
+        }
+        type->message_discard(msg);
         return;
     }
     asxi_end *const end = record;

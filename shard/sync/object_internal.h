@@ -37,6 +37,9 @@ typedef struct asxi_object_type {
     void (*message)(asxi_end *end, const asx_msg *msg);
     /* A message of this type's that reaches nobody: frees what it owns. */
     void (*message_discard)(const asx_msg *msg);
+    /* Before that, when its end was closed: tells the sender, who may wait for an answer; NULL:
+     * nobody does. */
+    void (*message_refuse)(asx_shard *shard, const asx_msg *msg);
 } asxi_object_type;
 
 struct asxi_object {

@@ -1,0 +1,63 @@
+/* Explores a world of several shards until no class is left, or a stated bound. */
+#ifndef TESTS_LAB_EXPLORE_ALL_H
+#define TESTS_LAB_EXPLORE_ALL_H
+
+#include <asx/lab/dpor.h>
+#include <asx/lab/explore.h>
+#include <asx/lab/explore_world.h>
+#include <asx/lab/strategy.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <string>
+
+/* Each world has arenas of its own, and with `retain` jemalloc keeps the address space of every one
+ * that was destroyed: the kernel's limit of mappings is met after 27,000 runs. */
+extern "C" const char *malloc_conf;
+
+struct explored_all {
+    uint64_t runs = 0, classes = 0;
+    bool nothing_left = false, failed = false;
+    std::string text;
+};
+
+static inline explored_all explore_by(asx_explore_world *world, asx_strategy *strategy,
+                                      uint64_t runs_max)
+{
+    asx_explore_config config = {};
+    config.runs_max = runs_max;
+    asx_explore_report *const report = asx_explore(&world->program, strategy, &config);
+    explored_all result;
+    uint32_t failures;
+    asx_explore_failures(report, &failures);
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *const out = open_memstream(&text, &len);
+    asx_explore_print(report, out);
+    fclose(out);
+    result.text.assign(text, len);
+    free(text);
+    result.runs = asx_explore_coverage_of(report).runs;
+    result.classes = asx_explore_coverage_of(report).classes;
+    result.failed = failures > 0;
+    result.nothing_left = std::string(asx_explore_why(report)) == "nothing left";
+    asx_explore_report_destroy(report);
+    asx_strategy_destroy(strategy);
+    return result;
+}
+
+/* All orders of whole turns: one run a class. */
+static inline explored_all explore_all(asx_explore_world *world, uint64_t runs_max)
+{
+    asx_dpor_config config = {};
+    config.fixed_sites = ASX_DPOR_TIMING;
+    return explore_by(world, asx_dpor_create(&config), runs_max);
+}
+
+/* Everything is a choice, drawn from a seed. */
+static inline explored_all explore_some(asx_explore_world *world, uint64_t runs_max)
+{
+    return explore_by(world, asx_strategy_random(runs_max), runs_max);
+}
+
+#endif
