@@ -33,7 +33,7 @@ static int command_list(const asx_lab_scenario *more)
 static bool schedule_open(const char *path, const asx_lab_scenario *more,
                           asx_lab_schedule *schedule, const asx_lab_scenario **scenario)
 {
-    FILE *const file = asxi_tool_file_open(path, "rb");
+    FILE *const file = asxi_lab_tool_file_open(path, "rb");
     if (!file) {
         return false;
     }
@@ -72,7 +72,7 @@ static asx_lab_config schedule_config(const asx_lab_schedule *schedule,
     return config;
 }
 
-static int command_replay(const char *path, const asxi_tool_options *o)
+static int command_replay(const char *path, const asxi_lab_tool_options *o)
 {
     const asx_lab_scenario *const more = o->more;
     asx_lab_schedule schedule;
@@ -95,14 +95,14 @@ static int command_replay(const char *path, const asxi_tool_options *o)
         asx_lab_report_print(&report, stdout);
     }
     asx_lab_divergence_print(&divergence, stdout);
-    const int status = same ? asxi_tool_exit_of(&report) : ASX_LAB_EXIT_DIVERGED;
+    const int status = same ? asxi_lab_tool_exit_of(&report) : ASX_LAB_EXIT_DIVERGED;
     asx_lab_report_deinit(&report);
     asx_lab_schedule_deinit(&schedule);
     return status;
 }
 
 static int show_run(const asx_lab_config *given, const asx_lab_scenario *scenario,
-                    const asxi_tool_options *o)
+                    const asxi_lab_tool_options *o)
 {
     asx_lab_config config = *given;
     asx_narrator narrator;
@@ -126,11 +126,11 @@ static int show_run(const asx_lab_config *given, const asx_lab_scenario *scenari
     return status;
 }
 
-static int command_show(const char *what, const asxi_tool_options *o)
+static int command_show(const char *what, const asxi_lab_tool_options *o)
 {
     const asx_lab_scenario *scenario = asx_lab_scenario_among(o->more, what);
     if (scenario) {
-        const asx_lab_config config = asxi_tool_config_of(scenario, o, o->seed);
+        const asx_lab_config config = asxi_lab_tool_config_of(scenario, o, o->seed);
         return show_run(&config, scenario, o);
     }
     asx_lab_schedule schedule;
@@ -171,7 +171,7 @@ static int path_count(const char *command)
     return strcmp(command, "replay") == 0 ? 1 : 0;
 }
 
-static int about_files(const char *command, char **paths, const asxi_tool_options *o)
+static int about_files(const char *command, char **paths, const asxi_lab_tool_options *o)
 {
     if (strcmp(command, "diff") == 0) {
         return asx_trace_tool_diff(paths[0], paths[1]);
@@ -182,17 +182,17 @@ static int about_files(const char *command, char **paths, const asxi_tool_option
 
 static int dispatch(const asx_lab_scenario *more, const char *command, int argc, char **args)
 {
-    asxi_tool_options o;
+    asxi_lab_tool_options o;
     const bool shows = strcmp(command, "show") == 0, runs = strcmp(command, "run") == 0;
     const int paths = path_count(command);
     if (paths > 0 && argc >= paths) {
-        return asxi_tool_options_parse(&o, more, argc - paths, args + paths)
+        return asxi_lab_tool_options_parse(&o, more, argc - paths, args + paths)
                    ? about_files(command, args, &o)
                    : ASX_LAB_EXIT_USAGE;
     }
     if ((!shows && !runs && strcmp(command, "explore") != 0 && strcmp(command, "shrink") != 0) ||
         argc < 1) {
-        asxi_tool_usage(stderr);
+        asxi_lab_tool_usage(stderr);
         return ASX_LAB_EXIT_USAGE;
     }
     const asx_lab_scenario *const scenario = shows ? NULL : scenario_named(more, args[0]);
@@ -203,10 +203,10 @@ static int dispatch(const asx_lab_scenario *more, const char *command, int argc,
         return command[0] == 'e' ? asx_explore_tool_explore(scenario, argc - 1, args + 1, stdout)
                                  : asx_explore_tool_shrink(scenario, argc - 1, args + 1, stdout);
     }
-    if (!asxi_tool_options_parse(&o, more, argc - 1, args + 1)) {
+    if (!asxi_lab_tool_options_parse(&o, more, argc - 1, args + 1)) {
         return ASX_LAB_EXIT_USAGE;
     }
-    return shows ? command_show(args[0], &o) : asxi_tool_run(scenario, &o);
+    return shows ? command_show(args[0], &o) : asxi_lab_tool_run(scenario, &o);
 }
 
 int asx_lab_tool(int argc, char **argv, const asx_lab_scenario *more)
@@ -214,7 +214,7 @@ int asx_lab_tool(int argc, char **argv, const asx_lab_scenario *more)
     const char *const command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
         strcmp(command, "help") == 0) {
-        asxi_tool_usage(stdout);
+        asxi_lab_tool_usage(stdout);
         return ASX_LAB_EXIT_PASSED;
     }
     if (strcmp(command, "list") == 0) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void asxi_tool_usage(FILE *out)
+void asxi_lab_tool_usage(FILE *out)
 {
     fputs(
         "usage: asx lab list                        the scenarios\n"
@@ -69,7 +69,7 @@ static bool number(const char *text, uint64_t max, uint64_t *value)
 }
 
 /* True when `name` takes a value, which then is taken. */
-static bool option_value(asxi_tool_options *o, const char *name, const char *value, bool *fits)
+static bool option_value(asxi_lab_tool_options *o, const char *name, const char *value, bool *fits)
 {
     const struct {
         const char *name;
@@ -102,7 +102,7 @@ static bool option_value(asxi_tool_options *o, const char *name, const char *val
     return false;
 }
 
-static bool option_flag(asxi_tool_options *o, const char *name)
+static bool option_flag(asxi_lab_tool_options *o, const char *name)
 {
     const struct {
         const char *name;
@@ -118,10 +118,10 @@ static bool option_flag(asxi_tool_options *o, const char *name)
     return false;
 }
 
-bool asxi_tool_options_parse(asxi_tool_options *o, const asx_lab_scenario *more, int argc,
-                             char **args)
+bool asxi_lab_tool_options_parse(asxi_lab_tool_options *o, const asx_lab_scenario *more, int argc,
+                                 char **args)
 {
-    *o = (asxi_tool_options){ .more = more, .seed = 42, .seeds = 1, .mode = "random" };
+    *o = (asxi_lab_tool_options){ .more = more, .seed = 42, .seeds = 1, .mode = "random" };
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     o->jobs = cores > 1 ? (uint64_t)cores : 1;
     o->quiet = !isatty(STDERR_FILENO);

@@ -15,12 +15,12 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)t.tv_sec * ASX_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-void asxi_tool_progress_begin(asxi_tool_progress *self, bool quiet)
+void asxi_lab_tool_progress_begin(asxi_lab_tool_progress *self, bool quiet)
 {
-    *self = (asxi_tool_progress){ .began_ns = monotonic_ns(), .quiet = quiet };
+    *self = (asxi_lab_tool_progress){ .began_ns = monotonic_ns(), .quiet = quiet };
 }
 
-void asxi_tool_progress_show(asxi_tool_progress *self, uint64_t done, uint64_t count)
+void asxi_lab_tool_progress_show(asxi_lab_tool_progress *self, uint64_t done, uint64_t count)
 {
     char bar[21];
     const uint64_t now_ns = monotonic_ns();
@@ -40,7 +40,7 @@ void asxi_tool_progress_show(asxi_tool_progress *self, uint64_t done, uint64_t c
     self->shown = true;
 }
 
-void asxi_tool_progress_end(asxi_tool_progress *self, uint64_t done)
+void asxi_lab_tool_progress_end(asxi_lab_tool_progress *self, uint64_t done)
 {
     const double seconds = (double)(monotonic_ns() - self->began_ns) / 1e9;
     fprintf(stderr, "%s%" PRIu64 " seeds in %.1f s, %.0f a second\n", self->shown ? "\r\033[K" : "",

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-FILE *asxi_tool_file_open(const char *path, const char *how)
+FILE *asxi_lab_tool_file_open(const char *path, const char *how)
 {
     FILE *const file = fopen(path, how);
     if (!file) {
@@ -22,7 +22,7 @@ FILE *asxi_tool_file_open(const char *path, const char *how)
     return file;
 }
 
-bool asxi_tool_file_close(FILE *file, const char *path, asx_err err)
+bool asxi_lab_tool_file_close(FILE *file, const char *path, asx_err err)
 {
     if (fclose(file) != 0 || err) {
         fprintf(stderr, "asx lab: %s could not be written\n", path);
@@ -31,8 +31,8 @@ bool asxi_tool_file_close(FILE *file, const char *path, asx_err err)
     return true;
 }
 
-asx_lab_config asxi_tool_config_of(const asx_lab_scenario *scenario, const asxi_tool_options *o,
-                                   uint64_t seed)
+asx_lab_config asxi_lab_tool_config_of(const asx_lab_scenario *scenario,
+                                       const asxi_lab_tool_options *o, uint64_t seed)
 {
     asx_lab_config config = asx_lab_scenario_config(scenario, seed, (uint32_t)o->shards);
     config.mode = strcmp(o->mode, "default") == 0 ? ASX_LAB_DEFAULT : ASX_LAB_RANDOM;
@@ -44,7 +44,7 @@ asx_lab_config asxi_tool_config_of(const asx_lab_scenario *scenario, const asxi_
     return config;
 }
 
-int asxi_tool_exit_of(const asx_lab_report *report)
+int asxi_lab_tool_exit_of(const asx_lab_report *report)
 {
     if (asx_lab_report_passed(report)) {
         return ASX_LAB_EXIT_PASSED;
@@ -55,12 +55,12 @@ int asxi_tool_exit_of(const asx_lab_report *report)
     return limit && report->violation_count == 0 ? ASX_LAB_EXIT_LIMIT : ASX_LAB_EXIT_VIOLATION;
 }
 
-static bool run_save(const asxi_tool_options *o, const asx_lab_scenario *scenario,
+static bool run_save(const asxi_lab_tool_options *o, const asx_lab_scenario *scenario,
                      const asx_lab_report *report)
 {
     bool saved = true;
     if (o->save) {
-        FILE *const file = asxi_tool_file_open(o->save, "wb");
+        FILE *const file = asxi_lab_tool_file_open(o->save, "wb");
         if (!file) {
             return false;
         }
@@ -68,17 +68,19 @@ static bool run_save(const asxi_tool_options *o, const asx_lab_scenario *scenari
         asx_lab_schedule_of(report, &schedule);
         snprintf(schedule.scenario, sizeof(schedule.scenario), "%s", scenario->name);
         schedule.shards = (uint32_t)o->shards;
-        saved = asxi_tool_file_close(file, o->save, asx_lab_schedule_write(&schedule, file));
+        saved = asxi_lab_tool_file_close(file, o->save, asx_lab_schedule_write(&schedule, file));
         asx_lab_schedule_deinit(&schedule);
     }
     if (saved && o->json) {
-        FILE *const file = asxi_tool_file_open(o->json, "w");
-        saved = file && asxi_tool_file_close(file, o->json, asx_lab_perfetto_write(report, file));
+        FILE *const file = asxi_lab_tool_file_open(o->json, "w");
+        saved =
+            file && asxi_lab_tool_file_close(file, o->json, asx_lab_perfetto_write(report, file));
     }
     return saved;
 }
 
-static void again_print(const asx_lab_scenario *scenario, const asxi_tool_options *o, uint64_t seed)
+static void again_print(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o,
+                        uint64_t seed)
 {
     printf("again      asx lab run %s --seed %" PRIu64, scenario->name, seed);
     if (o->shards > 0) {
@@ -112,9 +114,9 @@ static bool same_again(const asx_lab_config *config, const asx_lab_scenario *sce
 }
 
 /* One run; prints what it must. */
-static int run_one(const asx_lab_scenario *scenario, const asxi_tool_options *o, uint64_t seed)
+static int run_one(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o, uint64_t seed)
 {
-    asx_lab_config config = asxi_tool_config_of(scenario, o, seed);
+    asx_lab_config config = asxi_lab_tool_config_of(scenario, o, seed);
     asx_lab_report report;
     config.keep_schedule = o->save != NULL;
     config.trace_capacity = o->json ? 1000000 : 0;
@@ -126,7 +128,7 @@ static int run_one(const asx_lab_scenario *scenario, const asxi_tool_options *o,
     (void)asx_lab_run(&config, scenario->app, NULL, &report);
     const bool traced = !o->trace || asx_trace_tool_end(&trace, &report);
     config.listeners = NULL; /* the trace is of this run only */
-    int status = asxi_tool_exit_of(&report);
+    int status = asxi_lab_tool_exit_of(&report);
     if (o->rows) {
         row_print(&report);
     }
@@ -152,7 +154,7 @@ static int run_one(const asx_lab_scenario *scenario, const asxi_tool_options *o,
 }
 
 /* One after the other, in this process: what is asked for is said of each. */
-static int run_each(const asx_lab_scenario *scenario, const asxi_tool_options *o)
+static int run_each(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o)
 {
     int status = ASX_LAB_EXIT_PASSED;
     for (uint64_t i = 0; i < o->seeds && status == ASX_LAB_EXIT_PASSED; i++) {
@@ -170,27 +172,28 @@ static int run_each(const asx_lab_scenario *scenario, const asxi_tool_options *o
 
 typedef struct many {
     const asx_lab_scenario *scenario;
-    const asxi_tool_options *options;
-    asxi_tool_progress *progress;
+    const asxi_lab_tool_options *options;
+    asxi_lab_tool_progress *progress;
 } many;
 
 static void many_configure(const asx_campaign *campaign, uint64_t seed, asx_lab_config *config)
 {
     const many *const self = campaign->arg;
-    *config = asxi_tool_config_of(self->scenario, self->options, seed);
+    *config = asxi_lab_tool_config_of(self->scenario, self->options, seed);
     config->trace_capacity = 1; /* its events are counted and hashed; nobody looks at them */
 }
 
 static void many_progress(const asx_campaign *campaign, const asx_campaign_sum *sum)
 {
     const many *const self = campaign->arg;
-    asxi_tool_progress_show(self->progress, sum->passed, campaign->count);
+    asxi_lab_tool_progress_show(self->progress, sum->passed, campaign->count);
 }
 
 /* A recorded run that is followed, and where it went another way. */
-static int replay_one(const asx_lab_scenario *scenario, const asxi_tool_options *o, uint64_t seed)
+static int replay_one(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o,
+                      uint64_t seed)
 {
-    const asx_lab_config config = asxi_tool_config_of(scenario, o, seed);
+    const asx_lab_config config = asxi_lab_tool_config_of(scenario, o, seed);
     asx_lab_divergence *const divergence = asxi_lab_alloc(1, sizeof(*divergence));
     asx_lab_report report;
     const bool same = asx_campaign_replay(scenario->app, &config, &report, divergence);
@@ -251,9 +254,9 @@ static void many_print(const asx_campaign *campaign, const asx_campaign_sum *sum
     printf("\n");
 }
 
-static int run_many(const asx_lab_scenario *scenario, const asxi_tool_options *o)
+static int run_many(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o)
 {
-    asxi_tool_progress progress;
+    asxi_lab_tool_progress progress;
     char why[ASX_CAMPAIGN_WHY_MAX];
     asx_campaign_sum sum;
     const many self = { scenario, o, &progress };
@@ -265,9 +268,9 @@ static int run_many(const asx_lab_scenario *scenario, const asxi_tool_options *o
                                     .configure = many_configure,
                                     .progress = many_progress,
                                     .arg = &self };
-    asxi_tool_progress_begin(&progress, o->quiet);
+    asxi_lab_tool_progress_begin(&progress, o->quiet);
     const asx_campaign_end end = asx_campaign_run(&campaign, &sum, why);
-    asxi_tool_progress_end(&progress, sum.passed);
+    asxi_lab_tool_progress_end(&progress, sum.passed);
     const int status = many_told(&campaign, end, o->seed + sum.passed, why);
     if (end == ASX_CAMPAIGN_PASSED) {
         many_print(&campaign, &sum);
@@ -277,7 +280,7 @@ static int run_many(const asx_lab_scenario *scenario, const asxi_tool_options *o
     return status;
 }
 
-int asxi_tool_run(const asx_lab_scenario *scenario, const asxi_tool_options *o)
+int asxi_lab_tool_run(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o)
 {
     const bool each = o->rows || o->twice || o->save || o->json || o->trace;
     return (o->seeds == 1 && o->replays == 0) || each ? run_each(scenario, o)
