@@ -285,10 +285,12 @@ static void ref_destroy(heap_ref_slot *slot)
     }
 }
 
-/* Ends every live reference, in ascending slot order. */
-static void refs_end(asx_heap *heap)
+void asx_heap_refs_end(asx_heap *heap)
 {
     asx_heap_refs *const refs = heap->_refs;
+    if (refs == NULL) {
+        return;
+    }
     uint32_t highest = heap->_ref_generation;
     for (uint32_t i = 0; i < refs->touched; i++) {
         heap_ref_slot *const slot = ref_slot(refs, i);
@@ -307,9 +309,7 @@ static void refs_end(asx_heap *heap)
 
 void asx_heap_reset(asx_heap *heap)
 {
-    if (heap->_refs != NULL) {
-        refs_end(heap);
-    }
+    asx_heap_refs_end(heap);
     while (heap->_huge != NULL) {
         huge_free(heap, heap->_huge + 1);
     }

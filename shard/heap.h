@@ -77,6 +77,10 @@ ASX_NODISCARD asx_err asx_heap_why(const asx_heap *heap, size_t size);
  * heap is as after asx_heap_init, but for its counters, its id and its generations. */
 void asx_heap_reset(asx_heap *heap);
 
+/* Ends every reference, in ascending slot order, and leaves the blocks of the heap alone. Where a
+ * destructor does not return, a second call goes on behind it. */
+void asx_heap_refs_end(asx_heap *heap);
+
 /* Resets, for good: allocation fails and references fail with REGION_CLOSED until the next init. */
 void asx_heap_close(asx_heap *heap);
 
@@ -126,6 +130,12 @@ ASX_END_DECLS
 #define ASX_HEAP_POISON(addr, size) ((void)(addr), (void)(size))
 #define ASX_HEAP_UNPOISON(addr, size) ((void)(addr), (void)(size))
 #endif
+
+/* References were made since the last reset, and not all of them were ended by it. */
+ASX_INLINE bool asx_heap_has_refs(const asx_heap *heap)
+{
+    return heap->_refs != NULL;
+}
 
 ASX_INLINE uint64_t asx_heap_live(const asx_heap *heap)
 {

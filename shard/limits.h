@@ -28,6 +28,9 @@
 #define ASX_OBLIGATION_COUNT_MAX (1u << 24)
 
 #define ASX_STACK_DEFAULT_BYTES (64u * 1024u)
+/* What a call into the kernel may still use when the task has used up its stack: the deepest, which
+ * print a diagnostic, take 4 KiB. Address space, not memory. */
+#define ASX_STACK_YELLOW_BYTES (16u * 1024u)
 #define ASX_RING_CAPACITY 1024u /* slots of 64 bytes per ordered pair: 64 KiB */
 
 #endif

@@ -1,17 +1,14 @@
 /* Containment: how a panic, a failed assertion or a stack overflow leaves a task without leaving
- * the process (PAN-1, PAN-2). */
+ * the process (PAN-1, PAN-2). overflow.c finds the last of them. */
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 __thread asx_shard *asxi_shard_self;
 
@@ -63,14 +60,15 @@ ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, co
 const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg)
 {
     void *jump[5];
-    asx_assert(!shard->contain_jump && !shard->in_step);
-    shard->contained = NULL;
+    void **const outer = shard->contain_jump; /* a destructor may end what holds destructors */
     shard->contain_jump = jump;
     if (!__builtin_setjmp(jump)) {
         fn(arg);
     }
-    shard->contain_jump = NULL;
-    return shard->contained;
+    const asx_panic_info *const panic = shard->contained;
+    shard->contained = NULL;
+    shard->contain_jump = outer;
+    return panic;
 }
 
 static bool panic_lands(const asx_shard *shard)
@@ -111,48 +109,9 @@ static void assert_failed(const char *file, int line, const char *text)
     panic_leave(shard, ASX_PANIC_ASSERT, file, line, text);
 }
 
-#define EMERGENCY_STACK_BYTES (64u * 1024u)
-static __thread char *signal_stack;    /* of the handler */
-static __thread char *emergency_stack; /* where a task whose stack is full panics */
-
-static void overflow_entry(void)
+void asxi_panic_overflow(void)
 {
     panic_leave(asxi_shard_self, ASX_PANIC_STACK_OVERFLOW, NULL, 0, "stack overflow");
-}
-
-static bool redirect(ucontext_t *context)
-{
-    uintptr_t top = (uintptr_t)emergency_stack + EMERGENCY_STACK_BYTES;
-    top &= ~(uintptr_t)63;
-#if defined(__x86_64__)
-    context->uc_mcontext.gregs[REG_RSP] = (greg_t)(top - 8); /* as after a call */
-    context->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)overflow_entry;
-    return true;
-#elif defined(__aarch64__)
-    context->uc_mcontext.sp = top;
-    context->uc_mcontext.pc = (uintptr_t)overflow_entry;
-    return true;
-#else
-    (void)context;
-    (void)top;
-    return false;
-#endif
-}
-
-static struct sigaction previous_segv;
-
-static void segv_handler(int signo, siginfo_t *info, void *context)
-{
-    asx_shard *const shard = asxi_shard_self;
-    asx_stack *stack;
-    if (shard && shard->running && !shard->in_step && !shard->contain_jump &&
-        asx_stack_guard_hit(&shard->stacks, info->si_addr, &stack) && redirect(context)) {
-        return;
-    }
-    static const char text[] = "asx: fatal memory fault outside a fiber's guard\n";
-    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-    /* Let whoever was here before (a sanitizer, the default's core dump) have it. */
-    (void)sigaction(signo, &previous_segv, NULL);
 }
 
 void asxi_panic_install(void)
@@ -161,34 +120,20 @@ void asxi_panic_install(void)
     if (__atomic_exchange_n(&installed, 1, __ATOMIC_ACQ_REL)) {
         return;
     }
-    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    action.sa_sigaction = segv_handler;
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGSEGV, &action, &previous_segv);
+    asxi_overflow_install();
     asx_assert_hook_set(assert_failed);
 }
 
 void asxi_panic_thread_enter(asx_shard *shard)
 {
     asxi_shard_self = shard;
-    if (!signal_stack) {
-        signal_stack = malloc(EMERGENCY_STACK_BYTES);
-        emergency_stack = malloc(EMERGENCY_STACK_BYTES);
-        asx_assert(signal_stack && emergency_stack);
-        const stack_t stack = { .ss_sp = signal_stack, .ss_size = EMERGENCY_STACK_BYTES };
-        (void)sigaltstack(&stack, NULL);
-    }
+    asxi_overflow_thread_enter();
 }
 
 void asxi_panic_thread_leave(asx_shard *shard)
 {
     if (asxi_shard_self == shard) {
         asxi_shard_self = NULL;
-        const stack_t off = { .ss_flags = SS_DISABLE };
-        (void)sigaltstack(&off, NULL);
-        free(signal_stack);
-        free(emergency_stack);
-        signal_stack = NULL;
-        emergency_stack = NULL;
+        asxi_overflow_thread_leave();
     }
 }

@@ -628,6 +628,34 @@ void asxi_region_finalizer_done(asx_region *region, asx_task *task)
     asxi_region_advance(region);
 }
 
+void asxi_region_drop(asx_shard *shard, asx_region *region, asx_drop_fn *fn, void *arg)
+{
+    const asx_panic_info *const panic = asxi_contain(shard, fn, arg);
+    if (!panic) {
+        return;
+    }
+    const asx_outcome panicked = asx_panicked(panic);
+    asxi_diagnose(shard, "a destructor in region %s panicked: %s",
+                  region && region->label ? region->label : "-", panic->message);
+    if (region) {
+        asxi_region_fold(region, panicked, UINT64_MAX);
+    }
+    asx_outcome_release(panicked);
+}
+
+static void refs_end(void *region)
+{
+    asx_heap_refs_end(&((asx_region *)region)->heap);
+}
+
+/* A destructor that panics is not run again; those behind it are. */
+static ASX_NOINLINE void end_refs(asx_region *region)
+{
+    while (asx_heap_has_refs(&region->heap)) {
+        asxi_region_drop(region->shard, region, refs_end, region);
+    }
+}
+
 /* The last step (REG-13). Returns the parent, which may advance now. */
 static asx_region *region_closed(asx_region *region)
 {
@@ -644,6 +672,9 @@ static asx_region *region_closed(asx_region *region)
     }
     if (asx_unlikely(region->objects != NULL)) {
         asxi_objects_close_all(region);
+    }
+    if (asx_unlikely(asx_heap_has_refs(&region->heap))) {
+        end_refs(region);
     }
     const asx_outcome value = scope_value(region);
     const bool has_payloads = (value.severity | region->outcome.severity |

@@ -84,6 +84,9 @@ void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
 /* A child is over, a task or a limb: the region's policy is asked. */
 void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, asx_handle origin);
 bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
+/* Runs a user's destructor in the midst of the kernel's work: a panic in it ends the destructor,
+ * and becomes the outcome of `region` (NULL: it is gone), behind those of its tasks (PAN-5). */
+void asxi_region_drop(asx_shard *shard, asx_region *region, asx_drop_fn *fn, void *arg);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 
 /* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */

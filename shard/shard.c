@@ -77,7 +77,10 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     asx_list_init(&shard->advancing);
     const asx_chunk_config chunk_config = { .bytes_max = config->heap_bytes_max, .numa_node = -1 };
     asx_chunk_source_init(&shard->chunks, &chunk_config);
-    const asx_stack_config stack_config = { .count_max = config->stack_pool_max };
+    const asx_stack_config stack_config = {
+        .count_max = config->stack_pool_max,
+        .guard_bytes = ASX_STACK_YELLOW_BYTES + 1, /* and a page that stays shut */
+    };
     asx_stack_pool_init(&shard->stacks, &stack_config);
     asx_handle_table_init(&shard->tasks, ASX_HANDLE_TASK, (uint16_t)shard->index, sizeof(asx_task),
                           &shard->chunks, ASX_TASK_COUNT_MAX);

@@ -132,8 +132,14 @@ static inline void asxi_task_reap(asx_task *task)
 void asxi_panic_install(void);
 void asxi_panic_thread_enter(asx_shard *shard);
 void asxi_panic_thread_leave(asx_shard *shard);
-/* Runs a user's callback on the thread's stack, outside every task. Its panic, with one reference,
- * or NULL. */
+ASX_NORETURN void asxi_panic_overflow(void);
+
+/* overflow.c */
+void asxi_overflow_install(void);
+void asxi_overflow_thread_enter(void);
+void asxi_overflow_thread_leave(void);
+/* Runs a user's callback, which must not suspend, on whatever stack this is: a panic in it ends the
+ * callback and nothing else. That panic, with one reference, or NULL. */
 const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg);
 
 /* obligation.c */

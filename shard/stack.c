@@ -26,6 +26,7 @@
 
 /* Linux 6.13; Debian 12's headers are older. */
 #define MADV_GUARD_INSTALL_ 102
+#define MADV_GUARD_REMOVE_ 103
 
 #define STACK_BYTES_MIN ((size_t)16 << 10)
 #define SLAB_BYTES_MIN ((size_t)16 << 20)
@@ -232,7 +233,7 @@ asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
     asx_stack_class *const class = &pool->_classes[cls];
     asx_stack *stack = class->_pooled;
     if (stack) {
-        asx_assert(!stack->_live);
+        asx_assert_eq(stack->_live, 0);
         class->_pooled = stack->_next;
         class->_pooled_count--;
     } else {
@@ -242,7 +243,7 @@ asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
         }
     }
     stack->_next = NULL;
-    stack->_live = true;
+    stack->_live = 1;
     stack->_cold = false;
     stack->top = stack->base + (stack->size & ~(size_t)15);
     class->_live_count++;
@@ -257,16 +258,41 @@ static void high_water_sample(asx_stack_class *class, const asx_stack *stack)
     class->_high_water = used > class->_high_water ? used : class->_high_water;
 }
 
+bool asx_stack_yellow_open(const asx_stack_pool *pool, asx_stack *stack)
+{
+    const size_t bytes = pool->_config.guard_bytes - pool->_page_bytes;
+    char *const zone = stack->base - bytes;
+    if (stack->_live != 1 || bytes == 0) {
+        return false;
+    }
+    const int refused = pool->_guard == ASX_STACK_GUARD_MADVISE
+                            ? madvise(zone, bytes, MADV_GUARD_REMOVE_)
+                            : mprotect(zone, bytes, PROT_READ | PROT_WRITE);
+    stack->_live = refused == 0 ? 2 : 1;
+    return refused == 0;
+}
+
+static ASX_NOINLINE void yellow_close(const asx_stack_pool *pool, asx_stack *stack)
+{
+    const size_t bytes = pool->_config.guard_bytes - pool->_page_bytes;
+    asx_assert_eq(stack->_live, 2);
+    if (!guard_install(pool->_guard, stack->base - bytes, bytes)) {
+        asx_assert_fail(__FILE__, __LINE__, "the guard of a stack could not be set again");
+    }
+}
+
 void asx_stack_release(asx_stack_pool *pool, asx_stack *stack)
 {
-    asx_assert(stack->_live);
+    if (asx_unlikely(stack->_live != 1)) {
+        yellow_close(pool, stack);
+    }
     asx_assert_lt(stack->cls, ASX_STACK_CLASSES);
     asx_stack_class *const class = &pool->_classes[stack->cls];
     asx_assert_lt(0, class->_live_count);
     if (asx_unlikely(++pool->_release_count % HIGH_WATER_SAMPLE == 0)) {
         high_water_sample(class, stack);
     }
-    stack->_live = false;
+    stack->_live = 0;
     stack->_next = class->_pooled;
     class->_pooled = stack;
     class->_pooled_count++;

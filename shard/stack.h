@@ -41,11 +41,11 @@ typedef struct asx_stack asx_stack;
  * line, so that what is reserved below it begins one. */
 struct asx_stack {
     char *base __attribute__((aligned(ASX_CACHE_LINE))); /* lowest usable byte, above the guard */
-    char *top;   /* one past the highest usable byte, 16-aligned; asx_stack_reserve lowers it */
-    size_t size; /* bytes from base to this record */
-    uint8_t cls; /* index of the size class */
-    bool _live;  /* acquired, not yet released */
-    bool _cold;  /* pooled, and its pages but the top one were given back */
+    char *top;     /* one past the highest usable byte, 16-aligned; asx_stack_reserve lowers it */
+    size_t size;   /* bytes from base to this record */
+    uint8_t cls;   /* index of the size class */
+    uint8_t _live; /* 1: acquired, not yet released; 2: and its yellow zone is open */
+    bool _cold;    /* pooled, and its pages but the top one were given back */
     uint32_t _valgrind_id;
     asx_stack *_next; /* pooled: the next older one */
 };
@@ -123,6 +123,10 @@ asx_stack_guard_kind asx_stack_pool_guard(const asx_stack_pool *pool);
 /* Whether `fault_addr` lies in a guard, and whose. Async-signal-safe on the pool's thread. `which`
  * may be NULL. */
 bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx_stack **which);
+
+/* Makes all of the guard usable but its lowest page, until the stack is released: for a call that
+ * must not end where it stands. Async-signal-safe. False: the system refuses, or it is open. */
+ASX_NODISCARD bool asx_stack_yellow_open(const asx_stack_pool *pool, asx_stack *stack);
 
 void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats);
 

@@ -23,7 +23,7 @@ void asxi_flow_item_drop(const asx_flow *flow, void *item)
     if (items->class->item_drop) {
         items->class->item_drop(items, item);
     } else if (items->drop) {
-        items->drop(item);
+        asxi_region_drop(items->region->shard, items->region, items->drop, item);
     }
 }
 

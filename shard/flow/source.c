@@ -39,7 +39,7 @@ static void array_drop(asx_flow *flow)
     while (flow->drop && self->at < self->count) {
         /* A copy: the array is the caller's. */
         memcpy(flow->hold, self->items + self->at++ * flow->item_size, flow->item_size);
-        flow->drop(flow->hold);
+        asxi_flow_item_drop(flow, flow->hold);
     }
 }
 

@@ -103,7 +103,7 @@ static void items_drop(asxi_mpsc *self)
 {
     for (; self->queued > 0; self->queued--) {
         if (self->drop) {
-            self->drop(slot_at(self, 0));
+            asxi_region_drop(self->object.shard, self->object.region, self->drop, slot_at(self, 0));
         }
         self->head = self->head + 1 == self->capacity ? 0 : self->head + 1;
     }

@@ -391,7 +391,7 @@ static void message_discard(const asx_msg *msg)
         item = block;
     }
     if (drop) {
-        drop(item);
+        asxi_region_drop(asxi_shard_self, NULL, drop, item); /* its channel is gone */
     }
     free(block);
 }

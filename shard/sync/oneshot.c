@@ -49,7 +49,7 @@ static void shut(oneshot *self)
 static void item_drop(oneshot *self)
 {
     if (self->state == SENT && self->drop) {
-        self->drop(self->item);
+        asxi_region_drop(self->object.shard, self->object.region, self->drop, self->item);
     }
     self->state = self->state == SENT ? SHUT : self->state;
 }

@@ -45,16 +45,28 @@ static uint32_t live(const pool *self)
     return self->idle_count + self->lent + self->creating;
 }
 
-static void item_destroy(const asx_pool_options *options, uintptr_t item)
+typedef struct ending {
+    const asx_pool_options *options;
+    uintptr_t item;
+} ending;
+
+static void item_end(void *arg)
 {
-    if (options->destroy) {
-        options->destroy(item, options->arg);
+    const ending *const self = arg;
+    self->options->destroy(self->item, self->options->arg);
+}
+
+static void item_destroy(const pool *self, uintptr_t item)
+{
+    ending it = { .options = self->options, .item = item };
+    if (self->options->destroy) {
+        asxi_region_drop(self->object.shard, self->object.region, item_end, &it);
     }
 }
 
 static void pooled_free(pool *self, pooled *entry)
 {
-    item_destroy(self->options, entry->item);
+    item_destroy(self, entry->item);
     self->destroyed++;
     entry->next = self->memory->free;
     self->memory->free = entry;
@@ -258,7 +270,7 @@ static asx_outcome make(asx_cx *cx, pool *self, pooled **made, asx_err *why)
         return outcome.severity == ASX_SEVERITY_ERR ? asx_fail(ASX_E(CREATE_FAILED)) : outcome;
     }
     if (!asxi_object_is_open(&self->object)) { /* closed meanwhile */
-        item_destroy(self->options, outcome.value);
+        item_destroy(self, outcome.value);
         making_failed(cx, &now.defer);
         return asx_fail(ASX_E(CLOSED));
     }
