@@ -18,6 +18,7 @@
 #include <asx/shard/combine/first_ok.h>
 #include <asx/shard/combine/hedge.h>
 #include <asx/shard/combine/map_reduce.h>
+#include <asx/shard/combine/parallel.h>
 #include <asx/shard/combine/pipeline.h>
 #include <asx/shard/combine/quorum.h>
 #include <asx/shard/combine/ratelimit.h>

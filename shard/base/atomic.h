@@ -8,6 +8,7 @@
 #define asx_load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
 #define asx_store_relaxed(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELAXED)
 #define asx_store_release(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
+#define asx_fetch_add_relaxed(ptr, value) __atomic_fetch_add((ptr), (value), __ATOMIC_RELAXED)
 
 /* TSan does not model stand-alone fences; it sees the same order through these exchanges. */
 #define asx_load_seq_cst(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)

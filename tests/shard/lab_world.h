@@ -9,6 +9,14 @@
 
 #include "kernel_fixture.h"
 
+static inline void over_seeds(uint64_t count, void (*body)(uint64_t seed))
+{
+    for (uint64_t seed = 1; seed <= count; seed++) {
+        INFO("seed " << seed);
+        body(seed);
+    }
+}
+
 struct lab_world {
     asx_lab_world *world;
     asx_instant &clock_ns;

@@ -1,13 +1,11 @@
 /* Limbs: at stake is that a child on another shard is owned as strictly as one at home, whatever
  * order messages, turns and cancellations come in. Most cases run over hundreds of seeds, each of
  * which interleaves the shards' turns differently. */
-#include <asx/reactor/epoll.h>
-
 #include "lab_world.h"
+#include "live_shards.h"
 
 #include <atomic>
 #include <cstdlib>
-#include <thread>
 
 namespace
 {
@@ -17,14 +15,6 @@ int dropped;
 void count_drop(void *)
 {
     dropped++;
-}
-
-void over_seeds(uint64_t count, void (*body)(uint64_t seed))
-{
-    for (uint64_t seed = 1; seed <= count; seed++) {
-        INFO("seed " << seed);
-        body(seed);
-    }
 }
 
 asx_outcome doubler(asx_cx *cx, void *arg)
@@ -420,42 +410,12 @@ asx_outcome live_main(asx_cx *cx, void *)
     asx_shard_shutdown(asx_shard_of(cx), "done");
     return asx_ok(0);
 }
-
-/* Not Catch's assertions: those are not for two threads. */
-void live_shard(asx_mesh *mesh, uint32_t index, asx_task_fn *fn, asx_shard_stats *stats)
-{
-    asx_shard_config config{};
-    asx_driver_config driver_config{};
-    asx_assert(asx_epoll_create(&driver_config, &config.driver) == ASX_OK);
-    config.index = index;
-    config.mesh = mesh;
-    config.seed = 1;
-    asx_shard *shard = nullptr;
-    asx_assert(asx_shard_create(&config, &shard) == ASX_OK);
-    if (fn) {
-        asx_assert(asx_shard_start(shard, fn, nullptr, 0) == ASX_OK);
-    }
-    asx_shard_serve(shard);
-    asx_shard_stats_read(shard, stats);
-    asx_shard_destroy(shard);
-}
 } // namespace
 
 TEST_CASE("limb: two threads, each sleeping in its own driver, lose neither message nor wake-up",
           "[limb][live]")
 {
     live_posts = 0;
-    asx_mesh *const mesh = asx_mesh_create(2, 64);
-    REQUIRE(mesh != nullptr);
-    asx_shard_stats stats[2];
-    std::thread far([&] { live_shard(mesh, 1, nullptr, &stats[1]); });
-    live_shard(mesh, 0, live_main, &stats[0]);
-    far.join();
-    asx_mesh_destroy(mesh);
+    live_shards(2, live_main);
     CHECK(live_posts == 100);
-    for (const asx_shard_stats &each : stats) {
-        CHECK(each.tasks_live == 0);
-        CHECK(each.regions_live == 0);
-        CHECK(each.spawned == each.completed);
-    }
 }
