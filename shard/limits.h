@@ -27,7 +27,6 @@
 #define ASX_REGION_COUNT_MAX (1u << 24)
 #define ASX_OBLIGATION_COUNT_MAX (1u << 24)
 
-#define ASX_STACK_DEFAULT_BYTES (64u * 1024u)
 /* What a call into the kernel may still use when the task has used up its stack: the deepest, which
  * print a diagnostic, take 4 KiB. Address space, not memory. */
 #define ASX_STACK_YELLOW_BYTES (16u * 1024u)

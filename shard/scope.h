@@ -58,8 +58,9 @@ asx_handle asx_scope_spawn(asx_scope *scope, asx_task_fn *fn, const void *arg, s
 /* ASX_SCOPE(cx, s, policy) or ASX_SCOPE(cx, s, policy, &value): the scope value goes to `value`. */
 #define ASX_SCOPE(...) ASX_SCOPE_PICK(__VA_ARGS__, ASX_SCOPE_4, ASX_SCOPE_3, )(__VA_ARGS__)
 
-/* Copies *arg into the child; fn takes (asx_cx *, void *). */
-#define ASX_SPAWN(s, fn, arg) asx_scope_spawn((s), (fn), (arg), sizeof(*(arg)), NULL)
+/* Copies *arg into the child; fn is an asx_task_fn. */
+#define ASX_SPAWN(s, fn, arg) \
+    asx_scope_spawn((s), (fn), (arg), sizeof(*(arg)) + ASX_REQUIRE_BODY(fn, arg), NULL)
 
 ASX_END_DECLS
 

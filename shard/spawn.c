@@ -75,7 +75,7 @@ ASX_INLINE asx_err task_create(asx_cx *cx, asx_region *region, const asx_spawn_o
     }
     task_init(task, shard, region, flags | ASXI_TASK_JOINABLE);
     task->cx._caps = cx ? cx->_caps : region->caps;
-    task->stack_kib = ASX_STACK_DEFAULT_BYTES >> 10;
+    task->stack_kib = ASX_STACK_BYTES_DEFAULT >> 10;
     task->label = NULL;
     if (options) {
         task_apply(task, options);

@@ -530,7 +530,7 @@ static void run_finisher(asx_shard *shard, asx_task *task)
         shard->handoff_dead = task->fiber;
         shard->has_handoff = true;
     }
-    if (!start_fiber(task, finisher_main, ASX_STACK_DEFAULT_BYTES)) {
+    if (!start_fiber(task, finisher_main, ASX_STACK_BYTES_DEFAULT)) {
         asx_assert_fail(__FILE__, __LINE__, "no stack to clean up after a panic");
     }
     task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;

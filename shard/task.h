@@ -26,6 +26,13 @@ typedef enum asx_task_state {
 
 typedef asx_outcome asx_task_fn(asx_cx *cx, void *arg);
 
+/* In an expression: 0, if `fn` is a body and `arg` says the type of what it points to. */
+#define ASX_REQUIRE_BODY(fn, arg)                                                         \
+    (ASX_REQUIRE_TYPE(ASX_SAME_TYPE(&*(fn), asx_task_fn *),                               \
+                      "a body is asx_outcome fn(asx_cx *cx, void *arg)") +                \
+     ASX_REQUIRE_TYPE(!ASX_SAME_TYPE(*(arg), void) && !ASX_SAME_TYPE(*(arg), const void), \
+                      "a pointer to void does not say how much there is to copy"))
+
 /* One step. True: done, with *outcome set; false: waiting to be notified. May be called spuriously.
  */
 typedef bool asx_step_fn(asx_cx *cx, void *frame, asx_outcome *outcome);

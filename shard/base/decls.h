@@ -35,6 +35,19 @@
 
 #define asx_array_count(a) (sizeof(a) / sizeof((a)[0]))
 
+/* In an expression: 0, or the compiler's word that `condition` is false. Types are compared in C
+ * only; C++ compares them by itself. */
+#ifdef __cplusplus
+#define ASX_REQUIRE_TYPE(condition, text) 0
+#else
+#define ASX_REQUIRE_TYPE(condition, text) \
+    (0 * sizeof(struct {                  \
+         _Static_assert(condition, text); \
+         char _;                          \
+     }))
+#endif
+#define ASX_SAME_TYPE(value, type) __builtin_types_compatible_p(__typeof__(value), type)
+
 #if defined(__SANITIZE_ADDRESS__)
 #define ASX_ASAN 1
 #elif defined(__has_feature)

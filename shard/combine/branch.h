@@ -37,6 +37,16 @@ ASX_NODISCARD asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint3
 ASX_NODISCARD asx_outcome asx_timeout(asx_cx *cx, asx_duration timeout, asx_task_fn *fn, void *arg,
                                       bool *late);
 
+/* ASX_JOIN(cx, ASX_BRANCH(fetch, &a), ASX_BRANCH(fetch, &b)): asx_join_all and asx_race over
+ * branches that are written where they are needed. */
+#define ASX_BRANCH(fn_, arg_) \
+    ((asx_branch){ .fn = ((void)ASX_REQUIRE_BODY(fn_, arg_), (fn_)), .arg = (arg_) })
+#define ASX_JOIN(cx, ...) asx_join_all((cx), ASX_BRANCHES(__VA_ARGS__), NULL)
+#define ASX_RACE(cx, ...) asx_race((cx), ASX_BRANCHES(__VA_ARGS__), NULL)
+#define ASX_BRANCHES(...)                \
+    (const asx_branch[]){ __VA_ARGS__ }, \
+        (uint32_t)(sizeof((const asx_branch[]){ __VA_ARGS__ }) / sizeof(asx_branch))
+
 ASX_END_DECLS
 
 #endif
