@@ -273,7 +273,7 @@ TEST_CASE("plan: without its side condition each law is false", "[plan]")
         CHECK(plain(spread).severity == ASX_SEVERITY_OK);
         CHECK(g.ends[2] == "oo"); /* and it runs once for each */
 
-        /* The earlier deadline outside, and a child that makes a value although it was cancelled. */
+        /* The earlier deadline outside, a child that makes a value although it was cancelled. */
         const asx_plan_id stubborn = g.plant(LATE, 0);
         const asx_plan_id inner = asx_plan_timeout(g.plan, asx_ms(20), stubborn);
         const asx_plan_id nested = asx_plan_timeout(g.plan, asx_ms(10), inner);
