@@ -3,6 +3,7 @@
 #include <asx/lab/event.h>
 #include <asx/shard/base/assert.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -130,6 +131,17 @@ const char *asx_chaos_summary(const asx_chaos_config *config, char *buf, size_t 
     fputs(between[0] ? config->swarm ? ", swarm" : "" : "off", out);
     fclose(out);
     buf[cap - 1] = '\0';
+    return buf;
+}
+
+const char *asx_chaos_fault_text(uint64_t object, char *buf, size_t cap)
+{
+    const uint32_t kind = (uint32_t)(object >> 56);
+    const char *const point = kind == ASX_CHAOS_IO     ? "operation"
+                              : kind == ASX_CHAOS_RING ? "look into a ring"
+                                                       : "turn";
+    snprintf(buf, cap, "%s at %s %" PRIu64 " of shard %u", asx_chaos_kind_name(kind), point,
+             object & ((UINT64_C(1) << 48) - 1), (unsigned)(object >> 48) & 0xff);
     return buf;
 }
 

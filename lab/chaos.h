@@ -64,6 +64,8 @@ uint64_t asx_chaos_config_hash(uint64_t hash, const asx_chaos_config *config);
 /* "cancel 1%, delay 5% up to 10 ms", or "off"; returns buf. */
 const char *asx_chaos_summary(const asx_chaos_config *config, char *buf, size_t cap);
 const char *asx_chaos_kind_name(uint32_t kind);
+/* "i/o error at operation 17 of shard 0", of the object of an ASX_CHOICE_FAULT; returns buf. */
+const char *asx_chaos_fault_text(uint64_t object, char *buf, size_t cap);
 /* All kinds together. */
 uint64_t asx_chaos_injected(const asx_chaos_stats *stats);
 

@@ -1,3 +1,4 @@
+#include <asx/lab/crashpack_tool.h>
 #include <asx/lab/dpor.h>
 #include <asx/lab/strategy.h>
 #include <asx/shard/base/assert.h>
@@ -21,6 +22,8 @@ void asx_explore_tool_usage(FILE *out)
           "  --seed S       of the first run; random and pct count up from it; default 42\n"
           "  --first I      index of the first run\n"
           "  --shards N     instead of the scenario's\n"
+          "  --chaos P      with faults: light, heavy\n"
+          "  --wide         which of a shard's ready tasks runs is a choice, too\n"
           "  --jobs N       processes, for random and pct; 0: none; default: one a core\n"
           "  --steps N      limit of a run; default 100000\n"
           "  --depth D      of pct; default 1, 2, 3 in turn\n"
@@ -94,11 +97,8 @@ static bool set_flag(asxi_explore_options *o, const char *name)
     const struct {
         const char *name;
         bool *flag;
-    } flags[] = { { "--every", &o->every },
-                  { "--all", &o->all },
-                  { "--races", &o->races },
-                  { "--rows", &o->rows },
-                  { "--quiet", &o->quiet } };
+    } flags[] = { { "--every", &o->every }, { "--all", &o->all },   { "--races", &o->races },
+                  { "--rows", &o->rows },   { "--wide", &o->wide }, { "--quiet", &o->quiet } };
     for (unsigned i = 0; i < asx_array_count(flags); i++) {
         if (strcmp(name, flags[i].name) == 0) {
             *flags[i].flag = true;
@@ -131,6 +131,10 @@ static bool set_option(asxi_explore_options *o, const char *name, const char *va
     }
     if (strcmp(name, "--save") == 0) {
         o->save = value;
+        return true;
+    }
+    if (strcmp(name, "--chaos") == 0) {
+        o->chaos = value;
         return true;
     }
     if (strcmp(name, "--budget") == 0 || strcmp(name, "--seeds") == 0) {
@@ -204,6 +208,11 @@ bool asxi_explore_session_begin(asxi_explore_session *s, const asx_lab_scenario 
     }
     s->config = asx_lab_scenario_config(scenario, o->seed, (uint32_t)o->shards);
     s->config.max_steps = o->steps_max ? o->steps_max : s->config.max_steps;
+    s->config.widen_ready |= o->wide;
+    if (!asx_crashpack_tool_chaos(scenario, o->chaos, &s->config)) {
+        fprintf(stderr, "asx lab: there is no chaos %s: off, light, heavy\n", o->chaos);
+        return false;
+    }
     const char *const refused = asx_lab_config_refused(&s->config);
     if (refused) {
         fprintf(stderr, "asx lab: %s: %s\n", scenario->name, refused);
@@ -251,20 +260,30 @@ static void print_claim(const asxi_explore_session *s)
             exhaustive ? "" : why);
 }
 
+void asxi_explore_session_print(const asxi_explore_session *s)
+{
+    const asxi_explore_options *const o = &s->options;
+    if (o->shards) {
+        fprintf(s->out, " --shards %" PRIu64, o->shards);
+    }
+    if (o->chaos) {
+        fprintf(s->out, " --chaos %s", o->chaos);
+    }
+    fputs(o->wide ? " --wide" : "", s->out);
+}
+
 /* The line that repeats a failure. Random runs are those of their seed, whoever makes them. */
 static void print_again(const asxi_explore_session *s, const asx_explore_failure *failure)
 {
     const asxi_explore_options *const o = &s->options;
-    char shards[32] = "";
-    if (o->shards) {
-        snprintf(shards, sizeof(shards), " --shards %" PRIu64, o->shards);
-    }
     if (strcmp(o->strategy, "random") == 0) {
-        fprintf(s->out, "  again      asx lab run %s%s --seed %" PRIu64 "\n", s->scenario->name,
-                shards, failure->seed);
+        fprintf(s->out, "  again      asx lab run %s", s->scenario->name);
+        asxi_explore_session_print(s);
+        fprintf(s->out, " --seed %" PRIu64 "\n", failure->seed);
     }
-    fprintf(s->out, "  shrink     asx lab shrink %s%s --strategy %s --seed %" PRIu64,
-            s->scenario->name, shards, o->strategy, o->seed);
+    fprintf(s->out, "  shrink     asx lab shrink %s", s->scenario->name);
+    asxi_explore_session_print(s);
+    fprintf(s->out, " --strategy %s --seed %" PRIu64, o->strategy, o->seed);
     if (s->strategy->indexed) {
         fprintf(s->out, " --first %" PRIu64 " --budget 1", failure->index);
     } else {

@@ -12,8 +12,8 @@ typedef struct asxi_explore_options {
     asx_duration time_ns;
     uint64_t jobs, depth, bound, shards;
     const char *choices; /* "0,2,1" */
-    const char *save;
-    bool every, all, rows, races, quiet;
+    const char *save, *chaos;
+    bool every, all, rows, races, quiet, wide;
 } asxi_explore_options;
 
 typedef struct asxi_explore_session {
@@ -30,6 +30,9 @@ typedef struct asxi_explore_session {
  * either case. */
 bool asxi_explore_session_begin(asxi_explore_session *session, const asx_lab_scenario *scenario,
                                 int argc, char **args, FILE *out);
+
+/* The options that make it another program: " --shards 3 --chaos light --wide". */
+void asxi_explore_session_print(const asxi_explore_session *session);
 
 /* Explores; the report is the caller's. */
 asx_explore_report *asxi_explore_session_run(asxi_explore_session *session);

@@ -40,9 +40,10 @@ static void print_shrunk(asxi_explore_session *s, const asx_shrunk *shrunk, uint
     fprintf(out, "  shrunk     %u choices to %u, of which %u are not production's; %u replays%s\n",
             choices, shrunk->choice_count, shrunk->deviations, shrunk->result.replays,
             shrunk->result.truncated ? ", cut short" : "");
+    asx_shrunk_print_faults(shrunk, out);
     for (uint32_t i = 0; i < shrunk->choice_count; i++) {
         const asx_lab_choice *const row = &shrunk->choices[i];
-        if (row->chosen) {
+        if (row->chosen && !asx_strategy_is_fault(row->site)) {
             fprintf(out, "  choice %-4u %s: %u of %u instead of 0, object %" PRIx64 "\n", i,
                     asx_choice_site_name(row->site), row->chosen, row->n, row->object);
         }
@@ -55,9 +56,7 @@ static void print_shrunk(asxi_explore_session *s, const asx_shrunk *shrunk, uint
         tell(s, shrunk, seed);
     }
     fprintf(out, "  again      asx lab shrink %s", s->scenario->name);
-    if (s->options.shards) {
-        fprintf(out, " --shards %" PRIu64, s->options.shards);
-    }
+    asxi_explore_session_print(s);
     fprintf(out, " --seed %" PRIu64 " --choices ", seed);
     print_choices(shrunk->choices, shrunk->choice_count, out);
     fputs(shrunk->choice_count ? "\n" : "0\n", out);

@@ -188,9 +188,10 @@ static void print_shrunk(const asx_shrunk *shrunk, uint32_t choices, FILE *out)
 {
     fprintf(out, "  shrunk     %u choices to %u, of which %u are not production's; %u replays\n",
             choices, shrunk->choice_count, shrunk->deviations, shrunk->result.replays);
+    asx_shrunk_print_faults(shrunk, out);
     for (uint32_t i = 0; i < shrunk->choice_count; i++) {
         const asx_lab_choice *const row = &shrunk->choices[i];
-        if (row->chosen) {
+        if (row->chosen && !asx_strategy_is_fault(row->site)) {
             fprintf(out, "  choice %-4u %s: %u of %u instead of 0\n", i,
                     asx_choice_site_name(row->site), row->chosen, row->n);
         }

@@ -6,6 +6,8 @@
  * Scenario. Elements of which some belong to others (what was made inside a region): whole subtrees
  *           go first, then halves, quarters ... of what is left, then one by one until a whole pass
  *           removes nothing (1-minimal).
+ * Faults.   Of a run under chaos, the faults go first, by what they are about, not by their place
+ *           in the list: halves, quarters ... one by one, with all other answers as they were.
  * Rule.     Only what was asked is ever tried again, nothing is made up; the whole input must fail
  *           first, and nothing empty is ever a result.
  * Source.   Zeller & Hildebrandt, TSE 2002 (ddmin). */
@@ -56,7 +58,9 @@ typedef struct asx_shrunk {
     asx_explore_verdict verdict; /* of the last failing replay */
     asx_lab_choice *choices;     /* fewest answers other than 0; the rest of the run is 0 */
     uint32_t choice_count;
-    uint32_t deviations;  /* answers other than 0 */
+    uint32_t deviations;          /* answers other than 0 */
+    uint32_t faults, faults_left; /* that happened, and that must happen for the failure */
+    asx_shrink_result by_fault;   /* how those were found; zero: there were none */
     asx_lab_choice *calm; /* all answers of a failing run with few preemptions; NULL: a crash */
     uint32_t calm_count;
     uint32_t preemptions; /* in that: switches away from a process that could have gone on */
@@ -72,6 +76,9 @@ void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64
                         uint64_t signature, const asx_lab_choice *choices, uint32_t count,
                         const asx_explore_limits *limits, uint32_t replays_max);
 void asx_shrunk_deinit(asx_shrunk *shrunk);
+
+/* "  faults     12 to 1", and a line for each that is left; nothing where there were none. */
+void asx_shrunk_print_faults(const asx_shrunk *shrunk, FILE *out);
 
 /* Switches away from a process that could have gone on. */
 uint32_t asx_explore_preemptions(const asx_explore_run *run);

@@ -1,3 +1,4 @@
+#include <asx/lab/chaos.h>
 #include <asx/lab/shrink.h>
 #include <asx/lab/strategy.h>
 #include <asx/shard/base/assert.h>
@@ -6,6 +7,8 @@
 #include "explore_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +22,9 @@ typedef struct search {
     const asx_lab_choice *original; /* whose sites and sizes the rows keep */
     uint32_t original_count;
     asx_shrunk *shrunk;
+    asxi_array faults;        /* uint64_t: those that happen, sorted */
+    const uint64_t *happened; /* all of them, sorted */
+    uint32_t replays_max;
     asxi_explore_mirror *mirror; /* the failure is a crash: every replay has its own process */
 } search;
 
@@ -70,7 +76,7 @@ static void rows_of(search *s, const uint16_t *values, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         asx_lab_choice *const row = asxi_array_push(&s->rows);
         *row = s->original[i];
-        row->chosen = values[i];
+        row->chosen = values[i]; /* of a fault it says nothing: s->faults does */
     }
 }
 
@@ -132,12 +138,13 @@ static bool calm_stretch(search *s, const uint16_t *same, uint32_t at, uint32_t 
 }
 
 /* Looks for a failing run with fewer preemptions, in stretches of half the run, a quarter ... */
-static void calm_down(search *s, uint32_t replays_max)
+static void calm_down(search *s)
 {
     asx_shrunk *const shrunk = s->shrunk;
     asxi_array same;
     asxi_array_init(&same, sizeof(uint16_t));
     asxi_array_append(&same, asx_explore_run_same(s->run), shrunk->calm_count);
+    const uint32_t replays_max = s->replays_max;
     uint32_t size = shrunk->calm_count;
     for (uint32_t replays = 0; size > 0 && replays < replays_max && shrunk->preemptions > 0;) {
         bool changed = false;
@@ -155,36 +162,97 @@ static void calm_down(search *s, uint32_t replays_max)
     asxi_array_deinit(&same);
 }
 
-static void shrink_values(search *s, uint32_t replays_max)
+static bool these_fail(search *s, const uint64_t *faults, uint32_t count)
+{
+    asx_strategy_replay_faults(s->replay, faults, count);
+    return replay_fails(s, s->original, s->original_count);
+}
+
+static bool kept_fail(void *arg, const uint8_t *keep, uint32_t count)
+{
+    search *const s = arg;
+    asxi_array_cut(&s->faults, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        if (keep[i]) {
+            asxi_array_append(&s->faults, &s->happened[i], 1);
+        }
+    }
+    return these_fail(s, asxi_array_items(&s->faults), s->faults.count);
+}
+
+static int compare_faults(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Leaves in s->faults those that the failure cannot do without, if it needs any. */
+static void drop_faults(search *s, uint64_t *happened, uint32_t count)
+{
+    asx_shrunk *const shrunk = s->shrunk;
+    qsort(happened, count, sizeof(*happened), compare_faults);
+    s->happened = happened;
+    if (these_fail(s, NULL, 0)) {
+        shrunk->by_fault = (asx_shrink_result){ .replays = 1, .reproduced = true };
+        return;
+    }
+    uint8_t *const keep = asxi_lab_alloc(count, sizeof(*keep));
+    uint32_t *const parents = asxi_lab_alloc(count, sizeof(*parents)); /* none has one */
+    shrunk->by_fault = asx_shrink_scenario(parents, count, s->replays_max, kept_fail, s, keep);
+    (void)kept_fail(s, keep, count);
+    asxi_lab_free(parents);
+    asxi_lab_free(keep);
+}
+
+static void shrink_faults(search *s)
+{
+    asxi_array happened;
+    asxi_array_init(&happened, sizeof(uint64_t));
+    for (uint32_t i = 0; i < s->original_count; i++) {
+        const asx_lab_choice *const row = &s->original[i];
+        if (asx_strategy_is_fault(row->site) && row->chosen != 0) {
+            const uint64_t fault = asx_strategy_fault(row->site, row->object);
+            asxi_array_append(&happened, &fault, 1);
+        }
+    }
+    s->shrunk->faults = happened.count;
+    if (happened.count > 0) {
+        drop_faults(s, asxi_array_items(&happened), happened.count);
+    }
+    asx_strategy_replay_faults(s->replay, asxi_array_items(&s->faults), s->faults.count);
+    s->shrunk->faults_left = s->faults.count;
+    asxi_array_deinit(&happened);
+}
+
+static void shrink_values(search *s)
 {
     uint16_t *const values = asxi_lab_alloc(s->original_count, sizeof(*values));
     for (uint32_t i = 0; i < s->original_count; i++) {
-        values[i] = s->original[i].chosen;
+        values[i] = asx_strategy_is_fault(s->original[i].site) ? 0 : s->original[i].chosen;
     }
     uint32_t count = s->original_count;
-    s->shrunk->result = asx_shrink_list(values, &count, replays_max, values_fail, s);
+    s->shrunk->result = asx_shrink_list(values, &count, s->replays_max, values_fail, s);
     rows_of(s, values, count);
-    s->shrunk->choices = copy_choices(asxi_array_items(&s->rows), count);
-    s->shrunk->choice_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        s->shrunk->deviations += values[i] != 0;
-    }
     asxi_lab_free(values);
 }
 
-/* Takes the rows of the replay itself: their sites and sizes are those of the shrunk run. */
+/* Takes the answers of the replay itself, with the faults among them: that list repeats it. */
 static void name_choices(search *s)
 {
-    uint32_t asked;
-    const asx_lab_choice *rows = asx_explore_run_choices(s->run, &asked);
+    uint32_t count;
+    const asx_lab_choice *rows = asx_explore_run_choices(s->run, &count);
     if (s->mirror) {
         rows = s->mirror->rows;
-        asked = s->mirror->count;
+        count = s->mirror->count;
+    }
+    while (count > 0 && rows[count - 1].chosen == 0) {
+        count--;
     }
     asx_shrunk *const shrunk = s->shrunk;
-    shrunk->choice_count = asked < shrunk->choice_count ? asked : shrunk->choice_count;
-    if (shrunk->choice_count > 0) {
-        memcpy(shrunk->choices, rows, sizeof(*rows) * shrunk->choice_count);
+    shrunk->choices = copy_choices(rows, count);
+    shrunk->choice_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        shrunk->deviations += rows[i].chosen != 0;
     }
 }
 
@@ -202,20 +270,24 @@ void asx_shrink_failure(asx_shrunk *shrunk, asx_explore_program *program, uint64
                  .original = choices,
                  .original_count = count,
                  .shrunk = shrunk,
+                 .replays_max = replays_max ? replays_max : ASX_SHRINK_REPLAYS_MAX,
                  .mirror = asxi_explore_is_crash(signature) ? asxi_explore_mirror_create() : NULL };
     asxi_array_init(&s.rows, sizeof(asx_lab_choice));
-    shrink_values(&s, replays_max);
-    if (shrunk->result.reproduced && replay_fails(&s, shrunk->choices, shrunk->choice_count)) {
+    asxi_array_init(&s.faults, sizeof(uint64_t));
+    shrink_faults(&s);
+    shrink_values(&s);
+    if (shrunk->result.reproduced && replay_fails(&s, asxi_array_items(&s.rows), s.rows.count)) {
         name_choices(&s);
     }
     if (shrunk->result.reproduced && !s.mirror) {
         keep_calm(&s);
-        calm_down(&s, replays_max ? replays_max : ASX_SHRINK_REPLAYS_MAX);
+        calm_down(&s);
         replay_fails(&s, shrunk->calm, shrunk->calm_count);
     }
     asxi_explore_mirror_destroy(s.mirror);
     asx_strategy_destroy(s.replay);
     asxi_array_deinit(&s.rows);
+    asxi_array_deinit(&s.faults);
 }
 
 void asx_shrunk_deinit(asx_shrunk *shrunk)
@@ -224,6 +296,25 @@ void asx_shrunk_deinit(asx_shrunk *shrunk)
     asxi_lab_free(shrunk->calm);
     asx_explore_run_destroy(shrunk->run);
     *shrunk = (asx_shrunk){ 0 };
+}
+
+void asx_shrunk_print_faults(const asx_shrunk *shrunk, FILE *out)
+{
+    if (shrunk->faults == 0) {
+        return;
+    }
+    fprintf(out, "  faults     %u to %u; %u replays%s\n", shrunk->faults, shrunk->faults_left,
+            shrunk->by_fault.replays, shrunk->by_fault.truncated ? ", cut short" : "");
+    for (uint32_t i = 0; i < shrunk->choice_count; i++) {
+        const asx_lab_choice *const row = &shrunk->choices[i];
+        char text[64];
+        if (row->chosen && row->site == ASX_CHOICE_FAULT) {
+            fprintf(out, "  choice %-4u %s\n", i,
+                    asx_chaos_fault_text(row->object, text, sizeof(text)));
+        } else if (row->chosen && row->site == ASX_CHOICE_CANCELPT) {
+            fprintf(out, "  choice %-4u cancelled at await point %" PRIu64 "\n", i, row->object);
+        }
+    }
 }
 
 void asx_explore_print_schedule(const asx_explore_run *run,

@@ -3,11 +3,23 @@
 
 #include "array_internal.h"
 
+#include <stdlib.h>
+
 void asx_strategy_destroy(asx_strategy *strategy)
 {
     if (strategy) {
         strategy->destroy(strategy);
     }
+}
+
+bool asx_strategy_is_fault(uint32_t site)
+{
+    return site == ASX_CHOICE_FAULT || site == ASX_CHOICE_CANCELPT;
+}
+
+uint64_t asx_strategy_fault(uint32_t site, uint64_t object)
+{
+    return site == ASX_CHOICE_CANCELPT ? object | UINT64_C(1) << 63 : object;
 }
 
 static void free_memory(asx_strategy *self)
@@ -48,9 +60,8 @@ static uint32_t random_turn(asx_strategy *base, const asx_turn *turn)
 
 static uint32_t random_value(asx_strategy *base, uint32_t site, uint32_t n, uint64_t object)
 {
-    (void)site;
     (void)object;
-    return random_below(base, n);
+    return asx_strategy_is_fault(site) ? 1 : random_below(base, n);
 }
 
 asx_strategy *asx_strategy_random(uint64_t seed)
@@ -105,11 +116,16 @@ asx_strategy *asx_strategy_default(uint64_t seed)
 
 /* replay */
 
+#define REPLAY_AHEAD 64u /* rows */
+
 typedef struct replay_strategy {
     asx_strategy base;
     uint64_t seed;
     const asx_lab_choice *rows;
     uint32_t count, at, misfits;
+    const uint64_t *faults;
+    uint32_t fault_count;
+    bool by_fault; /* faults are answered by `faults`, not by rows */
 } replay_strategy;
 
 static bool replay_begin(asx_strategy *base, uint64_t index, uint64_t *seed)
@@ -120,9 +136,23 @@ static bool replay_begin(asx_strategy *base, uint64_t index, uint64_t *seed)
     return index == 0;
 }
 
-static uint32_t replay_answer(replay_strategy *self, uint32_t site, uint32_t n)
+/* Without some of its faults a run asks less, and other things: moves on to the next row that is
+ * about this question. False: there is none near, and the row at hand waits for its own. */
+static bool replay_resume(replay_strategy *self, uint32_t site, uint64_t object)
 {
-    if (n == 1 || self->at == self->count) {
+    for (uint32_t i = self->at; i < self->count && i - self->at <= REPLAY_AHEAD; i++) {
+        if (self->rows[i].site == site && self->rows[i].object == object) {
+            self->at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t replay_answer(replay_strategy *self, uint32_t site, uint32_t n, uint64_t object)
+{
+    if (n == 1 || self->at == self->count ||
+        (self->by_fault && !replay_resume(self, site, object))) {
         return 0;
     }
     const asx_lab_choice *const row = &self->rows[self->at++];
@@ -133,13 +163,24 @@ static uint32_t replay_answer(replay_strategy *self, uint32_t site, uint32_t n)
 static uint32_t replay_turn(asx_strategy *base, const asx_turn *turn)
 {
     replay_strategy *const self = asx_container_of(base, replay_strategy, base);
-    return replay_answer(self, ASX_CHOICE_SHARD, turn->count);
+    return replay_answer(self, ASX_CHOICE_SHARD, turn->count, 0);
+}
+
+static int compare_faults(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
 }
 
 static uint32_t replay_value(asx_strategy *base, uint32_t site, uint32_t n, uint64_t object)
 {
-    (void)object;
-    return replay_answer(asx_container_of(base, replay_strategy, base), site, n);
+    replay_strategy *const self = asx_container_of(base, replay_strategy, base);
+    if (self->by_fault && asx_strategy_is_fault(site)) {
+        const uint64_t fault = asx_strategy_fault(site, object);
+        return self->fault_count > 0 && bsearch(&fault, self->faults, self->fault_count,
+                                                sizeof(fault), compare_faults) != NULL;
+    }
+    return replay_answer(self, site, n, object);
 }
 
 asx_strategy *asx_strategy_replay(uint64_t seed, const asx_lab_choice *rows, uint32_t count)
@@ -163,6 +204,15 @@ void asx_strategy_replay_set(asx_strategy *replay, const asx_lab_choice *rows, u
     replay_strategy *const self = asx_container_of(replay, replay_strategy, base);
     self->rows = rows;
     self->count = count;
+}
+
+void asx_strategy_replay_faults(asx_strategy *replay, const uint64_t *faults, uint32_t count)
+{
+    asx_assert(replay->begin == replay_begin);
+    replay_strategy *const self = asx_container_of(replay, replay_strategy, base);
+    self->by_fault = true;
+    self->faults = faults;
+    self->fault_count = count;
 }
 
 uint32_t asx_strategy_replay_misfits(const asx_strategy *replay)

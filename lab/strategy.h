@@ -9,6 +9,8 @@
  *   replay    a given list                    one run; what does not fit is 0
  *
  * (Systematic search without bound is dpor.h's.)
+ * Faults.  Chaos decides which come up; random strategies let all of those happen, as a run without
+ *          a strategy does. The others begin without, and add them as any other answer.
  * Owner.   The caller, until destroy.
  * Source.  Burckhardt et al., ASPLOS 2010 (PCT); Emmi et al., POPL 2011 (delay bounding). */
 #ifndef ASX_LAB_STRATEGY_H
@@ -53,6 +55,16 @@ asx_strategy *asx_strategy_bounded(uint64_t seed, uint32_t deviations_max);
  * A value beyond n is 0; so is everything after the rows. */
 asx_strategy *asx_strategy_replay(uint64_t seed, const asx_lab_choice *rows, uint32_t count);
 void asx_strategy_replay_set(asx_strategy *replay, const asx_lab_choice *rows, uint32_t count);
+/* Whether a choice is about a fault that chaos brought up: 1, it happens; 0, not after all. */
+bool asx_strategy_is_fault(uint32_t site);
+/* What a fault is about, as one word. */
+uint64_t asx_strategy_fault(uint32_t site, uint64_t object);
+/* From now on faults are answered by what they are about, wherever they come up: those of `faults`
+ * happen. Other rows wait for the question that they are about, since a run with fewer faults asks
+ * other things.
+ *
+ * faults  sorted; lent as the rows are */
+void asx_strategy_replay_faults(asx_strategy *replay, const uint64_t *faults, uint32_t count);
 /* Answers that did not fit their question in the last run. */
 uint32_t asx_strategy_replay_misfits(const asx_strategy *replay);
 

@@ -116,9 +116,8 @@ static uint32_t pct_turn(asx_strategy *base, const asx_turn *turn)
 static uint32_t pct_value(asx_strategy *base, uint32_t site, uint32_t n, uint64_t object)
 {
     pct_strategy *const self = asx_container_of(base, pct_strategy, base);
-    (void)site;
     (void)object;
-    return (uint32_t)asx_prng_below(&self->prng, n);
+    return asx_strategy_is_fault(site) ? 1 : (uint32_t)asx_prng_below(&self->prng, n);
 }
 
 static void pct_destroy(asx_strategy *base)

@@ -46,6 +46,51 @@ const asx_lab_scenario spinning = { "spinning", "never ends", 1, 1, spin_for_eve
 const asx_lab_scenario quiet = { "quiet", "",   1, 1, [](asx_cx *, void *) { return asx_ok(0); },
                                  nullptr, false };
 
+asx_outcome panics_when_cancelled(asx_cx *cx, void *)
+{
+    const asx_outcome outcome = asx_sleep(cx, 1000);
+    if (!asx_is_ok(outcome)) {
+        asx_panic("it was not to be cancelled");
+    }
+    return outcome;
+}
+
+/* Is lost when its child is, and it is told to withstand everything. */
+asx_outcome frail_parent(asx_cx *cx, void *)
+{
+    asx_handle task;
+    if (asx_spawn(cx, nullptr, panics_when_cancelled, nullptr, 0, nullptr, &task)) {
+        return asx_ok(0);
+    }
+    const asx_outcome joined = asx_join(cx, task);
+    return joined.severity == ASX_SEVERITY_PANICKED ? joined : asx_ok(0);
+}
+
+const asx_lab_scenario frail = {
+    "frail", "fails when cancelled", 1, 1, frail_parent, nullptr, true
+};
+
+asx_outcome yields_once(asx_cx *cx, void *)
+{
+    return asx_yield(cx);
+}
+
+asx_outcome four_at_once(asx_cx *cx, void *)
+{
+    asx_handle tasks[4];
+    for (asx_handle &task : tasks) {
+        if (asx_spawn(cx, nullptr, yields_once, nullptr, 0, nullptr, &task)) {
+            return asx_fail(ASX_E(NO_MEMORY));
+        }
+    }
+    for (const asx_handle &task : tasks) {
+        ASX_TRY(asx_join(cx, task));
+    }
+    return asx_ok(0);
+}
+
+const asx_lab_scenario crowd = { "crowd", "four are ready", 1, 1, four_at_once, nullptr, false };
+
 struct said {
     int status;
     std::string text;
@@ -195,4 +240,46 @@ TEST_CASE("explore tool: the told run is saved, and the lab replays it to the la
     asx_lab_report_deinit(&report);
     asx_lab_schedule_deinit(&schedule);
     CHECK(shrink("--save /nowhere/at/all").status == ASX_EXPLORE_TOOL_FILE);
+}
+
+TEST_CASE("explore tool: under chaos a failure is searched for, repeated and told by its faults",
+          "[lab]")
+{
+    CHECK(say(asx_explore_tool_explore, &frail, "--budget 50").status == ASX_EXPLORE_TOOL_PASSED);
+    const said found = say(asx_explore_tool_explore, &frail, "--chaos heavy --budget 200");
+    INFO(found.text);
+    CHECK(found.status == ASX_EXPLORE_TOOL_VIOLATION);
+    CHECK(found.line("  again ").find("frail --chaos heavy --seed ") != std::string::npos);
+    const std::string again = found.line("  shrink ");
+    const size_t at = again.find(" --chaos heavy");
+    REQUIRE(at != std::string::npos);
+
+    const said shrunk = say(asx_explore_tool_shrink, &frail, again.substr(at));
+    INFO(shrunk.text);
+    CHECK(shrunk.status == ASX_EXPLORE_TOOL_VIOLATION);
+    unsigned before = 0, left = 0, still = 0, again_left = 0;
+    REQUIRE(sscanf(shrunk.line("  faults ").c_str(), "  faults %u to %u;", &before, &left) == 2);
+    CHECK((left >= 1 && left <= before));
+    CHECK(shrunk.text.find(" at turn ") != std::string::npos);
+    const std::string line = shrunk.line("  again ");
+    const size_t from = line.find(" --chaos heavy");
+    REQUIRE(from != std::string::npos);
+    const said told = say(asx_explore_tool_shrink, &frail, line.substr(from));
+    INFO(told.text);
+    CHECK(told.status == ASX_EXPLORE_TOOL_VIOLATION);
+    REQUIRE(sscanf(told.line("  faults ").c_str(), "  faults %u to %u;", &still, &again_left) == 2);
+    CHECK((still == left && again_left == left)); /* none of them can go */
+    CHECK(say(asx_explore_tool_explore, &frail, "--chaos hail").status == ASX_EXPLORE_TOOL_USAGE);
+}
+
+TEST_CASE("explore tool: widened, more schedules are distinct", "[lab]")
+{
+    const said plain = say(asx_explore_tool_explore, &crowd, "--budget 30");
+    const said wide = say(asx_explore_tool_explore, &crowd, "--budget 30 --wide");
+    INFO(plain.text << wide.text);
+    unsigned narrow = 0, broad = 0;
+    REQUIRE(sscanf(plain.line("  classes ").c_str(), "  classes %u", &narrow) == 1);
+    REQUIRE(sscanf(wide.line("  classes ").c_str(), "  classes %u", &broad) == 1);
+    CHECK(wide.status == ASX_EXPLORE_TOOL_PASSED);
+    CHECK(broad > narrow);
 }
