@@ -20,6 +20,7 @@
 #include <asx/shard/combine/map_reduce.h>
 #include <asx/shard/combine/parallel.h>
 #include <asx/shard/combine/pipeline.h>
+#include <asx/shard/combine/plan.h>
 #include <asx/shard/combine/quorum.h>
 #include <asx/shard/combine/ratelimit.h>
 #include <asx/shard/combine/retry.h>
@@ -51,6 +52,7 @@
 #include <asx/shard/sync/select.h>
 #include <asx/shard/sync/semaphore.h>
 #include <asx/shard/sync/session.h>
+#include <asx/shard/sync/typed.h>
 #include <asx/shard/sync/watch.h>
 #include <asx/shard/task.h>
 

@@ -4,12 +4,15 @@
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>
+#include <asx/shard/sync/typed.h>
 
 typedef struct job {
     int id;
 } job;
 
 ASX_MPSC_TYPE(jobs, job)
+ASX_ONESHOT_TYPE(one_job, job)
+ASX_SESSION_TYPE(ask, job, int)
 
 asx_outcome body(asx_cx *cx, void *arg);
 int not_a_body(asx_cx *cx, void *arg);
@@ -67,6 +70,12 @@ asx_outcome user(asx_cx *cx, job *j, void *untyped)
 #elif REFUSED == 17 /* refused: unused|ignoring return value */
     asx_mutex lock;
     asx_mutex_open(cx, NULL, &lock);
+#elif REFUSED == 18 /* refused: incompatible type */
+    one_job_sender one = { 0 };
+    ASX_TRY(asx_fail(one_job_send(cx, one, j)));
+#elif REFUSED == 19 /* refused: incompatible (pointer )?type */
+    ask_client client = { 0 };
+    ASX_TRY(ask_request(cx, client, *j, j, NULL));
 #endif
     (void)untyped;
     return asx_ok(0);
