@@ -255,14 +255,23 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
     return woken;
 }
 
+/* A masked wait is a mask of its own, below those that the program opened. */
+static inline uint32_t masked_depth(const asx_task *task)
+{
+    const uint32_t depth = task->body->mask_depth;
+    return depth < ASX_MASK_DEPTH_MAX ? depth + 1 : depth;
+}
+
 void asxi_wait_park_masked(asx_cx *cx, asxi_wait *wait, const char *what)
 {
     asx_task *const task = cx->_task;
+    ASXI_TRACE(cx->_shard, MASK_ENTER, asxi_trace_of(task), masked_depth(task));
     wait_begin(task, wait, what, ASX_TIME_NEVER);
     while (!wait->resolved) {
         asxi_task_switch_out(task);
     }
     wait_end(task, wait);
+    ASXI_TRACE(cx->_shard, MASK_EXIT, asxi_trace_of(task), masked_depth(task));
 }
 
 static asx_outcome checkpoint_slow(asx_cx *cx)

@@ -28,7 +28,11 @@ for with in 'gcc -O0' 'clang -O3'; do
             -e '/engine/asx_program\.c$' |
         xargs -P 2 -I '{}' sh -c '
             object=$2/$(printf %s "$3" | tr / _).o
-            exec $1 -w -std=gnu17 -D_GNU_SOURCE -DASX_TRACE=1 \
+            case $3 in
+            */shard/*.c) kernel="-include asx/shard/kernel_text_internal.h" ;;
+            *) kernel= ;;
+            esac
+            exec $1 $kernel -w -std=gnu17 -D_GNU_SOURCE -DASX_TRACE=1 \
                 -fno-strict-aliasing -fno-omit-frame-pointer "-I$4" -c "$3" -o "$object"' \
             sh "$with" "$work/o" '{}' "$include"
     $with "$work"/o/*.o -o "$work/lab" -ljemalloc -lm -lpthread -lhwloc
