@@ -82,6 +82,52 @@ asx_flow *asx_flow_of_fn(asx_cx *cx, asx_flow_next_fn *fn, void *arg, uint32_t i
     return flow;
 }
 
+/* Stream */
+
+typedef struct stream_state {
+    asx_stream *stream;
+    asx_view rest; /* lent by the stream, not yet in an item */
+} stream_state;
+
+static asx_outcome stream_next(asx_cx *cx, asx_flow *flow, void *item, asx_instant deadline_ns)
+{
+    stream_state *const self = asxi_flow_state(flow);
+    asx_flow_piece *const piece = item;
+    if (self->rest.len == 0) {
+        const asx_outcome read = asx_stream_read_until(cx, self->stream, deadline_ns, &self->rest);
+        if (!asx_is_ok(read)) {
+            self->rest = (asx_view){ 0 };
+            return step_of(read, ASX_E(END_OF_STREAM));
+        }
+        if (self->rest.len == 0) {
+            return asx_ok(ASX_FLOW_END);
+        }
+    }
+    const size_t max = flow->item_size - sizeof(*piece);
+    const size_t len = self->rest.len < max ? self->rest.len : max;
+    piece->len = (uint32_t)len;
+    memcpy(piece->bytes, self->rest.ptr, len);
+    self->rest.ptr += len;
+    self->rest.len -= len;
+    return asx_ok(ASX_FLOW_ITEM);
+}
+
+static const asxi_flow_class stream_class = { .name = "stream", .next = stream_next };
+
+asx_flow *asx_flow_of_stream(asx_cx *cx, asx_stream *stream, uint32_t piece_max)
+{
+    if (piece_max == 0 || piece_max > ASX_FLOW_PIECE_MAX) {
+        return NULL;
+    }
+    const uint32_t item_size = (uint32_t)sizeof(asx_flow_piece) + piece_max;
+    asx_flow *const flow =
+        asxi_flow_source(cx, &stream_class, sizeof(stream_state), item_size, NULL);
+    if (flow) {
+        *(stream_state *)asxi_flow_state(flow) = (stream_state){ .stream = stream };
+    }
+    return flow;
+}
+
 /* Channels: the state is the end. */
 
 typedef struct end_state {

@@ -1,4 +1,4 @@
-/* Where flows begin: memory, channels, clocks, functions.
+/* Where flows begin: memory, channels, streams, clocks, functions.
  *
  * Owner.  A flow over a channel owns the receiver: closing the flow closes it.
  * Cancel. Nothing was taken from the channel, no tick was used up. */
@@ -8,6 +8,7 @@
 #include <asx/shard/base/decls.h>
 #include <asx/shard/flow/flow.h>
 #include <asx/shard/interval.h>
+#include <asx/shard/stream.h>
 #include <asx/shard/sync/broadcast.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/watch.h>
@@ -36,6 +37,18 @@ asx_flow *asx_flow_of_broadcast(asx_cx *cx, asx_broadcast_receiver receiver, uin
 asx_flow *asx_flow_of_watch(asx_cx *cx, asx_watch_receiver receiver, uint32_t value_size);
 /* The instants (asx_instant) for which the ticks were scheduled; never ends. */
 asx_flow *asx_flow_of_interval(asx_cx *cx, const asx_interval *interval);
+
+/* Bytes as they arrived, copied out of a stream, up to `max` at a time. */
+typedef struct asx_flow_piece {
+    uint32_t len; /* 1..max */
+    char bytes[];
+} asx_flow_piece;
+#define ASX_FLOW_PIECE_MAX 65536u
+/* The bytes that `stream` reads, each once and in order, as items of piece_max + 4 bytes, of the
+ * type above; ends with the peer's end of stream.
+ * stream     the caller's, and outlives the flow, which is its only reader meanwhile
+ * piece_max  1..ASX_FLOW_PIECE_MAX; NULL is returned for another */
+asx_flow *asx_flow_of_stream(asx_cx *cx, asx_stream *stream, uint32_t piece_max);
 
 ASX_END_DECLS
 

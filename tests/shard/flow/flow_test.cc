@@ -1,8 +1,11 @@
 /* Flows: each operator is what it is for a vector, items are dropped once or handed out once, and
  * an error stands in its place. */
+#include <asx/shard/pipe.h>
+
 #include "flow_fixture.h"
 
 #include <cstring>
+#include <random>
 
 namespace
 {
@@ -280,4 +283,54 @@ TEST_CASE("flow: an operator that only skips lets the others run", "[flow]")
         return asx_ok(0);
     };
     run_kernel(body_run, &skips, 1, ASX_LEAK_PANIC, false);
+}
+
+TEST_CASE("flow: the bytes of a stream come once and in order, whatever cuts the pulls short",
+          "[flow]")
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        run_body(
+            [seed](asx_cx *cx) {
+                std::mt19937_64 rand(seed);
+                std::string sent, got;
+                asx_stream *near = nullptr, *far = nullptr;
+                CHECK(asx_flow_of_stream(cx, near, 0) == nullptr);
+                REQUIRE(asx_pipe_create(cx, nullptr, 1 + rand() % 300, &near, &far) == ASX_OK);
+                const uint32_t piece_max = uint32_t(1 + rand() % 100);
+                asx_flow *const flow = asx_flow_of_stream(cx, far, piece_max);
+                ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
+                    body write = [&](asx_cx *w) {
+                        for (int i = 0; i < 30; i++) {
+                            const std::string part(rand() % 200, char('a' + i % 26));
+                            sent += part;
+                            ASX_TRY(
+                                asx_stream_write(w, near, asx_view_of(part.data(), part.size())));
+                            ASX_TRY(asx_sleep(w, rand() % 3));
+                        }
+                        return asx_stream_shutdown_write(w, near);
+                    };
+                    go(s, write);
+                    std::vector<char> item(sizeof(asx_flow_piece) + piece_max);
+                    auto *const piece = reinterpret_cast<asx_flow_piece *>(item.data());
+                    for (;;) {
+                        const asx_outcome step =
+                            asx_flow_next_until(cx, flow, piece, asx_now(cx) + rand() % 3);
+                        REQUIRE(asx_is_ok(step));
+                        if (step.value == ASX_FLOW_END) {
+                            break;
+                        }
+                        if (step.value == ASX_FLOW_ITEM) {
+                            CHECK((piece->len >= 1 && piece->len <= piece_max));
+                            got.append(piece->bytes, piece->len);
+                        }
+                    }
+                }
+                CHECK(got == sent);
+                asx_flow_close(cx, flow);
+                asx_stream_close(cx, near);
+                asx_stream_close(cx, far);
+                return asx_ok(0);
+            },
+            seed);
+    }
 }
