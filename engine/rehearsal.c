@@ -55,12 +55,15 @@ static asx_engine *engine_create(asx_cx *cx, uint32_t seats)
 /* On each serving shard before anybody serves, as boot does it. */
 static asx_outcome listen_body(asx_cx *cx, void *arg)
 {
-    const asxi_rehearsal *const self = *(asxi_rehearsal **)arg;
+    asxi_rehearsal *const self = *(asxi_rehearsal **)arg;
     const asx_listen_options options = { .reuse_port = true, .nodelay = true, .backlog = 1024 };
     asxi_seat *const seat = asxi_seat_of(self->engine, cx);
     asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
-    const asx_err err = driver->ops->listen(driver, &self->addr, &options,
-                                            &self->engine->listen_fds[0][seat->index]);
+    int32_t *const fd = &self->engine->listen_fds[0][seat->index];
+    asx_err err = driver->ops->listen(driver, &self->addr, &options, fd);
+    if (!err && self->addr.port == 0) { /* the others share what the first was given */
+        err = driver->ops->name(driver, *fd, false, &self->addr);
+    }
     seat->shard = asx_shard_of(cx);
     return err ? asx_fail(err) : asx_ok(0);
 }
@@ -252,8 +255,10 @@ asx_outcome asxi_rehearsal_run(asx_cx *cx, asxi_rehearsal *self)
     if (!self->engine) {
         return asx_fail(ASX_E(NO_MEMORY));
     }
-    const asx_err err = asx_addr_parse("10.0.0.1:80", &self->addr);
-    asx_assert_eq(err, ASX_OK);
+    if (self->addr.family == ASX_ADDR_NONE) {
+        const asx_err err = asx_addr_parse("10.0.0.1:80", &self->addr);
+        asx_assert_eq(err, ASX_OK);
+    }
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
         outcome = rehearse(cx, s, self);
         if (!asx_is_ok(outcome)) {

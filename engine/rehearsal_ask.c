@@ -57,7 +57,10 @@ static uint8_t kind_draw(asx_prng *prng, const asxi_rehearsal_plan *plan, bool w
         at -= shares[i].parts;
     }
     const bool body = kind == ASK_ECHO || kind == ASK_ECHO_CHUNKED;
-    return (body && !with_body) || (kind == ASK_PANIC && !plan->panics) ? ASK_PLAINTEXT : kind;
+    return (body && !with_body) || (kind == ASK_PANIC && !plan->panics) ||
+                   (kind == ASK_SLEEP && plan->calm)
+               ? ASK_PLAINTEXT
+               : kind;
 }
 
 static uint32_t status_draw(asx_prng *prng)

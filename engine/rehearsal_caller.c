@@ -20,13 +20,14 @@ typedef struct caller {
 typedef struct pieces {
     char bytes[ASXI_ASK_BODY_MAX];
     uint32_t len, given;
+    bool at_once;
 } pieces;
 
 static asx_outcome next_piece(asx_cx *cx, void *arg, asx_view *data)
 {
     pieces *const self = arg;
     const uint32_t left = self->len - self->given, n = left < PIECES_OF ? left : PIECES_OF;
-    if (n > 0) {
+    if (n > 0 && !self->at_once) {
         ASX_TRY(asx_sleep(cx, ASX_NS_PER_MS));
     }
     *data = asx_view_of(self->bytes + self->given, n);
@@ -64,7 +65,7 @@ static asx_outcome call(asx_cx *cx, const caller *self, asx_prng *prng)
 {
     asxi_rehearsal *const show = self->show;
     char url[96], where[ASX_ADDR_TEXT_MAX], buf[ASXI_ASK_TARGET_MAX];
-    pieces body = { .given = 0 };
+    pieces body = { .at_once = show->plan.calm };
     asx_http_call *call;
     const asxi_ask ask = asxi_ask_draw(prng, &show->plan, true);
     const asx_view target = asxi_ask_target(&ask, buf);

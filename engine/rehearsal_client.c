@@ -29,7 +29,8 @@ typedef enum manner {
 typedef enum stage { BORN = 0, CONNECTING, TALKING, LEAVING } stage;
 
 #define PATIENCE_NS (200 * ASX_NS_PER_S)
-#define REST_MAX 400u /* of a head that has not come whole */
+#define REST_MAX 400u  /* of a head that has not come whole */
+#define PLAIN_MAX 120u /* of a request without a body */
 #define FIELDS_MAX 12u
 #define OUT_MAX (ASXI_ASK_TEXT_MAX + 220u) /* one request, or several small ones */
 
@@ -257,7 +258,8 @@ static void ask(client *self, asx_cx *cx)
     } else {
         do {
             ask_one(self);
-        } while (self->how == PIPELINE && self->asked < self->total);
+        } while (self->how == PIPELINE && self->asked < self->total &&
+                 self->out_len + PLAIN_MAX <= OUT_MAX);
     }
     if (self->answered == before) {
         response_begin(self);
@@ -393,7 +395,7 @@ static void client_init(client *self, asxi_rehearsal *show, asx_cx *cx, asx_prng
     self->show = show;
     self->driver = asx_shard_driver(asx_shard_of(cx));
     asx_prng_init(&self->prng, asx_prng_u64(prng));
-    self->how = (uint8_t)asx_prng_below(prng, plan->rude ? MANNERS : LORIS);
+    self->how = (uint8_t)asx_prng_below(prng, plan->rude ? MANNERS : plan->calm ? HALTING : LORIS);
     if (asx_prng_below(prng, 2)) {
         self->how = POLITE;
     }

@@ -13,6 +13,8 @@
 
 #include <asx/lab/scenario.h>
 #include <asx/lab/vnet.h>
+#include <asx/reactor/driver_config.h>
+#include <asx/reactor/probe.h>
 #include <asx/shard/base/decls.h>
 #include <asx/shard/base/prng.h>
 #include <asx/shard/base/view.h>
@@ -24,7 +26,7 @@
 
 ASX_BEGIN_DECLS
 
-#define ASXI_REHEARSAL_REQUESTS_MAX 4u /* of a client */
+#define ASXI_REHEARSAL_REQUESTS_MAX 32u /* of a client */
 
 typedef struct asxi_rehearsal_plan {
     uint64_t seed;
@@ -35,6 +37,7 @@ typedef struct asxi_rehearsal_plan {
     uint32_t kept_max;      /* connections that the callers share */
     bool exact;             /* `requests` each, instead of up to so many */
     bool rude;              /* clients that stall, leave, and talk nonsense are among them */
+    bool calm;              /* nobody pauses, and nothing that is asked for takes time by itself */
     bool panics;            /* handlers that panic are among what is asked for */
     bool cuts;              /* partitions come and go */
     asx_duration arrive_ns; /* everybody connects within this time */
@@ -58,7 +61,7 @@ typedef struct asxi_rehearsal_tally {
 typedef struct asxi_rehearsal {
     asxi_rehearsal_plan plan;
     asxi_rehearsal_tally tally;
-    asx_addr addr;
+    asx_addr addr; /* of the service; none: one of the lab's network. Port 0: the system's choice */
     uint64_t sockets_left; /* of the lab's network, when everybody had ended */
     struct asx_engine *engine;
     asx_event over; /* the clients have ended */
@@ -69,6 +72,18 @@ asxi_rehearsal_plan asxi_rehearsal_plan_of(uint64_t seed);
 
 /* Runs the plan on the shards of this mesh, two at least. The cx is one of shard 0. */
 asx_outcome asxi_rehearsal_run(asx_cx *cx, asxi_rehearsal *self);
+
+typedef struct asxi_rehearsal_cost {
+    bool passed;
+    asx_duration real_ns;                       /* from the first listener to the last byte */
+    asx_duration service_cpu_ns, public_cpu_ns; /* of the serving threads · of the clients' */
+} asxi_rehearsal_cost;
+
+/* The same over a real driver and loopback, each shard on a thread of its own: what the lab says
+ * must hold here too. The plan's weather is the machine's.
+ * errors  those of making a driver or a shard */
+ASX_NODISCARD asx_err asxi_rehearsal_live(asxi_rehearsal *self, asx_driver_choice choice,
+                                          uint32_t shards, asxi_rehearsal_cost *cost);
 
 /* For the lab's command: http-server, whose plans are drawn from the run's entropy. */
 extern const asx_lab_scenario asxi_rehearsal_scenarios[];
