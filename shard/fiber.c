@@ -32,6 +32,7 @@ typedef struct boot_frame {
 /* The call in asxi_fiber_boot needs rsp to be a multiple of 16 once `boot` is popped. */
 static_assert(sizeof(boot_frame) % 16 == 0, "keeps the stack aligned");
 #define BOOT_PAD 8
+#define BOOT_FRAME_POINTER rbp
 #elif defined(__aarch64__)
 typedef struct boot_frame {
     asx_fiber_fn *fn; /* x19 */
@@ -43,14 +44,22 @@ typedef struct boot_frame {
 } boot_frame;
 static_assert(sizeof(boot_frame) == 160, "the assembler's frame");
 #define BOOT_PAD 0
+#define BOOT_FRAME_POINTER x29
 #else
 #error "no switch for this processor"
 #endif
 
+/* Only what the boot reads: the other registers start with whatever lies there. */
 static void *boot_frame_put(asx_stack *stack, asx_fiber_fn *fn, void *arg)
 {
     boot_frame *const frame = (boot_frame *)(void *)(stack->top - BOOT_PAD - sizeof(boot_frame));
-    *frame = (boot_frame){ .fn = fn, .arg = arg, .boot = asxi_fiber_boot };
+    frame->fn = fn;
+    frame->arg = arg;
+    frame->boot = asxi_fiber_boot;
+    frame->BOOT_FRAME_POINTER = 0;
+#if defined(__x86_64__)
+    frame->top_of_unwinding = 0;
+#endif
     return frame;
 }
 

@@ -8,6 +8,8 @@ static_assert(sizeof(asx_handle) == 16, "two registers");
 static_assert(sizeof(asx_slot) == 16, "records keep 16-byte alignment behind it");
 static_assert(offsetof(asx_slot, generation) == 4, "asx_handle_free adds to the upper half");
 static_assert(offsetof(asx_slot, kind) == offsetof(asx_handle, kind), "a slot reads as a handle");
+static_assert(offsetof(asx_handle, kind) == 10 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "a handle's home: shard, then kind, in the low bits of its second word");
 static_assert(offsetof(asx_slot, shard) == 8 && offsetof(asx_handle, shard) == 8, "word for word");
 
 enum { PAGE_DIRECTORY_FIRST = 64 };
@@ -29,6 +31,7 @@ void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16
         .count_max = count_max,
         .shard = shard,
         .kind = (uint8_t)kind,
+        ._home = (uint32_t)kind << 16 | shard,
         ._source = source,
     };
 }
@@ -36,6 +39,14 @@ void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16
 static size_t page_bytes(const asx_handle_table *table)
 {
     return (size_t)table->record_size << table->_page_shift;
+}
+
+asx_err asx_handle_lookup_why(const asx_handle_table *table, asx_handle handle)
+{
+    if (handle.kind != table->kind) {
+        return ASX_E(WRONG_KIND);
+    }
+    return handle.shard != table->shard ? ASX_E(WRONG_SHARD) : ASX_E(STALE);
 }
 
 static bool directory_grow(asx_handle_table *table)
@@ -93,13 +104,6 @@ void *asx_handle_alloc_slow(asx_handle_table *table, asx_handle *out)
         *out = asx_handle_of(slot);
     }
     return slot;
-}
-
-void asx_handle_retire_(asx_handle_table *table, asx_slot *slot)
-{
-    asx_assert_eq(slot->generation, UINT32_MAX);
-    asx_assert(!slot->live);
-    table->retired++;
 }
 
 asx_err asx_handle_table_why(const asx_handle_table *table)

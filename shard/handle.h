@@ -73,6 +73,7 @@ typedef struct asx_handle_table {
     uint32_t count_max; /* slots it may ever have */
     uint32_t live;
     uint32_t retired; /* slots that used up their generations */
+    uint32_t _home;   /* shard and kind as they stand in a handle's second word */
     uint16_t shard;
     uint8_t kind;
     uint32_t _page_count, _page_cap;
@@ -115,8 +116,11 @@ void asx_handle_encode(asx_handle handle, uint8_t wire[12]);
 ASX_NODISCARD asx_err asx_handle_decode(const uint8_t wire[12], asx_handle_kind kind,
                                         asx_handle *out);
 
+/* The second word of a handle but for its side. */
+#define ASX_HANDLE_HOME_MASK UINT64_C(0xffffff)
+/* Why a lookup failed. */
+ASX_NODISCARD asx_err asx_handle_lookup_why(const asx_handle_table *table, asx_handle handle);
 void *asx_handle_alloc_slow(asx_handle_table *table, asx_handle *out);
-void asx_handle_retire_(asx_handle_table *table, asx_slot *slot);
 
 ASX_END_DECLS
 
@@ -195,7 +199,7 @@ ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
     slot->live = 0;
     table->live--;
     if (asx_unlikely(slot->generation == UINT32_MAX)) {
-        asx_handle_retire_(table, slot);
+        table->retired++;
         return;
     }
     /* Index and generation as one word, as asx_handle_of reads them: a load that is wider than the
@@ -208,25 +212,29 @@ ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
     table->_free = slot;
 }
 
+/* The live record, or NULL. */
+ASX_INLINE void *asx_handle_find(const asx_handle_table *table, asx_handle handle)
+{
+    /* In whole words: a handle travels in two registers. */
+    uint64_t words[2], identity;
+    __builtin_memcpy(words, &handle, sizeof(words));
+    const uint32_t index = (uint32_t)words[0];
+    if (asx_likely((words[1] & ASX_HANDLE_HOME_MASK) == table->_home && index < table->touched)) {
+        asx_slot *const slot = (asx_slot *)asx_handle_at(table, index);
+        __builtin_memcpy(&identity, slot, sizeof(identity));
+        if (asx_likely(slot->live && identity == words[0])) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
 /* errors   WRONG_KIND, WRONG_SHARD (send a message instead), STALE; checked in this order */
 ASX_NODISCARD ASX_INLINE asx_err asx_handle_lookup(const asx_handle_table *table, asx_handle handle,
                                                    void **record)
 {
-    if (asx_unlikely(handle.kind != table->kind)) {
-        return ASX_E(WRONG_KIND);
-    }
-    if (asx_unlikely(handle.shard != table->shard)) {
-        return ASX_E(WRONG_SHARD);
-    }
-    if (asx_unlikely(handle.index >= table->touched)) {
-        return ASX_E(STALE);
-    }
-    asx_slot *const slot = (asx_slot *)asx_handle_at(table, handle.index);
-    if (asx_unlikely(!slot->live || slot->generation != handle.generation)) {
-        return ASX_E(STALE);
-    }
-    *record = slot;
-    return ASX_OK;
+    *record = asx_handle_find(table, handle);
+    return asx_likely(*record != NULL) ? ASX_OK : asx_handle_lookup_why(table, handle);
 }
 
 #endif

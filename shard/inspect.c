@@ -92,7 +92,7 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->idle_since) : 0,
         .waits_object = wait ? wait->object : 0,
         .waits_kind = wait ? wait->object_kind : 0,
-        .lane = lane_name((asxi_lane)task->lane),
+        .lane = task->wake == ASXI_WAKE_QUEUED ? lane_name((asxi_lane)task->lane) : NULL,
         .note = asxi_trail_last(task),
     };
     w->visit(w->arg, &node);

@@ -148,25 +148,32 @@ static asx_outcome join_wait(asx_cx *cx, asx_handle handle, bool masked, asx_out
     return join_woken(cx, handle, &joiner, late);
 }
 
-/* What has ended waits for nobody: of the questions that a join asks, one is left. */
-ASX_INLINE asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+static ASX_NOINLINE asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
 {
-    void *record;
-    if (asx_likely(!asx_handle_lookup(&cx->_shard->tasks, handle, &record))) {
-        asx_task *const task = record;
-        if (task->state == ASX_TASK_COMPLETED && asx_likely(task->flags & ASXI_TASK_JOINABLE)) {
-            return join_take(cx->_task, task, late);
-        }
+    asx_task *const task = asx_handle_find(&cx->_shard->tasks, handle);
+    if (task && task->state == ASX_TASK_COMPLETED && (task->flags & ASXI_TASK_JOINABLE)) {
+        return join_take(cx->_task, task, late);
     }
     return join_wait(cx, handle, masked, late);
 }
 
-asx_outcome asx_join(asx_cx *cx, asx_handle task)
+/* What has ended waits for nobody: of the questions that a join asks, one is left. */
+asx_outcome asx_join(asx_cx *cx, asx_handle handle)
 {
-    if (asx_unlikely(cx->_task != cx->_shard->running)) {
+    asx_shard *const shard = cx->_shard;
+    if (asx_unlikely(cx->_task != shard->running)) {
         return asx_fail(ASX_E(WRONG_TASK));
     }
-    return join(cx, task, false, NULL);
+    asx_task *const task = asx_handle_find(&shard->tasks, handle);
+    /* In this order: tests of state and flags side by side become one load, which stalls when they
+     * were just stored one by one. */
+    if (asx_likely(task && task->state == ASX_TASK_COMPLETED && !asxi_task_has_payloads(task) &&
+                   (task->flags & ASXI_TASK_JOINABLE))) {
+        const asx_outcome outcome = task->outcome;
+        asxi_task_reap_bare(task);
+        return outcome;
+    }
+    return join(cx, handle, false, NULL);
 }
 
 asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late)

@@ -466,6 +466,7 @@ static void on_spawn(asx_shard *shard, const asx_msg *msg)
         request_drop(request);
     } else {
         region->is_limb = true;
+        region->judges = true;
         region->home = (asxi_limb_home){ .shard = request->home, .proxy = request->proxy };
         asxi_mail_put_handle(&answer, 2, asx_handle_of(region));
         asxi_task_start(task);

@@ -144,6 +144,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
     region->shard = shard;
     region->policy = (uint8_t)options->policy;
     region->rule = options->rule;
+    region->judges = options->rule != NULL;
     region->overrun = (uint8_t)(options->overrun ? options->overrun
                                 : parent         ? parent->overrun
                                                  : ASX_OVERRUN_BOUNDED_LOG);
@@ -305,28 +306,15 @@ void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, as
     }
 }
 
-void asxi_region_task_done(asx_region *region, asx_task *task)
+void asxi_region_task_judge(asx_region *region, const asx_task *task)
 {
-    asx_assert(region->live_tasks > 0);
-    if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK)) {
-        /* Still counted: the policy may cancel the region, which must not close under this call. */
+    if (task->outcome.severity != ASX_SEVERITY_OK) {
         asxi_region_fold(region, task->outcome, task->spawn_seq);
         asxi_region_judge(region, task->outcome, task->spawn_seq, asx_handle_of(task));
-    } else if (asx_unlikely(region->rule != NULL)) {
+    } else if (region->rule) {
         asxi_region_judge(region, task->outcome, task->spawn_seq, asx_handle_of(task));
-    } else if (asx_unlikely(region->is_limb) && task->spawn_seq == 0 &&
-               region->outcome.severity == ASX_SEVERITY_OK) {
-        region->outcome.value = task->outcome.value; /* what the joiner at home gets */
-    }
-    region->live_tasks--;
-    if (task->joiners) {
-        asxi_task_tell_joiners(task);
-    }
-    if (!(task->flags & ASXI_TASK_JOINABLE)) {
-        asxi_task_reap(task);
-    }
-    if (region->live_tasks == 0 && (region->sealed || region->state != ASX_REGION_OPEN)) {
-        asxi_region_advance(region);
+    } else if (task->spawn_seq == 0 && region->outcome.severity == ASX_SEVERITY_OK) {
+        region->outcome.value = task->outcome.value; /* what the joiner at a limb's home gets */
     }
 }
 

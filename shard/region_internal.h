@@ -32,6 +32,7 @@ struct asx_region {
     bool cancelled;  /* mode CANCEL was asked */
     bool is_scope;   /* its outcome goes to the opener and is not folded into the parent */
     bool is_limb;
+    bool judges; /* has a rule, or is a limb: asked about each task that ends */
     bool counted_draining;
     bool raised_fail_fast; /* the cancellation is this region's own policy's */
     bool escalated;        /* a failure was handed to the parent */
@@ -79,7 +80,8 @@ asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
 /* scope.c: the region's record is about to go. */
 void asxi_scope_region_closing(struct asx_scope *scope);
 void asxi_region_advance(asx_region *region);
-void asxi_region_task_done(asx_region *region, asx_task *task);
+/* A task ended that is still counted, with a failure or in a region that `judges`. */
+void asxi_region_task_judge(asx_region *region, const asx_task *task);
 void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
 /* A child is over, a task or a limb: the region's policy is asked. */
 void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, asx_handle origin);
@@ -89,14 +91,17 @@ bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
 void asxi_region_drop(asx_shard *shard, asx_region *region, asx_drop_fn *fn, void *arg);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 
+/* Whoever asks: nothing is counted, nobody is shut out. */
+static inline bool asxi_region_admits_all(const asx_region *region)
+{
+    return region->state == ASX_REGION_OPEN && !region->sealed && region->limits.tasks_max == 0;
+}
+
 /* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */
 static inline asx_err asxi_region_admit(asx_region *region, const asx_region *spawner)
 {
-    if (asx_likely(region->state == ASX_REGION_OPEN && !region->sealed &&
-                   region->limits.tasks_max == 0)) {
-        return ASX_OK;
-    }
-    return asxi_region_admit_limited(region, spawner);
+    return asx_likely(asxi_region_admits_all(region)) ? ASX_OK
+                                                      : asxi_region_admit_limited(region, spawner);
 }
 
 /* Why the scope of a scope's cx fails; NULL: it does not. */

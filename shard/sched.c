@@ -1,8 +1,8 @@
 /* Which task next: three lanes, bounded streaks, FIFO among equals (SCH-1..7).
  *
- * A task is in at most one lane, once: `lane` says which, and a promotion moves it, so an enqueue
- * is dispatched at most once without tombstones. Order never depends on addresses: run_seq counts
- * enqueues. */
+ * A task is in at most one lane, once, while its `wake` is QUEUED: `lane` says which, and a
+ * promotion moves it, so an enqueue is dispatched at most once without tombstones. Order never
+ * depends on addresses: run_seq counts enqueues. */
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
@@ -13,10 +13,9 @@
 static void lane_push(asxi_lane_queue *queue, asx_task *task)
 {
     const unsigned p = task->budget.priority;
-    asx_list_push_back(&queue->fifo[p], &task->run);
+    asx_list_push_back_anew(&queue->fifo[p], &task->run);
     queue->occupied[p / 64] |= UINT64_C(1) << (p % 64);
     queue->words |= 1u << (p / 64);
-    queue->count++;
 }
 
 static void lane_vacate(asxi_lane_queue *queue, unsigned p)
@@ -33,8 +32,7 @@ static void lane_vacate(asxi_lane_queue *queue, unsigned p)
 static void lane_unlink(asxi_lane_queue *queue, asx_task *task)
 {
     asx_list *const next = task->run._next;
-    asx_list_unlink(&task->run);
-    queue->count--;
+    asx_list_remove(&task->run);
     if (asx_list_empty(next)) {
         lane_vacate(queue, (unsigned)(next - queue->fifo));
     }
@@ -89,42 +87,41 @@ static asx_task *lane_choose(asx_shard *shard, asx_list *fifo)
 }
 
 /* Live, the first is chosen. */
-ASX_INLINE asx_task *lane_pop_front(asxi_lane_queue *queue, unsigned p)
+static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
 {
-    asx_list *const fifo = &queue->fifo[p];
-    asx_list *const node = fifo->_next;
-    asx_list *const next = node->_next;
-    fifo->_next = next;
-    next->_prev = fifo;
-    *node = (asx_list){ 0 };
-    queue->count--;
-    if (next == fifo) {
-        lane_vacate(queue, p);
-    }
-    return task_of_run(node);
-}
-
-static asx_task *lane_pop_other(asx_shard *shard, asxi_lane_queue *queue, unsigned p)
-{
+    const unsigned p = lane_highest(queue);
     asx_task *task;
+    queue->starved_run = lane_has_below(queue, p) ? queue->starved_run + 1 : 0;
     if (queue->starved_run > ASX_LANE_STARVATION_MAX) {
         task = lane_oldest(queue);
         queue->starved_run = 0;
-    } else {
+    } else if (shard->sched.chooses) {
         task = lane_choose(shard, &queue->fifo[p]);
+    } else {
+        task = task_of_run(queue->fifo[p]._next);
     }
     lane_unlink(queue, task);
     return task;
 }
 
-ASX_INLINE asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
+/* The plain stretch: see asxi_sched. It begins at a pick that finds nothing else, and whoever
+ * queues or takes out something else ends it. */
+
+static void plain_begin(asxi_sched *sched)
 {
-    const unsigned p = lane_highest(queue);
-    queue->starved_run = asx_unlikely(lane_has_below(queue, p)) ? queue->starved_run + 1 : 0;
-    if (asx_unlikely(queue->starved_run > ASX_LANE_STARVATION_MAX || shard->sched.chooses)) {
-        return lane_pop_other(shard, queue, p);
+    const unsigned p = lane_highest(&sched->ready);
+    if (!sched->chooses && !lane_has_below(&sched->ready, p)) {
+        sched->ready.starved_run = 0;
+        sched->plain = &sched->ready.fifo[p];
     }
-    return lane_pop_front(queue, p);
+}
+
+static void plain_end(asxi_sched *sched)
+{
+    if (sched->plain && asx_list_empty(sched->plain)) {
+        lane_vacate(&sched->ready, (unsigned)(sched->plain - sched->ready.fifo));
+    }
+    sched->plain = NULL;
 }
 
 /* TIMED: a binary heap with back indices. */
@@ -223,16 +220,15 @@ static asxi_lane lane_of(const asx_shard *shard, const asx_task *task)
 void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
 {
     asxi_sched *const sched = &shard->sched;
-    asx_debug_assert(task->lane == ASXI_LANE_NONE);
-    task->run_seq = sched->next_seq++;
-    if (asx_likely(task->state <= ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_FINALIZER) &&
-                   task->budget.deadline_ns == ASX_TIME_NEVER)) {
-        task->lane = ASXI_LANE_READY;
-        lane_push(&sched->ready, task);
-        return;
+    asx_debug_assert(task->wake == ASXI_WAKE_QUEUED);
+    plain_end(sched);
+    task->run_seq = sched->queued++;
+    asxi_lane lane = ASXI_LANE_READY;
+    if (task->state > ASX_TASK_RUNNING || (task->flags & ASXI_TASK_FINALIZER) ||
+        task->budget.deadline_ns != ASX_TIME_NEVER) {
+        task->flags |= ASXI_TASK_TIMELY;
+        lane = lane_of(shard, task);
     }
-    task->flags |= ASXI_TASK_TIMELY;
-    asxi_lane lane = lane_of(shard, task);
     if (lane == ASXI_LANE_TIMED && sched->timed_count == sched->timed_cap && !timed_grow(shard)) {
         lane = ASXI_LANE_READY; /* without memory it is late at worst, never lost */
     }
@@ -241,19 +237,22 @@ void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
         lane_push(&sched->ready, task);
     } else if (lane == ASXI_LANE_CANCEL) {
         lane_push(&sched->cancel, task);
+        sched->cancel_count++;
     } else {
         timed_sift_up(sched, sched->timed_count++, task);
     }
 }
 
-void asxi_sched_remove(asx_shard *shard, asx_task *task)
+void asxi_sched_take(asx_shard *shard, asx_task *task)
 {
     asxi_sched *const sched = &shard->sched;
+    asx_assert(task->wake == ASXI_WAKE_QUEUED);
+    plain_end(sched);
+    sched->taken++;
     switch ((asxi_lane)task->lane) {
-    case ASXI_LANE_NONE:
-        return;
     case ASXI_LANE_CANCEL:
         lane_unlink(&sched->cancel, task);
+        sched->cancel_count--;
         break;
     case ASXI_LANE_TIMED:
         timed_remove(sched, task);
@@ -261,31 +260,33 @@ void asxi_sched_remove(asx_shard *shard, asx_task *task)
     case ASXI_LANE_READY:
         lane_unlink(&sched->ready, task);
         break;
+    case ASXI_LANE_NONE:
+        asx_unreachable();
     }
-    task->lane = ASXI_LANE_NONE;
 }
 
 /* Several lanes hold something: the streaks decide. */
-static ASX_NOINLINE asx_task *pick_mixed(asx_shard *shard)
+static asx_task *pick_mixed(asx_shard *shard)
 {
     asxi_sched *const sched = &shard->sched;
-    const bool others = sched->ready.count > 0 || sched->timed_count > 0;
-    if (sched->cancel.count > 0) {
+    const uint64_t ready = asxi_sched_ready_count(sched);
+    const bool others = ready > 0 || sched->timed_count > 0;
+    if (sched->cancel_count > 0) {
         const uint32_t limit = sched->streak_max << (shard->draining > 0);
         if (!others || sched->cancel_streak < limit || ASXI_PLANTED(CANCEL_STARVES)) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
             sched->others_waited = others ? sched->others_waited + 1 : 0;
             shard->stats.streak_exceeded += sched->others_waited > limit; /* the proof: stays 0 */
+            sched->cancel_count--;
             return lane_pop(shard, &sched->cancel);
         }
     }
     sched->cancel_streak = 0;
     sched->others_waited = 0;
     if (sched->timed_count > 0 &&
-        (sched->ready.count == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX ||
-         ASXI_PLANTED(READY_STARVES))) {
+        (ready == 0 || sched->timed_streak < ASX_TIMED_STREAK_MAX || ASXI_PLANTED(READY_STARVES))) {
         asx_task *const task = sched->timed[0];
-        sched->timed_streak = sched->ready.count > 0 ? sched->timed_streak + 1 : 1;
+        sched->timed_streak = ready > 0 ? sched->timed_streak + 1 : 1;
         timed_remove(sched, task);
         return task;
     }
@@ -293,22 +294,24 @@ static ASX_NOINLINE asx_task *pick_mixed(asx_shard *shard)
     return lane_pop(shard, &sched->ready);
 }
 
-asx_task *asxi_sched_pick(asx_shard *shard)
+asx_task *asxi_sched_pick_other(asx_shard *shard)
 {
     asxi_sched *const sched = &shard->sched;
-    asx_task *task;
-    if (asx_unlikely(sched->cancel.count + sched->timed_count > 0)) {
-        task = pick_mixed(shard);
-    } else if (asx_likely(sched->ready.count > 0)) {
-        sched->cancel_streak = 0;
-        sched->others_waited = 0;
-        sched->timed_streak = 0;
-        task = lane_pop(shard, &sched->ready);
-    } else {
+    if (sched->queued == sched->taken) {
         return NULL;
     }
-    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-               task->lane);
-    task->lane = ASXI_LANE_NONE;
-    return task;
+    if (sched->cancel_count + sched->timed_count > 0) {
+        asx_task *const task = pick_mixed(shard);
+        sched->taken++;
+        return task;
+    }
+    sched->cancel_streak = 0;
+    sched->others_waited = 0;
+    sched->timed_streak = 0;
+    plain_begin(sched);
+    if (sched->plain) {
+        return asxi_sched_pick(shard);
+    }
+    sched->taken++;
+    return lane_pop(shard, &sched->ready);
 }

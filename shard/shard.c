@@ -119,26 +119,36 @@ bool asxi_slice_look(asx_shard *shard)
     shard->slice_looked_ns = shard->driver->ops->now(shard->driver);
     if (shard->slice_looked_ns >= asx_time_add(shard->now_ns, shard->slice_ns)) {
         shard->slice_over = true;
+        shard->slice_left = 1;
     }
     return shard->slice_over;
+}
+
+/* Up to the next look at the clock, or to the end of the turn's share. */
+static void stretch_begin(asx_shard *shard)
+{
+    const uint32_t gap = shard->slice_gap;
+    shard->slice_left = gap < shard->slice_share ? gap : shard->slice_share;
+    shard->slice_share -= shard->slice_left;
 }
 
 static void slice_begin(asx_shard *shard)
 {
     shard->slice_over = false;
     shard->slice_looked_ns = shard->now_ns;
-    shard->slice_left = shard->slice_gap;
+    shard->slice_share = shard->turn_dispatch_max;
+    stretch_begin(shard);
 }
 
-/* After a dispatch. Looks come closer when a gap took a good part of the slice, and drift apart
- * when it did not: a look costs more than a short dispatch. */
-static bool slice_spent(asx_shard *shard)
+/* At the end of a stretch; false when it is the turn's. Looks come closer when a gap took a good
+ * part of the slice, and drift apart when it did not: a look costs more than a short dispatch. */
+bool asxi_slice_goes_on(asx_shard *shard)
 {
-    if (asx_likely(--shard->slice_left > 0)) {
-        return shard->slice_over;
+    if (shard->slice_over || shard->slice_share == 0) {
+        return false;
     }
     const asx_instant looked_ns = shard->slice_looked_ns;
-    (void)asxi_slice_look(shard);
+    const bool over = asxi_slice_look(shard);
     const asx_duration took_ns = asx_time_sub(shard->slice_looked_ns, looked_ns);
     if (took_ns > shard->slice_ns / 8) {
         const uint64_t fits = shard->slice_gap * (shard->slice_ns / 8) / took_ns;
@@ -146,32 +156,23 @@ static bool slice_spent(asx_shard *shard)
     } else if (shard->slice_gap < ASX_SLICE_LOOK_MAX) {
         shard->slice_gap *= 2;
     }
-    shard->slice_left = shard->slice_gap;
-    return shard->slice_over;
+    if (!over) {
+        stretch_begin(shard);
+    }
+    return !over;
 }
 
 /* Runs tasks until the lanes are empty or the turn's share is used up. A panic of a poll step lands
  * here, with the step's frame gone and the dispatch it cut short still to be finished. */
 static void dispatch_some(asx_shard *shard)
 {
-    volatile unsigned count = 0;
     slice_begin(shard);
     if (__builtin_setjmp(shard->panic_jump)) {
         shard->in_step = false;
         asxi_task_step_panicked(shard, shard->running);
         shard->running = NULL;
     }
-    while (count < shard->turn_dispatch_max) {
-        asx_task *const task = asxi_sched_pick(shard);
-        if (!task) {
-            break;
-        }
-        asxi_task_dispatch(shard, task);
-        count = count + 1;
-        if (asx_unlikely(slice_spent(shard))) {
-            break;
-        }
-    }
+    asxi_task_dispatch_some(shard);
 }
 
 /* Deadlines at this very instant, now that what was ready at it has run (TMR-3a). */
@@ -187,7 +188,7 @@ static void expire_late(asx_shard *shard)
 
 static bool runnable(const asx_shard *shard)
 {
-    return shard->sched.ready.count + shard->sched.cancel.count + shard->sched.timed_count > 0;
+    return shard->sched.queued != shard->sched.taken;
 }
 
 static void clock_read(asx_shard *shard)
@@ -392,8 +393,9 @@ void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats)
     stats->obligations_pending = shard->obligations.live;
     stats->ops_in_flight = shard->op_in_flight;
     stats->timers_armed = asx_timer_wheel_count(&shard->wheel);
-    stats->ready_queued = shard->sched.ready.count;
-    stats->cancel_queued = shard->sched.cancel.count;
+    stats->dispatches = shard->sched.taken - shard->sched.requeued;
+    stats->ready_queued = (uint32_t)asxi_sched_ready_count(&shard->sched);
+    stats->cancel_queued = shard->sched.cancel_count;
     stats->timed_queued = shard->sched.timed_count;
     stats->heap_bytes_live = shard->chunks.bytes_live;
     stats->chunk_bytes_held = shard->chunks.bytes_held;

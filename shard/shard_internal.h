@@ -17,18 +17,24 @@
 /* A FIFO a priority, and the bitmap of those that hold something. */
 typedef struct asxi_lane_queue {
     uint64_t occupied[ASXI_PRIORITY_COUNT / 64];
-    uint32_t words; /* bit w: occupied[w] is not 0 */
-    uint32_t count;
+    uint32_t words;       /* bit w: occupied[w] is not 0 */
     uint32_t starved_run; /* consecutive picks from above a waiting lower priority (SCH-6) */
     asx_list fifo[ASXI_PRIORITY_COUNT];
 } asxi_lane_queue;
 
 typedef struct asxi_sched {
+    /* Not NULL: every queued task is of this one priority and in the ready lane, the streaks are
+     * zero and the driver does not choose. Then the next task is the first in here, and `occupied`
+     * may still name the priority when the last has gone. */
+    asx_list *plain;
+    uint64_t queued; /* ever, in all lanes: the next run_seq */
+    uint64_t taken;  /* of those, picked or taken out */
     asxi_lane_queue ready;
     asxi_lane_queue cancel;
     asx_task **timed; /* binary heap by (deadline, priority desc, run_seq) */
     uint32_t timed_count, timed_cap;
-    uint64_t next_seq;
+    uint32_t cancel_count;
+    uint64_t requeued; /* taken out to be queued anew */
     uint32_t cancel_streak, timed_streak;
     uint32_t others_waited; /* cancel dispatches since other work has been runnable (SCH-8) */
     uint32_t streak_max;
@@ -56,8 +62,9 @@ struct asx_shard {
     bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
     asx_duration slice_ns;
     asx_instant slice_looked_ns; /* at the clock, last */
-    uint32_t slice_gap;  /* dispatches from one look to the next; fewer when they are long */
-    uint32_t slice_left; /* of the gap */
+    uint32_t slice_gap;   /* dispatches from one look to the next; fewer when they are long */
+    uint32_t slice_left;  /* of this stretch; 1 once slice_over is set */
+    uint32_t slice_share; /* dispatches that the turn has left behind this stretch */
     bool walking; /* a cancel walk's regions are being advanced: nested walks only queue theirs */
 
     asx_chunk_source chunks;
@@ -101,6 +108,57 @@ void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
 
 /* shard.c: true once the turn has used up its slice, after looking at the clock. */
 bool asxi_slice_look(asx_shard *shard);
+/* Once slice_left is 0: false when the turn's dispatches are. */
+bool asxi_slice_goes_on(asx_shard *shard);
+
+static inline uint64_t asxi_sched_ready_count(const asxi_sched *sched)
+{
+    return sched->queued - sched->taken - sched->cancel_count - sched->timed_count;
+}
+
+/* A plain stretch, for tasks of this budget. */
+static inline bool asxi_sched_is_plain(const asx_shard *shard, const asx_budget *budget)
+{
+    return asx_likely(shard->sched.plain == &shard->sched.ready.fifo[budget->priority] &&
+                      budget->deadline_ns == ASX_TIME_NEVER);
+}
+
+static inline void asxi_sched_push_plain(asx_shard *shard, asx_task *task)
+{
+    asx_debug_assert(task->state <= ASX_TASK_RUNNING && task->wake == ASXI_WAKE_QUEUED);
+    task->run_seq = shard->sched.queued++;
+    asx_list_push_back_anew(shard->sched.plain, &task->run);
+}
+
+/* asxi_sched_enqueue, for a task that no lane but READY can be for: neither cancelled nor a
+ * finalizer. */
+static inline void asxi_sched_push(asx_shard *shard, asx_task *task)
+{
+    task->wake = ASXI_WAKE_QUEUED;
+    if (asx_likely(asxi_sched_is_plain(shard, &task->budget))) {
+        task->lane = ASXI_LANE_READY;
+        asxi_sched_push_plain(shard, task);
+    } else {
+        asxi_sched_enqueue(shard, task);
+    }
+}
+
+/* The next task, in no lane any more, or NULL. */
+static inline asx_task *asxi_sched_pick(asx_shard *shard)
+{
+    asxi_sched *const sched = &shard->sched;
+    asx_list *const plain = sched->plain;
+    if (asx_unlikely(plain == NULL)) {
+        return asxi_sched_pick_other(shard);
+    }
+    asx_list *const node = plain->_next;
+    if (node == plain) {
+        return NULL;
+    }
+    asx_list_remove(node);
+    sched->taken++;
+    return asx_container_of(node, asx_task, run);
+}
 
 /* asx_cx_require, without the call where it succeeds. */
 static inline asx_err asxi_cx_require(const asx_cx *cx, asx_cap cap)
@@ -111,21 +169,32 @@ static inline asx_err asxi_cx_require(const asx_cx *cx, asx_cap cap)
     return asx_cx_require(cx, cap);
 }
 
-/* Ends the record of a completed task. What stays behind is what spawning relies on: no pointer,
- * nothing linked. */
-static inline void asxi_task_reap(asx_task *task)
+/* A completed task whose record holds references. */
+static inline bool asxi_task_has_payloads(const asx_task *task)
+{
+    return task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED;
+}
+
+/* asxi_task_reap, of one that has none. */
+static inline void asxi_task_reap_bare(asx_task *task)
 {
     asx_assert(task->state == ASX_TASK_COMPLETED);
-    asx_debug_assert(!task->body && !task->ops && !task->joiners);
-    asx_list_unlink(&task->sibling);
-    if (asx_unlikely(task->reason != NULL)) {
-        asx_reason_release(task->reason);
-        task->reason = NULL;
+    asx_debug_assert(!task->body && !task->ops && !task->joiners && task->arg_size == 0);
+    if (task->label) {
+        task->label = NULL;
     }
-    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
-        asx_outcome_release(task->outcome);
-    }
+    asx_list_remove(&task->sibling);
     asx_handle_free(&task->cx._shard->tasks, task);
+}
+
+/* Ends the record of a completed task. What stays behind is what spawning relies on: nothing held,
+ * no name. */
+static inline void asxi_task_reap(asx_task *task)
+{
+    if (asx_unlikely(asxi_task_has_payloads(task))) {
+        asxi_task_payloads_release(task);
+    }
+    asxi_task_reap_bare(task);
 }
 
 /* panic.c */

@@ -15,26 +15,29 @@ static void task_first_use(asx_task *task, asx_shard *shard)
     task->timer.fn = asxi_task_timer_fired;
 }
 
-ASX_INLINE void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t flags)
+/* Counts it as its region's. Of what `flags` and the lane are, the compiler makes one store. */
+ASX_INLINE void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t caps,
+                          uint32_t flags, asxi_wake wake)
 {
-    if (asx_unlikely(task->slot.generation == 1)) {
-        task_first_use(task, shard);
-    }
     asx_debug_assert(!task->reason && !task->joiners && !task->ops && !task->body);
+    asx_debug_assert(!task->label && task->arg_size == 0);
     task->flags = flags;
     task->state = ASX_TASK_CREATED;
-    task->wake = ASXI_WAKE_IDLE;
-    task->lane = ASXI_LANE_NONE;
+    task->wake = (uint8_t)wake;
+    task->lane = ASXI_LANE_READY;
     task->kernel_masks = 0;
     task->wake_at = ASX_TIME_NEVER;
     task->cx._region = region;
+    task->cx._caps = caps;
     task->budget = region->budget;
     task->spawn_seq = region->spawn_seq++;
-    task->arg = NULL;
-    task->arg_size = 0;
-    task->waits_for = NULL;
     task->spawned_at = shard->now_ns;
-    asx_list_push_back(&region->tasks, &task->sibling);
+    if (!(flags & ASXI_TASK_POLL)) {
+        task->stack_kib = ASX_STACK_BYTES_DEFAULT >> 10;
+    }
+    asx_list_push_back_anew(&region->tasks, &task->sibling);
+    region->live_tasks++;
+    shard->stats.spawned++;
 }
 
 static void task_apply(asx_task *task, const asx_spawn_options *options)
@@ -61,8 +64,8 @@ static void task_apply(asx_task *task, const asx_spawn_options *options)
     task->label = options->label;
 }
 
-ASX_INLINE asx_err task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                               uint32_t flags, asx_task **out)
+asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                         uint32_t flags, asx_task **out)
 {
     asx_shard *const shard = region->shard;
     const asx_err err = asxi_region_admit(region, cx ? cx->_task->cx._region : NULL);
@@ -73,43 +76,33 @@ ASX_INLINE asx_err task_create(asx_cx *cx, asx_region *region, const asx_spawn_o
     if (asx_unlikely(!task)) {
         return asx_handle_table_why(&shard->tasks);
     }
-    task_init(task, shard, region, flags | ASXI_TASK_JOINABLE);
-    task->cx._caps = cx ? cx->_caps : region->caps;
-    task->stack_kib = ASX_STACK_BYTES_DEFAULT >> 10;
-    task->label = NULL;
+    if (asx_unlikely(task->slot.generation == 1)) {
+        task_first_use(task, shard);
+    }
+    task_init(task, shard, region, cx ? cx->_caps : region->caps, flags | ASXI_TASK_JOINABLE,
+              ASXI_WAKE_IDLE);
     if (options) {
         task_apply(task, options);
     }
-    region->live_tasks++;
-    shard->stats.spawned++;
     *out = task;
     return ASX_OK;
 }
 
-asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                         uint32_t flags, asx_task **out)
-{
-    return task_create(cx, region, options, flags, out);
-}
-
-ASX_INLINE void task_start(asx_task *task)
-{
-    asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
-    task->wake = ASXI_WAKE_QUEUED;
-    ASXI_TRACE(task->cx._shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
-    asxi_trace_budget(task);
-    asxi_sched_enqueue(task->cx._shard, task);
-}
-
 void asxi_task_start(asx_task *task)
 {
-    task_start(task);
+    asx_shard *const shard = task->cx._shard;
+    asx_assert(task->wake == ASXI_WAKE_IDLE && task->state == ASX_TASK_CREATED);
+    task->wake = ASXI_WAKE_QUEUED;
+    ASXI_TRACE(shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
+    asxi_trace_budget(task);
+    asxi_sched_enqueue(shard, task);
 }
 
 void asxi_task_uncreate(asx_task *task)
 {
     asx_region *const region = task->cx._region;
-    asx_list_unlink(&task->sibling);
+    asx_list_remove(&task->sibling);
+    task->label = NULL;
     region->live_tasks--;
     region->spawn_seq--;
     task->cx._shard->stats.spawned--;
@@ -144,9 +137,9 @@ asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t size, const v
     return ASX_OK;
 }
 
-ASX_INLINE asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
-                         uint32_t flags, const void *init, size_t size, const void *pointer,
-                         asx_task **out)
+static asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options *options,
+                     uint32_t flags, const void *init, size_t size, const void *pointer,
+                     asx_task **out)
 {
     asx_err err = asxi_cx_require(cx, ASX_CAP_SPAWN);
     if (asx_unlikely(err)) {
@@ -156,21 +149,45 @@ ASX_INLINE asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options
     if (asx_unlikely(!region)) {
         return ASX_E(REGION_CLOSED); /* a scope whose region failed and is gone */
     }
-    err = task_create(cx, region, options, flags, out);
+    err = asxi_task_create(cx, region, options, flags, out);
     if (asx_unlikely(err)) {
         return err;
     }
     asxi_trace_cap_use(cx, ASX_CAP_SPAWN);
-    asx_drop_fn *const drop = options ? options->drop : NULL;
-    if (asx_likely(size == 0 && !drop)) {
-        memcpy(&(*out)->arg, &pointer, sizeof(pointer));
-        return ASX_OK;
-    }
-    err = asxi_task_arg_put(*out, init, size, pointer, drop);
+    err = asxi_task_arg_put(*out, init, size, pointer, options ? options->drop : NULL);
     if (asx_unlikely(err)) {
         asxi_task_uncreate(*out);
     }
     return err;
+}
+
+/* The usual spawn, as far as it goes without a call: nothing to copy, nothing to configure, a
+ * record that was used before, and the lanes in a plain stretch of the region's priority. NULL: the
+ * long way. */
+ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags)
+{
+    asx_shard *const shard = cx->_shard;
+    if (asx_unlikely(!shard || cx->_task != shard->running || !(cx->_caps & ASX_CAP_SPAWN))) {
+        return NULL;
+    }
+    region = region ? region : asxi_cx_region(cx);
+    if (asx_unlikely(!region || !asxi_region_admits_all(region) || !shard->tasks._free ||
+                     !asxi_sched_is_plain(shard, &region->budget))) {
+        return NULL;
+    }
+    asx_task *const task = asx_handle_alloc(&shard->tasks, NULL);
+    task_init(task, shard, region, cx->_caps, flags | ASXI_TASK_JOINABLE, ASXI_WAKE_QUEUED);
+    asxi_sched_push_plain(shard, task);
+    return task;
+}
+
+/* In the order of the long way. */
+ASX_INLINE void trace_bare(const asx_cx *cx, const asx_task *task)
+{
+    asxi_trace_cap_use(cx, ASX_CAP_SPAWN);
+    ASXI_TRACE(task->cx._shard, TASK_SPAWN, asxi_trace_of(task), asxi_trace_of(task->cx._region));
+    asxi_trace_budget(task);
+    asxi_trace_caps(cx, task);
 }
 
 /* Nothing was taken over: what the argument holds is given back here (SPN-3). */
@@ -183,8 +200,9 @@ static void drop_refused(const asx_spawn_options *options, const void *arg)
     }
 }
 
-asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
-                  const asx_spawn_options *options, asx_handle *handle)
+static ASX_NOINLINE asx_err spawn_fiber(asx_cx *cx, asx_region *region, asx_task_fn *fn,
+                                        const void *arg, size_t arg_size,
+                                        const asx_spawn_options *options, asx_handle *handle)
 {
     asx_task *task = NULL;
     asx_assert(fn != NULL);
@@ -194,7 +212,7 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
         return err;
     }
     task->fn = fn;
-    task_start(task);
+    asxi_task_start(task);
     asxi_trace_caps(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
@@ -202,9 +220,26 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
     return ASX_OK;
 }
 
-asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const void *init,
-                       size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
-                       void **frame)
+asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
+                  const asx_spawn_options *options, asx_handle *handle)
+{
+    asx_task *const task = fn && !options && arg_size == 0 ? spawn_bare(cx, region, 0) : NULL;
+    if (asx_unlikely(!task)) {
+        return spawn_fiber(cx, region, fn, arg, arg_size, options, handle);
+    }
+    task->fn = fn;
+    memcpy(&task->arg, &arg, sizeof(arg));
+    trace_bare(cx, task);
+    if (handle) {
+        *handle = asx_handle_of(task);
+    }
+    return ASX_OK;
+}
+
+static ASX_NOINLINE asx_err spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step,
+                                       const void *init, size_t frame_size,
+                                       const asx_spawn_options *options, asx_handle *handle,
+                                       void **frame)
 {
     asx_task *task = NULL;
     asx_assert(step != NULL);
@@ -214,13 +249,34 @@ asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const 
         return err;
     }
     task->step = step;
-    task_start(task);
+    asxi_task_start(task);
     asxi_trace_caps(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
     }
     if (frame) {
         *frame = asxi_task_arg(task);
+    }
+    return ASX_OK;
+}
+
+asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const void *init,
+                       size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
+                       void **frame)
+{
+    const bool bare = step && !options && frame_size == 0;
+    asx_task *const task = bare ? spawn_bare(cx, region, ASXI_TASK_POLL) : NULL;
+    if (asx_unlikely(!task)) {
+        return spawn_poll(cx, region, step, init, frame_size, options, handle, frame);
+    }
+    task->step = step;
+    task->arg = NULL;
+    trace_bare(cx, task);
+    if (handle) {
+        *handle = asx_handle_of(task);
+    }
+    if (frame) {
+        *frame = NULL;
     }
     return ASX_OK;
 }

@@ -99,7 +99,7 @@ static asx_stack_guard_kind guard_probe(asx_stack_guard_kind wanted, size_t page
 void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config)
 {
     const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    *pool = (asx_stack_pool){ ._page_bytes = page_bytes };
+    *pool = (asx_stack_pool){ ._page_bytes = page_bytes, ._sample_countdown = HIGH_WATER_SAMPLE };
     if (config) {
         pool->_config = *config;
     }
@@ -115,6 +115,9 @@ void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config)
         /* Where pages are large the small classes grow: a record and frames want two at least. */
         class->_stack_bytes = stack_bytes < 2 * page_bytes ? 2 * page_bytes : stack_bytes;
         class->_cell_bytes = own->guard_bytes + class->_stack_bytes;
+        if (!pool->_default_class && class->_stack_bytes >= own->default_bytes) {
+            pool->_default_class = class;
+        }
     }
 }
 
@@ -203,6 +206,7 @@ static asx_stack *stack_make(asx_stack_pool *pool, unsigned cls)
 #endif
     __atomic_signal_fence(__ATOMIC_RELEASE);
     slab->_used++;
+    class->_made_count++;
     return stack;
 }
 
@@ -219,7 +223,16 @@ static void stack_poison(const asx_stack *stack, bool poison)
 #endif
 }
 
-asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
+static size_t live_count(const asx_stack_pool *pool)
+{
+    size_t live = 0;
+    for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
+        live += pool->_classes[cls]._live_count;
+    }
+    return live;
+}
+
+asx_stack *asx_stack_acquire_slow(asx_stack_pool *pool, size_t bytes)
 {
     bytes = bytes ? bytes : pool->_config.default_bytes;
     unsigned cls = 0;
@@ -227,27 +240,20 @@ asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
         cls++;
     }
     if (cls == ASX_STACK_CLASSES ||
-        (pool->_config.count_max && pool->_live_count >= pool->_config.count_max)) {
+        (pool->_config.count_max && live_count(pool) >= pool->_config.count_max)) {
         return NULL;
     }
     asx_stack_class *const class = &pool->_classes[cls];
     asx_stack *stack = class->_pooled;
     if (stack) {
-        asx_assert_eq(stack->_live, 0);
         class->_pooled = stack->_next;
-        class->_pooled_count--;
     } else {
         stack = stack_make(pool, cls);
         if (!stack) {
             return NULL;
         }
     }
-    stack->_next = NULL;
-    stack->_live = 1;
-    stack->_cold = false;
-    stack->top = stack->base + (stack->size & ~(size_t)15);
-    class->_live_count++;
-    pool->_live_count++;
+    asxi_stack_lend(class, stack);
     stack_poison(stack, false);
     return stack;
 }
@@ -281,33 +287,16 @@ static ASX_NOINLINE void yellow_close(const asx_stack_pool *pool, asx_stack *sta
     }
 }
 
-void asx_stack_release(asx_stack_pool *pool, asx_stack *stack)
+void asx_stack_releasing(asx_stack_pool *pool, asx_stack *stack)
 {
-    if (asx_unlikely(stack->_live != 1)) {
+    if (stack->_live != 1) {
         yellow_close(pool, stack);
     }
-    asx_assert_lt(stack->cls, ASX_STACK_CLASSES);
-    asx_stack_class *const class = &pool->_classes[stack->cls];
-    asx_assert_lt(0, class->_live_count);
-    if (asx_unlikely(++pool->_release_count % HIGH_WATER_SAMPLE == 0)) {
-        high_water_sample(class, stack);
+    if (pool->_sample_countdown == 0) {
+        pool->_sample_countdown = HIGH_WATER_SAMPLE;
+        high_water_sample(&pool->_classes[stack->cls], stack);
     }
-    stack->_live = 0;
-    stack->_next = class->_pooled;
-    class->_pooled = stack;
-    class->_pooled_count++;
-    class->_live_count--;
-    pool->_live_count--;
     stack_poison(stack, true);
-}
-
-void *asx_stack_reserve(asx_stack *stack, size_t bytes)
-{
-    asx_assert(stack->_live);
-    bytes = asx_align_up(bytes, 16);
-    asx_assert_lt(bytes, (size_t)(stack->top - stack->base));
-    stack->top -= bytes;
-    return stack->top;
 }
 
 size_t asx_stack_high_water(const asx_stack *stack)
@@ -353,10 +342,10 @@ bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx
 
 void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats)
 {
-    *stats = (asx_stack_stats){ .live = pool->_live_count };
+    *stats = (asx_stack_stats){ .live = live_count(pool) };
     for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
         const asx_stack_class *const class = &pool->_classes[cls];
-        stats->pooled += class->_pooled_count;
+        stats->pooled += class->_made_count - class->_live_count;
         stats->slabs += class->_slab_count;
         stats->high_water_max[cls] = class->_high_water;
         for (unsigned i = 0; i < class->_slab_count; i++) {
@@ -393,7 +382,7 @@ size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count)
 
 void asx_stack_pool_deinit(asx_stack_pool *pool)
 {
-    asx_assert_eq(pool->_live_count, 0);
+    asx_assert_eq(live_count(pool), 0);
     for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
         asx_stack_class *const class = &pool->_classes[cls];
         for (asx_stack *stack = class->_pooled; stack; stack = stack->_next) {

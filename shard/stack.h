@@ -10,6 +10,7 @@
 #ifndef ASX_SHARD_STACK_H
 #define ASX_SHARD_STACK_H
 
+#include <asx/shard/base/assert.h>
 #include <asx/shard/base/decls.h>
 
 #include <stdbool.h>
@@ -62,7 +63,7 @@ typedef struct asx_stack_class {
     size_t _stack_bytes; /* of the class, record included */
     size_t _cell_bytes;  /* with the guard */
     asx_stack *_pooled;  /* newest first; cold ones all stand after the others */
-    size_t _pooled_count;
+    size_t _made_count;  /* ever; those that are not live are pooled */
     size_t _live_count;
     size_t _high_water;
     unsigned _slab_count;
@@ -81,8 +82,8 @@ typedef struct asx_stack_pool {
     asx_stack_config _config;
     asx_stack_guard_kind _guard;
     size_t _page_bytes;
-    size_t _live_count;
-    uint32_t _release_count;
+    asx_stack_class *_default_class; /* holds default_bytes */
+    uint32_t _sample_countdown;      /* releases until the next is sampled */
     asx_stack_class _classes[ASX_STACK_CLASSES];
 } asx_stack_pool;
 
@@ -98,21 +99,6 @@ void asx_stack_pool_init(asx_stack_pool *pool, const asx_stack_config *config);
 
 /* asserts  no stack is live */
 void asx_stack_pool_deinit(asx_stack_pool *pool);
-
-/* The most recently released stack of the smallest class that holds `bytes`, or a new one. The
- * class sizes include the record, so up to 2 KiB less than the class is usable.
- *
- * bytes    0 for the pool's default
- * errors   NULL: more than ASX_STACK_BYTES_MAX, count_max reached, or no memory or mappings left
- */
-ASX_NODISCARD asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes);
-
-/* Nothing may run on `stack` any more, nor point into it. */
-void asx_stack_release(asx_stack_pool *pool, asx_stack *stack);
-
-/* Takes `bytes` off the top for a record that lives as long as the stack is held; 16-aligned, not
- * cleared. Before a fiber is set up on the stack. */
-void *asx_stack_reserve(asx_stack *stack, size_t bytes);
 
 /* How deep the stack was ever used since its pages were last given back: whole pages, a resident
  * page counts as used. One system call; touches no page. */
@@ -135,6 +121,63 @@ void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats);
  * stacks were trimmed. */
 size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count);
 
+asx_stack *asx_stack_acquire_slow(asx_stack_pool *pool, size_t bytes);
+/* What a release does now and then: sets the guard again, samples the depth, poisons. */
+void asx_stack_releasing(asx_stack_pool *pool, asx_stack *stack);
+
 ASX_END_DECLS
+
+ASX_INLINE void asxi_stack_lend(asx_stack_class *own, asx_stack *stack)
+{
+    asx_assert(!stack->_live);
+    own->_live_count++;
+    stack->_live = 1;
+    stack->_cold = false;
+    stack->top = stack->base + (stack->size & ~(size_t)15);
+}
+
+/* The most recently released stack of the smallest class that holds `bytes`, or a new one. The
+ * class sizes include the record, so up to 2 KiB less than the class is usable.
+ *
+ * bytes    0 for the pool's default
+ * errors   NULL: more than ASX_STACK_BYTES_MAX, count_max reached, or no memory or mappings left
+ */
+ASX_NODISCARD ASX_INLINE asx_stack *asx_stack_acquire(asx_stack_pool *pool, size_t bytes)
+{
+    asx_stack_class *const own = pool->_default_class;
+    if (asx_unlikely(ASX_ASAN || bytes != pool->_config.default_bytes || !own->_pooled ||
+                     pool->_config.count_max != 0)) {
+        return asx_stack_acquire_slow(pool, bytes);
+    }
+    asx_stack *const stack = own->_pooled;
+    own->_pooled = stack->_next;
+    asxi_stack_lend(own, stack);
+    return stack;
+}
+
+/* Nothing may run on `stack` any more, nor point into it. */
+ASX_INLINE void asx_stack_release(asx_stack_pool *pool, asx_stack *stack)
+{
+    asx_assert(stack->_live && stack->cls < ASX_STACK_CLASSES);
+    asx_stack_class *const own = &pool->_classes[stack->cls];
+    if (asx_unlikely(--pool->_sample_countdown == 0 || stack->_live != 1 || ASX_ASAN)) {
+        asx_stack_releasing(pool, stack);
+    }
+    stack->_live = 0;
+    stack->_next = own->_pooled;
+    own->_pooled = stack;
+    own->_live_count--;
+}
+
+/* Takes `bytes` off the top for a record that lives as long as the stack is held; 16-aligned, not
+ * cleared. Before a fiber is set up on the stack. */
+ASX_INLINE void *asx_stack_reserve(asx_stack *stack, size_t bytes)
+{
+    asx_assert(stack->_live);
+    bytes = (bytes + 15) & ~(size_t)15;
+    asx_assert(bytes < (size_t)(stack->top - stack->base));
+    stack->top -= bytes;
+    return stack->top;
+}
 
 #endif

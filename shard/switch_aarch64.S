@@ -6,8 +6,9 @@
 
 /* void asxi_fiber_swap(asx_fiber *from, asx_fiber *to)
  *
- * The plain asx_fiber_switch and _switch_final are this code itself; in a sanitizer build fiber.c
- * defines stronger ones that announce the switch and then come here. */
+ * The plain asx_fiber_switch is this code itself, and the plain asx_fiber_switch_final its second
+ * half; in a sanitizer build fiber.c defines stronger ones that announce the switch and then come
+ * here. */
         .globl  asxi_fiber_swap
         .hidden asxi_fiber_swap
         .weak   asx_fiber_switch
@@ -18,7 +19,6 @@
         .p2align 5
 asxi_fiber_swap:
 asx_fiber_switch:
-asx_fiber_switch_final:
         .cfi_startproc
         hint    #34             /* bti c: the weak names may be called through a pointer */
         sub     sp, sp, #160
@@ -48,6 +48,7 @@ asx_fiber_switch_final:
         mov     x9, sp
         str     x9, [x0]
         ldr     x9, [x1]
+.Lresume:
         mov     sp, x9
         ldp     x19, x20, [sp, #0]
         ldp     x21, x22, [sp, #16]
@@ -80,6 +81,16 @@ asx_fiber_switch_final:
         .cfi_endproc
         .size   asxi_fiber_swap, .-asxi_fiber_swap
         .size   asx_fiber_switch, .-asx_fiber_switch
+
+/* Nothing is kept of what never runs again. */
+        .p2align 4
+asx_fiber_switch_final:
+        .cfi_startproc
+        .cfi_undefined x30
+        hint    #34
+        ldr     x9, [x1]
+        b       .Lresume
+        .cfi_endproc
         .size   asx_fiber_switch_final, .-asx_fiber_switch_final
 
 /* The outermost frame of a fiber: x19 holds the function, x20 its argument, x29 is zero. Unwinding

@@ -6,8 +6,9 @@
 
 /* void asxi_fiber_swap(asx_fiber *from, asx_fiber *to)
  *
- * The plain asx_fiber_switch and _switch_final are this code itself; in a sanitizer build fiber.c
- * defines stronger ones that announce the switch and then come here. */
+ * The plain asx_fiber_switch is this code itself, and the plain asx_fiber_switch_final its second
+ * half; in a sanitizer build fiber.c defines stronger ones that announce the switch and then come
+ * here. */
         .globl  asxi_fiber_swap
         .hidden asxi_fiber_swap
         .weak   asx_fiber_switch
@@ -18,7 +19,6 @@
         .p2align 5
 asxi_fiber_swap:
 asx_fiber_switch:
-asx_fiber_switch_final:
         .cfi_startproc
         pushq   %rbp
         .cfi_adjust_cfa_offset 8
@@ -40,6 +40,7 @@ asx_fiber_switch_final:
         .cfi_rel_offset %r15, 0
         movq    %rsp, (%rdi)
         movq    (%rsi), %rsp
+.Lresume:
         popq    %r15
         .cfi_adjust_cfa_offset -8
         .cfi_restore %r15
@@ -66,6 +67,15 @@ asx_fiber_switch_final:
         .cfi_endproc
         .size   asxi_fiber_swap, .-asxi_fiber_swap
         .size   asx_fiber_switch, .-asx_fiber_switch
+
+/* Nothing is kept of what never runs again. */
+        .p2align 4
+asx_fiber_switch_final:
+        .cfi_startproc
+        .cfi_undefined %rip
+        movq    (%rsi), %rsp
+        jmp     .Lresume
+        .cfi_endproc
         .size   asx_fiber_switch_final, .-asx_fiber_switch_final
 
 /* The outermost frame of a fiber: r12 holds the function, r13 its argument, rbp is zero. Unwinding

@@ -19,6 +19,11 @@
 #include "shard_internal.h"
 #include "trace_internal.h"
 
+/* What fits into a core's second cache needs no help: 256 tasks of about 1 KiB. The frames of a
+ * parked fiber, from the switch to its function, are about six lines. */
+#define PREFETCH_QUEUED_MIN 256u
+#define PREFETCH_FRAME_BYTES 384u
+
 const char *asx_task_state_name(asx_task_state state)
 {
     static const char *const names[] = {
@@ -72,15 +77,31 @@ static inline void trace_ready(const asx_task *task)
                asxi_trace_of(cause && cause->slot.live ? cause : NULL));
 }
 
+ASX_INLINE void queue(asx_shard *shard, asx_task *task)
+{
+    if (asx_likely(task->state <= ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_FINALIZER))) {
+        asxi_sched_push(shard, task);
+    } else {
+        task->wake = ASXI_WAKE_QUEUED;
+        asxi_sched_enqueue(shard, task);
+    }
+}
+
+/* It is queued, and what decides about its place is about to change, or has. */
+static void requeue_take(asx_task *task)
+{
+    task->cx._shard->sched.requeued++;
+    asxi_sched_take(task->cx._shard, task);
+}
+
 void asx_task_notify(asx_task *task)
 {
     if (task->state == ASX_TASK_COMPLETED) {
         return;
     }
     if (task->wake == ASXI_WAKE_IDLE) {
-        task->wake = ASXI_WAKE_QUEUED;
         trace_ready(task);
-        asxi_sched_enqueue(task->cx._shard, task);
+        queue(task->cx._shard, task);
     } else if (task->wake == ASXI_WAKE_POLLING) {
         trace_ready(task);
         task->wake = ASXI_WAKE_POLLING_NOTIFIED;
@@ -151,7 +172,7 @@ static void reason_replace(asx_task *task, const asx_reason *stronger)
 static void promote(asx_task *task)
 {
     if (task->wake == ASXI_WAKE_QUEUED) {
-        asxi_sched_remove(task->cx._shard, task);
+        requeue_take(task);
         asxi_sched_enqueue(task->cx._shard, task);
     } else {
         asx_task_notify(task);
@@ -178,8 +199,8 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
         task->state = ASX_TASK_CANCEL_REQUESTED;
         task->cleanup_polls = (uint16_t)cleanup->poll_quota;
         /* The lane's priority is the cleanup's from here on; deadlines order nothing in it. */
-        if (task->lane != ASXI_LANE_NONE) {
-            asxi_sched_remove(task->cx._shard, task);
+        if (task->wake == ASXI_WAKE_QUEUED) {
+            requeue_take(task);
             task->budget.priority = cleanup->priority;
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
@@ -196,8 +217,8 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
     case ASX_TASK_CANCELLING:
     case ASX_TASK_FINALIZING:
         cleanup_meet(task, *cleanup);
-        if (task->lane != ASXI_LANE_NONE) {
-            asxi_sched_remove(task->cx._shard, task);
+        if (task->wake == ASXI_WAKE_QUEUED) {
+            requeue_take(task);
             task->budget = asx_budget_meet(task->budget, *cleanup);
             asxi_sched_enqueue(task->cx._shard, task);
         } else {
@@ -248,6 +269,13 @@ static void finish_outcome(asx_task *task)
     asx_outcome_release(was);
 }
 
+void asxi_task_payloads_release(asx_task *task)
+{
+    asx_reason_release(task->reason);
+    task->reason = NULL;
+    asx_outcome_release(task->outcome);
+}
+
 static void release_stack(asx_shard *shard, asx_fiber *fiber)
 {
     asx_stack *const stack = fiber->stack;
@@ -293,58 +321,96 @@ static void drop_argument(asx_task *task)
     }
 }
 
-static ASX_NOINLINE void complete_rarely(asx_task *task)
+/* It counts no longer; what waited for that goes on. The region may be gone afterwards. */
+ASX_INLINE void leave_region(asx_region *region, asx_task *task)
 {
+    if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK || region->judges)) {
+        /* Still counted: the policy may cancel the region, which must not close under this call. */
+        asxi_region_task_judge(region, task);
+    }
+    asx_assert(region->live_tasks > 0);
+    const uint32_t left = --region->live_tasks;
+    if (asx_unlikely(task->joiners != NULL)) {
+        asxi_task_tell_joiners(task);
+    }
+    if (!(task->flags & ASXI_TASK_JOINABLE)) {
+        asxi_task_reap(task);
+    }
+    if (left == 0 && (region->sealed || region->state != ASX_REGION_OPEN)) {
+        asxi_region_advance(region);
+    }
+}
+
+/* What most tasks end without: a panic, a request to end, an obligation, something to drop. */
+static void complete_incidents(asx_task *task)
+{
+    if (task->body && task->body->obligations) {
+        asxi_obligation_audit(task, &task->outcome);
+    }
     if (task->flags & ASXI_TASK_TIMELY) {
         asxi_deadline_task_ended(task);
     }
     if (task->flags & ASXI_TASK_HAS_DROP) {
         drop_argument(task);
     }
+    if (task->reason) {
+        finish_outcome(task);
+    }
+    if (task->reason && !(task->flags & ASXI_TASK_ACKED)) {
+        ASXI_TRACE(task->cx._shard, CANCEL_ACK, asxi_trace_of(task),
+                   asxi_trace_of(task->cx._region),
+                   task->reason->kind); /* ended without having noticed */
+    }
+    task->cx._shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
+    task->cx._shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
+}
+
+/* What is left to do for a task that holds nothing any more but its argument. */
+ASX_INLINE void finish(asx_shard *shard, asx_task *task)
+{
+    asx_region *const region = task->cx._region;
+    task->state = ASX_TASK_COMPLETED;
+    task->wake = ASXI_WAKE_IDLE;
+    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
+               task->outcome.severity);
+    if (task->arg_size > 0) {
+        asx_heap_free(&region->heap, task->arg, task->arg_size);
+        task->arg_size = 0;
+    }
+    if (task->waits_for) {
+        task->waits_for = NULL;
+    }
+    shard->stats.completed++;
+    if (asx_unlikely(task->flags & ASXI_TASK_FINALIZER)) {
+        asxi_region_finalizer_done(region, task);
+    } else {
+        leave_region(region, task);
+    }
 }
 
 /* Nothing of the task is in flight, none of its stacks is running. */
-static void complete(asx_task *task)
+ASX_INLINE void complete_here(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
-    asx_region *const region = task->cx._region;
     asx_assert(!task->ops && !asx_timer_armed(&task->timer));
-    if (task->body && asx_unlikely(task->body->obligations != NULL)) {
-        asxi_obligation_audit(task, &task->outcome);
+    if (asx_unlikely(task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED ||
+                     (task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY)) ||
+                     (task->body && task->body->obligations))) {
+        complete_incidents(task);
     }
-    if (asx_unlikely(task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY))) {
-        complete_rarely(task);
-    }
-    if (asx_unlikely(task->reason != NULL)) {
-        finish_outcome(task);
-    }
-    task->state = ASX_TASK_COMPLETED;
-    task->wake = ASXI_WAKE_IDLE;
-    if (task->reason && !(task->flags & ASXI_TASK_ACKED)) {
-        ASXI_TRACE(shard, CANCEL_ACK, asxi_trace_of(task), asxi_trace_of(region),
-                   task->reason->kind); /* ended without having noticed */
-    }
-    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
-               task->outcome.severity);
     if (task->body) {
         release_body(task);
     }
-    if (task->arg_size > 0) {
-        asx_heap_free(&region->heap, task->arg, task->arg_size);
-    }
-    shard->stats.completed++;
-    if (asx_unlikely(task->outcome.severity >= ASX_SEVERITY_CANCELLED)) {
-        shard->stats.cancelled += task->outcome.severity == ASX_SEVERITY_CANCELLED;
-        shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
-    }
-    if (asx_unlikely(task->flags & ASXI_TASK_FINALIZER)) {
-        asxi_region_finalizer_done(region, task);
-        return;
-    }
-    asxi_region_task_done(region, task);
+    finish(shard, task);
 }
 
-static void end_body(asx_task *task, asx_outcome outcome)
+/* The same, off the two paths that most tasks take. */
+static ASX_NOINLINE void complete(asx_task *task)
+{
+    complete_here(task);
+}
+
+ASX_INLINE void end_body(asx_task *task, asx_outcome outcome)
 {
     task->flags |= ASXI_TASK_ENDING;
     task->outcome = outcome;
@@ -422,9 +488,12 @@ static void fiber_main(void *arg)
 {
     asx_task *const task = arg;
     end_body(task, task->fn(&task->cx, asxi_task_arg(task)));
-    masks_close(task);
-    run_defers(task);
-    wait_for_ops(task);
+    const asxi_body *const body = task->body;
+    if (asx_unlikely(body->defers || body->masks || task->ops)) {
+        masks_close(task);
+        run_defers(task);
+        wait_for_ops(task);
+    }
     fiber_leave(task);
 }
 
@@ -516,8 +585,18 @@ static bool pay_metered(asx_task *task)
     return true;
 }
 
-/* After the task's code left the processor: decides whether it is over, queued again, or idle. */
+/* After the task's code left the processor, not for the last time: queues it again, or idle. */
 static void after_step(asx_shard *shard, asx_task *task);
+
+ASX_INLINE void run_fiber(asx_shard *shard, asx_task *task)
+{
+    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
+    if (task->flags & ASXI_TASK_DONE) {
+        complete_here(task);
+    } else {
+        after_step(shard, task);
+    }
+}
 
 static void run_finisher(asx_shard *shard, asx_task *task)
 {
@@ -534,8 +613,7 @@ static void run_finisher(asx_shard *shard, asx_task *task)
         asx_assert_fail(__FILE__, __LINE__, "no stack to clean up after a panic");
     }
     task->flags &= ~(uint32_t)ASXI_TASK_PANICKED;
-    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
-    after_step(shard, task);
+    run_fiber(shard, task);
 }
 
 static void go_idle(const asx_shard *shard, asx_task *task)
@@ -544,7 +622,7 @@ static void go_idle(const asx_shard *shard, asx_task *task)
     task->idle_since = shard->now_ns;
 }
 
-static void end_poll_task(asx_shard *shard, asx_task *task)
+static ASX_NOINLINE void end_poll_task(asx_shard *shard, asx_task *task)
 {
     if (asx_unlikely(task->body != NULL) && task->body->defers) {
         run_finisher(shard, task);
@@ -561,12 +639,15 @@ static void end_poll_task(asx_shard *shard, asx_task *task)
     complete(task);
 }
 
+/* A poll task to which nothing happened, and that made nothing but its frame. */
+ASX_INLINE bool holds_nothing(const asx_task *task)
+{
+    const bool linked = task->ops || task->body || task->reason || asx_timer_armed(&task->timer);
+    return !linked && !(task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY));
+}
+
 static void after_step(asx_shard *shard, asx_task *task)
 {
-    if (task->flags & ASXI_TASK_DONE) {
-        complete(task);
-        return;
-    }
     if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED) && task->cleanup_polls > 0) {
         task->cleanup_polls--;
     }
@@ -576,8 +657,7 @@ static void after_step(asx_shard *shard, asx_task *task)
     }
     if (task->wake == ASXI_WAKE_POLLING_NOTIFIED &&
         !(ASXI_PLANTED(WAKE_IN_STEP) && (task->flags & ASXI_TASK_POLL))) {
-        task->wake = ASXI_WAKE_QUEUED;
-        asxi_sched_enqueue(shard, task);
+        queue(shard, task);
     } else {
         go_idle(shard, task);
         if (task->flags & ASXI_TASK_POLL) { /* a fiber said so where it parked */
@@ -587,15 +667,23 @@ static void after_step(asx_shard *shard, asx_task *task)
     }
 }
 
-static void run_step(asx_shard *shard, asx_task *task)
+ASX_INLINE void run_step(asx_shard *shard, asx_task *task)
 {
     asx_outcome outcome;
     shard->in_step = true;
     const bool done = task->step(&task->cx, asxi_task_arg(task), &outcome);
     shard->in_step = false;
     if (done) {
-        end_body(task, outcome);
-        end_poll_task(shard, task);
+        if (asx_likely(holds_nothing(task) && outcome.severity <= ASX_SEVERITY_ERR)) {
+            task->flags |= ASXI_TASK_ENDING;
+            /* Word by word, as the step has just stored them: a load of both would stall. */
+            task->outcome.severity = outcome.severity;
+            task->outcome.value = outcome.value;
+            finish(shard, task);
+        } else {
+            end_body(task, outcome);
+            end_poll_task(shard, task);
+        }
         return;
     }
     if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
@@ -605,20 +693,24 @@ static void run_step(asx_shard *shard, asx_task *task)
     after_step(shard, task);
 }
 
+static ASX_NOINLINE void complete_unrun(asx_task *task, asx_outcome outcome)
+{
+    end_body(task, outcome);
+    complete(task);
+}
+
 /* CREATED to RUNNING; false when it completes without having run (TSK-6). */
-static bool first_dispatch(asx_task *task)
+ASX_INLINE bool first_dispatch(asx_task *task)
 {
     if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
-        end_body(task, asx_cancelled(task->reason));
-        complete(task);
+        complete_unrun(task, asx_cancelled(task->reason));
         return false;
     }
     task->flags |= ASXI_TASK_STARTED;
     task->state = ASX_TASK_RUNNING;
     if (!(task->flags & ASXI_TASK_POLL) &&
         asx_unlikely(!start_fiber(task, fiber_main, (size_t)task->stack_kib << 10))) {
-        end_body(task, asx_fail(ASX_E(NO_STACK)));
-        complete(task);
+        complete_unrun(task, asx_fail(ASX_E(NO_STACK)));
         return false;
     }
     return true;
@@ -633,41 +725,86 @@ ASX_INLINE bool pay_poll(asx_task *task)
     return pay_metered(task);
 }
 
-ASX_INLINE void run_fiber(asx_shard *shard, asx_task *task)
+/* A poll task that does not step: its finisher's turn, or the last of its operations is over. */
+static ASX_NOINLINE void run_ending(asx_shard *shard, asx_task *task)
 {
-    asx_fiber_switch(&shard->thread_fiber, &task->fiber);
-    after_step(shard, task);
-}
-
-static void run_poll_task(asx_shard *shard, asx_task *task)
-{
-    if (asx_unlikely(task->flags & ASXI_TASK_ON_FIBER)) {
-        run_fiber(shard, task); /* its finisher's */
-    } else if (asx_unlikely(task->flags & ASXI_TASK_ENDING)) {
-        end_poll_task(shard, task);
+    if (task->flags & ASXI_TASK_ON_FIBER) {
+        run_fiber(shard, task);
     } else {
-        run_step(shard, task);
+        end_poll_task(shard, task);
     }
 }
 
-void asxi_task_dispatch(asx_shard *shard, asx_task *task)
+ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
 {
     asx_assert(task->wake == ASXI_WAKE_QUEUED);
-    task->wake = ASXI_WAKE_POLLING;
+    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               task->lane);
     shard->running = task;
-    shard->stats.dispatches++;
-    if (asx_unlikely(!(task->flags & ASXI_TASK_STARTED)) && !first_dispatch(task)) {
-        shard->running = NULL;
+    task->wake = ASXI_WAKE_POLLING;
+    if (!(task->flags & ASXI_TASK_STARTED) && asx_unlikely(!first_dispatch(task))) {
         return;
     }
-    task->slice_checkpoints = 0;
+    if (task->slice_checkpoints > 0) {
+        task->slice_checkpoints = 0;
+    }
     if (asx_likely(pay_poll(task))) {
-        if (task->flags & ASXI_TASK_POLL) {
-            run_poll_task(shard, task);
-        } else {
+        if (!(task->flags & ASXI_TASK_POLL)) {
             run_fiber(shard, task);
+        } else if (asx_unlikely(task->flags & (ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING))) {
+            run_ending(shard, task);
+        } else {
+            run_step(shard, task);
         }
     }
+}
+
+static asx_task *behind(const asx_shard *shard, const asx_task *task)
+{
+    const uintptr_t node = (uintptr_t)task->run._next;
+    const bool is_head = node - (uintptr_t)shard < sizeof(*shard);
+    return is_head || task->lane == ASXI_LANE_TIMED
+               ? NULL
+               : asx_container_of(task->run._next, asx_task, run);
+}
+
+/* `task` was just picked, and still names who stood behind it. Of thousands that wait, each has left
+ * the near caches, and its stack the TLB: one's stack is fetched while another runs, and the record
+ * of a third, which says where its stack is. */
+static ASX_NOINLINE void prefetch_behind(const asx_shard *shard, const asx_task *task)
+{
+    /* GCC takes a function that only prefetches for one without effect, and drops its calls. */
+    __asm__ volatile("");
+    const asx_task *const next = behind(shard, task);
+    const asx_task *const third = next ? behind(shard, next) : NULL;
+    if (third) {
+        const char *const record = (const char *)third;
+        for (unsigned i = 0; i < sizeof(*third); i += ASX_CACHE_LINE) {
+            __builtin_prefetch(record + i, 1);
+        }
+    }
+    if (next && (next->flags & ASXI_TASK_ON_FIBER)) {
+        const char *const frame = next->fiber.sp;
+        for (unsigned i = 0; i < PREFETCH_FRAME_BYTES; i += ASX_CACHE_LINE) {
+            __builtin_prefetch(frame + i, 1);
+        }
+        __builtin_prefetch(next->body, 1);
+        __builtin_prefetch(next->fiber.stack, 1);
+    }
+}
+
+void asxi_task_dispatch_some(asx_shard *shard)
+{
+    do {
+        asx_task *const task = asxi_sched_pick(shard);
+        if (!task) {
+            break;
+        }
+        if (asx_unlikely(shard->sched.queued - shard->sched.taken > PREFETCH_QUEUED_MIN)) {
+            prefetch_behind(shard, task);
+        }
+        dispatch(shard, task);
+    } while (--shard->slice_left > 0 || asxi_slice_goes_on(shard));
     shard->running = NULL;
 }
 
@@ -685,11 +822,9 @@ void asx_task_run_now(asx_cx *cx, asx_handle handle)
         (task->flags & ASXI_TASK_POLL)) {
         return;
     }
-    asxi_sched_remove(shard, task);
-    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-               ASXI_LANE_READY);
+    asxi_sched_take(shard, task);
     shard->in_step = false;
-    asxi_task_dispatch(shard, task);
+    dispatch(shard, task);
     shard->in_step = true;
     shard->running = caller;
 }

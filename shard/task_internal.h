@@ -4,8 +4,9 @@
  * poll task is nothing more: what only running code needs stands in asxi_body. Fields share memory
  * where the states that use them exclude each other; each union says which state holds which.
  *
- * A free record is clean: all but what spawning writes is as the next task needs it. Hence
- * asxi_task_reap leaves no pointer behind, and spawning does not clear. */
+ * A free record is clean: all but what spawning writes is as the next task needs it, which is less
+ * to store than to clear. Hence who ends a life leaves nothing held behind, no name and no
+ * argument. */
 #ifndef ASX_SHARD_TASK_INTERNAL_H
 #define ASX_SHARD_TASK_INTERNAL_H
 
@@ -134,7 +135,7 @@ struct asx_task {
     uint32_t flags;
     uint8_t state; /* asx_task_state */
     uint8_t wake;  /* asxi_wake */
-    uint8_t lane;  /* asxi_lane: where it is queued */
+    uint8_t lane;  /* asxi_lane: where it is queued, or was last */
     uint8_t kernel_masks;
     union {
         struct { /* until ENDING */
@@ -213,7 +214,10 @@ ASX_NODISCARD asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t
                                         const void *pointer, asx_drop_fn *drop);
 
 /* task.c */
-void asxi_task_dispatch(asx_shard *shard, asx_task *task);
+/* Runs tasks until the lanes are empty or the turn has none left. */
+void asxi_task_dispatch_some(asx_shard *shard);
+/* Of a completed task. */
+void asxi_task_payloads_release(asx_task *task);
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason);
 void asxi_task_op_settled(asx_task *task);
 asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome);
@@ -238,8 +242,10 @@ void asxi_task_tell_joiners(asx_task *task);
 
 /* sched.c */
 void asxi_sched_enqueue(asx_shard *shard, asx_task *task);
-void asxi_sched_remove(asx_shard *shard, asx_task *task);
-asx_task *asxi_sched_pick(asx_shard *shard);
+/* Out of its lane, to be run or queued anew. */
+void asxi_sched_take(asx_shard *shard, asx_task *task);
+/* asxi_sched_pick when the stretch is not a plain one. */
+asx_task *asxi_sched_pick_other(asx_shard *shard);
 
 /* wait.c */
 typedef enum asxi_woken { ASXI_WOKEN = 0, ASXI_WOKEN_CANCELLED, ASXI_WOKEN_TIMEOUT } asxi_woken;

@@ -83,10 +83,10 @@ static inline void asxi_trace_cap_use(const asx_cx *cx, uint32_t cap)
     }
 }
 #else
-#define asxi_trace_budget(task) ((void)0)
+#define asxi_trace_budget(task) ((void)(task))
 #define asxi_trace_region_budget(region) ((void)0)
-#define asxi_trace_caps(cx, task) ((void)0)
-#define asxi_trace_cap_use(cx, cap) ((void)0)
+#define asxi_trace_caps(cx, task) ((void)(cx))
+#define asxi_trace_cap_use(cx, cap) ((void)(cx))
 #endif
 
 /* The first bytes of a text as a word, for what people should recognise: what a task waits for. */

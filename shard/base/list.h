@@ -32,13 +32,20 @@ ASX_INLINE bool asx_list_linked(const asx_list *node)
     return node->_next != NULL;
 }
 
+/* Whatever `node` held before. */
+ASX_INLINE void asx_list_push_back_anew(asx_list *at, asx_list *node)
+{
+    asx_list *const prev = at->_prev;
+    node->_prev = prev;
+    node->_next = at;
+    prev->_next = node;
+    at->_prev = node;
+}
+
 ASX_INLINE void asx_list_insert_before(asx_list *at, asx_list *node)
 {
     asx_debug_assert(!asx_list_linked(node));
-    node->_prev = at->_prev;
-    node->_next = at;
-    at->_prev->_next = node;
-    at->_prev = node;
+    asx_list_push_back_anew(at, node);
 }
 
 ASX_INLINE void asx_list_push_back(asx_list *head, asx_list *node)
@@ -51,11 +58,21 @@ ASX_INLINE void asx_list_push_front(asx_list *head, asx_list *node)
     asx_list_insert_before(head->_next, node);
 }
 
+/* For a node of which another field says whether it is linked: it is left as it was, and may be
+ * pushed anew. */
+ASX_INLINE void asx_list_remove(const asx_list *node)
+{
+    asx_list *const prev = node->_prev;
+    asx_list *const next = node->_next;
+    asx_debug_assert(prev->_next == node && next->_prev == node);
+    prev->_next = next;
+    next->_prev = prev;
+}
+
 ASX_INLINE void asx_list_unlink(asx_list *node)
 {
     if (node->_next) {
-        node->_prev->_next = node->_next;
-        node->_next->_prev = node->_prev;
+        asx_list_remove(node);
         node->_prev = NULL;
         node->_next = NULL;
     }
