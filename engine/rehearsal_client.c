@@ -382,9 +382,9 @@ static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
         return true;
     }
     asx_task_waits_for(cx, waits[self->at]);
-    asx_task_wake_at(cx, self->at == BORN || self->paused ? self->resume_ns
-                         : self->at == LEAVING            ? ASX_TIME_NEVER
-                                                          : self->patience_until_ns);
+    asx_task_wake_at(cx, self->at == LEAVING                ? ASX_TIME_NEVER
+                         : self->at == BORN || self->paused ? self->resume_ns
+                                                            : self->patience_until_ns);
     return false;
 }
 
