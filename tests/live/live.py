@@ -849,6 +849,92 @@ def memory_limit():
         print(f'      {statuses}')
 
 
+class MemoryGroup:
+    """A memory cgroup of the test's own, below the one it runs in: version 2, or 1."""
+
+    def __init__(self, limit):
+        self.path = self.why = None
+        try:
+            self.make(limit)
+        except OSError as error:
+            self.why = f'no memory cgroup of our own: {error}'
+            self.remove()
+
+    def make(self, limit):
+        groups = dict(line.rstrip('\n').split(':', 2)[1:] for line in open('/proc/self/cgroup'))
+        two = 'memory' not in groups
+        mounts = [line.split() for line in open('/proc/self/mounts')]
+        found = [m[1] for m in mounts if m[2] == ('cgroup2' if two else 'cgroup') and
+                 (two or 'memory' in m[3].split(','))]
+        if not found:
+            raise OSError('none is mounted')
+        own = groups['' if two else 'memory']
+        base = found[0] + own if os.path.isdir(found[0] + own) else found[0]
+        self.path = f'{base}/asx-live-{os.getpid()}'
+        os.mkdir(self.path)
+        with open(f'{self.path}/{"memory.max" if two else "memory.limit_in_bytes"}', 'w') as f:
+            f.write(str(limit))
+        self.used_file = 'memory.current' if two else 'memory.usage_in_bytes'
+
+    def used(self):
+        return int(open(f'{self.path}/{self.used_file}').read())
+
+    def join(self):
+        """In the child, before it becomes the server."""
+        with open(f'{self.path}/cgroup.procs', 'w') as f:
+            f.write(str(os.getpid()))
+
+    def remove(self):
+        if self.path and os.path.isdir(self.path):
+            os.rmdir(self.path)
+
+
+def crowd_answers(server, count):
+    """`count` clients at once, each with a request that waits; how many got which status."""
+    statuses, crowd = {}, []
+    for _ in range(count):
+        s = server.connect(timeout=2)
+        s.sendall(b'GET /sleep/1000 HTTP/1.1\r\nHost: x\r\n\r\n')
+        crowd.append(s)
+    for s in crowd:
+        s.settimeout(10)
+        with s:
+            try:
+                status = Reader(s).response()[0]
+            except (OSError, EOFError):
+                status = 'closed'
+        statuses[status] = statuses.get(status, 0) + 1
+    return statuses
+
+
+@case
+def memory_cgroup():
+    """in a cgroup of 32 MiB a crowd and large bodies are served, and the group's limit holds"""
+    if SLOW:
+        return  # a sanitizer takes several times the memory
+    limit = 32 << 20
+    group = MemoryGroup(limit)
+    if group.why:
+        print(f'      skipped: {group.why}')
+        return
+    try:
+        with Server('--max-connections', '400', shards=1, preexec=group.join) as server:
+            joined = open(f'/proc/{server.process.pid}/cgroup').read()
+            check(os.path.basename(group.path) in joined, 'the server is not in its group')
+            tasks = rest(server)
+            statuses = crowd_answers(server, 600)
+            check(server.process.poll() is None, 'it died: ' + server.said())
+            check(set(statuses) <= {200, 503, 'closed'}, statuses)
+            check(statuses.get(200, 0) >= 390, f'too few were served: {statuses}')
+            check(len(statuses) > 1, f'nobody was above the limit: {statuses}')
+            equal(status_of(server.get('/bytes/20000000')), 200)
+            check(0 < group.used() <= limit, f'{group.used()} bytes in use')
+            server.settled(tasks)
+            print(f'      {statuses}, {group.used() >> 20} MiB')
+    finally:
+        group.remove()
+
+
 @case
 def drain_delay():
     """with a delay, /healthz turns 503 first, while everything else is still served"""
