@@ -77,6 +77,9 @@ static void put_text(asxi_report *r, const asx_inspect_node *n)
     } else if (n->lane) {
         put(r, " runnable in lane %s", n->lane);
     }
+    if (n->futurelocked) {
+        put(r, " FUTURELOCK");
+    }
     put(r, "\n");
 }
 
@@ -117,6 +120,9 @@ static void put_json(asxi_report *r, const asx_inspect_node *n)
     }
     if (n->lane) {
         put(r, ",\"lane\":\"%s\"", n->lane);
+    }
+    if (n->futurelocked) {
+        put(r, ",\"futurelock\":true");
     }
     put(r, "}");
 }

@@ -114,6 +114,8 @@ static const family families[] = {
     { "deadline_warnings_total", "counter", "Tasks warned of close to their deadline",
       SHARD(deadline_warnings) },
     { "deadlines_missed_total", "counter", "Tasks past their deadline", SHARD(deadlines_missed) },
+    { "futurelocks_total", "counter", "Tasks idle for long while holding an obligation",
+      SHARD(futurelocks) },
     { "overruns_total", "counter", "Cleanup budgets overrun", SHARD(overruns) },
     { "heap_bytes", "gauge", "Bytes of region heaps in use", SHARD(heap_bytes_live) },
     { "chunk_bytes", "gauge", "Bytes held for region heaps", SHARD(chunk_bytes_held) },

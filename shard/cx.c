@@ -151,6 +151,9 @@ uint64_t asx_random_u64(asx_cx *cx)
 uint64_t asx_random_below(asx_cx *cx, uint64_t n)
 {
     asx_assert(n > 0);
+    if (asx_cx_require(cx, ASX_CAP_RANDOM)) {
+        return 0;
+    }
     const uint64_t threshold = (0 - n) % n;
     for (;;) { /* rejects less than half of the draws */
         const unsigned __int128 product = (unsigned __int128)asx_random_u64(cx) * n;

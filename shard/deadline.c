@@ -12,6 +12,7 @@
 #define APPROACH_DEFAULT_PERCENT 20u
 #define SILENCE_DEFAULT_NS (30 * ASX_NS_PER_S)
 #define REPORTS_DEFAULT 10u
+#define FUTURELOCK_DEFAULT_NS (30 * ASX_NS_PER_S)
 #define RECORDS_PER_STEP 256u
 #define TRAIL_BYTES_MAX 768u
 
@@ -107,7 +108,7 @@ static void look_at(asxi_deadline_watch *watch, asx_task *task)
     asx_deadline_warning warning = {
         .total_ns = asx_time_sub(deadline_ns, task->spawned_at),
         .remaining_ns = asx_time_sub(deadline_ns, now_ns),
-        .silent_ns = task->wake == ASXI_WAKE_IDLE ? asx_time_sub(now_ns, task->idle_since) : 0,
+        .silent_ns = asxi_task_idle(task),
     };
     if (asx_budget_past_deadline(&task->budget, now_ns)) {
         asxi_deadline_missed(task);
@@ -135,6 +136,11 @@ static asx_outcome look(asx_cx *cx, asxi_deadline_watch *watch)
             ASX_TRY(asx_yield(cx));
         }
     }
+    uint32_t cursor = 0;
+    while (
+        asxi_obligations_look(cx->_shard, &cursor, RECORDS_PER_STEP, watch->config.futurelock_ns)) {
+        ASX_TRY(asx_yield(cx));
+    }
     return asx_ok(0);
 }
 
@@ -155,6 +161,7 @@ static void config_set(asxi_deadline_watch *watch, const asx_deadline_config *co
         own->approach_percent ? own->approach_percent : APPROACH_DEFAULT_PERCENT;
     own->silence_ns = own->silence_ns ? own->silence_ns : SILENCE_DEFAULT_NS;
     own->reports_per_minute = own->reports_per_minute ? own->reports_per_minute : REPORTS_DEFAULT;
+    own->futurelock_ns = own->futurelock_ns ? own->futurelock_ns : FUTURELOCK_DEFAULT_NS;
     watch->reports_left = own->reports_per_minute;
 }
 

@@ -43,7 +43,10 @@ typedef struct asx_deadline_config { /* zero-filled fields are the defaults */
      * of them ended, after 30 s. */
     bool adaptive;
     uint32_t reports_per_minute; /* 0: 10; all are counted */
-    asx_deadline_fn *report;     /* NULL: a line to the shard's diagnostic */
+    /* A task that holds an obligation and has not run for so long is reported, once (FUT-1); 0:
+     * 30 s. */
+    asx_duration futurelock_ns;
+    asx_deadline_fn *report; /* NULL: a line to the shard's diagnostic */
     void *arg;
 } asx_deadline_config;
 

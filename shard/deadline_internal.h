@@ -4,6 +4,7 @@
 
 #include <asx/shard/deadline.h>
 #include <asx/shard/heap.h>
+#include <asx/shard/obligation.h>
 
 #define ASXI_DEADLINE_TYPES_MAX 16u
 #define ASXI_DEADLINE_SAMPLES_MAX 1000u
@@ -32,6 +33,20 @@ typedef struct asxi_deadline_watch {
     uint32_t reports_left, unreported;
     asxi_deadline_history history;
 } asxi_deadline_watch;
+
+/* What is told of an obligation. */
+typedef struct asxi_obligation_note {
+    asx_obligation_kind kind;
+    const char *what, *file;
+    int line;
+} asxi_obligation_note;
+
+/* futurelock.c: `holder` has reserved what `held` says. */
+void asxi_futurelock_look(asx_task *holder, const asxi_obligation_note *held,
+                          asx_duration limit_ns);
+/* obligation.c: looks at up to `count` records from *cursor on; false at the end of the table. */
+bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
+                           asx_duration limit_ns);
 
 /* deadline_history.c. Without memory, or with more labels than there is room for, samples are
  * dropped. */

@@ -94,6 +94,7 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .waits_kind = wait ? wait->object_kind : 0,
         .lane = task->wake == ASXI_WAKE_QUEUED ? lane_name((asxi_lane)task->lane) : NULL,
         .note = asxi_trail_last(task),
+        .futurelocked = waits && task->flags & ASXI_TASK_FUTURELOCKED,
     };
     w->visit(w->arg, &node);
     w->left--;

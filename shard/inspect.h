@@ -42,6 +42,7 @@ typedef struct asx_inspect_node {
     uint8_t waits_kind;       /* asx_handle_kind of that */
     const char *lane;         /* tasks: "ready", "cancel", "timed"; NULL: in none */
     const char *note;         /* the task's last checkpoint message, or NULL */
+    bool futurelocked;        /* tasks: reported for holding obligations while it does not run */
 } asx_inspect_node;
 
 typedef void asx_inspect_fn(void *arg, const asx_inspect_node *node);

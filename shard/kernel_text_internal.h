@@ -3,8 +3,8 @@
  * A stack overflow in a task's own code may end it where it stands; in the kernel's code a list may
  * be half linked. So the two are told apart, at no cost where nothing overflows: the addresses of
  * each file's code stand in a section that the fault handler reads (overflow.c). Cold code, which
- * the compiler sets aside, is a second range. Code behind subsection 8191 there is none, so a label in
- * it is the end. */
+ * the compiler sets aside, is a second range. There is no code behind subsection 8191, so a label
+ * in it is the end. */
 #define ASXI_TEXT_RANGE_(section, flags, end)     \
     .pushsection section, 8191, flags, @progbits; \
     end:                                          \

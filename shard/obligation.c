@@ -1,6 +1,7 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/obligation.h>
 
+#include "deadline_internal.h"
 #include "shard_internal.h"
 #include "trace_internal.h"
 
@@ -263,4 +264,21 @@ void asxi_obligation_region_audit(asx_region *region)
             asx_outcome_release(panic);
         }
     }
+}
+
+bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
+                           asx_duration limit_ns)
+{
+    const asx_handle_table *const table = &shard->obligations;
+    for (; count > 0 && *cursor < table->touched; count--, ++*cursor) {
+        const obligation *const o = asx_handle_at(table, *cursor);
+        if (o->slot.live && o->holder->slot.live) {
+            const asxi_obligation_note note = { .kind = o->options.kind,
+                                                .what = o->options.what,
+                                                .file = o->options.file,
+                                                .line = o->options.line };
+            asxi_futurelock_look(o->holder, &note, limit_ns);
+        }
+    }
+    return *cursor < table->touched;
 }

@@ -67,7 +67,7 @@ bool asx_task_renew(asx_cx *cx)
     task->budget = region->budget;
     asxi_trace_budget(task);
     task->flags &= ~(uint32_t)(ASXI_TASK_COST_OUT | ASXI_TASK_LENT | ASXI_TASK_TIMELY |
-                               ASXI_TASK_WARNED | ASXI_TASK_MISSED);
+                               ASXI_TASK_WARNED | ASXI_TASK_MISSED | ASXI_TASK_FUTURELOCKED);
     task->spawned_at = shard->now_ns;
     region->opened_at = shard->now_ns;
     region->finalizer_count = 0;

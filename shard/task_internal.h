@@ -52,13 +52,14 @@ enum {
     ASXI_TASK_TIMED_OUT = 1u << 14, /* the deadline of the wait it is parked in has passed */
     ASXI_TASK_SLEEPING =
         1u << 15, /* its timer is the wait's resource, not a deadline: fires on time */
-    ASXI_TASK_SEEDED = 1u << 16,      /* its random stream has begun */
-    ASXI_TASK_HAS_DROP = 1u << 17,    /* `arg` is an asxi_drop_note */
-    ASXI_TASK_BODY_HEAP = 1u << 18,   /* `body` stands in the region's heap, not on the stack */
-    ASXI_TASK_REASON_LENT = 1u << 19, /* its code was handed `reason`: it must not dangle */
-    ASXI_TASK_TIMELY = 1u << 20,      /* it was queued with a deadline, or cancelled */
-    ASXI_TASK_WARNED = 1u << 21,      /* about its deadline, by the watch */
-    ASXI_TASK_MISSED = 1u << 22,      /* it was counted as past its deadline */
+    ASXI_TASK_SEEDED = 1u << 16,       /* its random stream has begun */
+    ASXI_TASK_HAS_DROP = 1u << 17,     /* `arg` is an asxi_drop_note */
+    ASXI_TASK_BODY_HEAP = 1u << 18,    /* `body` stands in the region's heap, not on the stack */
+    ASXI_TASK_REASON_LENT = 1u << 19,  /* its code was handed `reason`: it must not dangle */
+    ASXI_TASK_TIMELY = 1u << 20,       /* it was queued with a deadline, or cancelled */
+    ASXI_TASK_WARNED = 1u << 21,       /* about its deadline, by the watch */
+    ASXI_TASK_MISSED = 1u << 22,       /* it was counted as past its deadline */
+    ASXI_TASK_FUTURELOCKED = 1u << 23, /* it was reported for what it holds while idle */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through
@@ -229,6 +230,9 @@ void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
 void asxi_deadline_missed(asx_task *task);
 /* A TIMELY task's body is over, its outcome not yet final. */
 void asxi_deadline_task_ended(asx_task *task);
+
+/* futurelock.c: how long a waiting task has not run. */
+asx_duration asxi_task_idle(const asx_task *task);
 
 /* trail.c: the newest message, or NULL; all that are kept, oldest first, cut to `size`. */
 const char *asxi_trail_last(const asx_task *task);

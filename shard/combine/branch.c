@@ -1,3 +1,5 @@
+#include <asx/shard/trace.h>
+
 #include "set_internal.h"
 
 static asx_outcome join_all_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, void *arg)
@@ -31,17 +33,42 @@ asx_outcome asx_join_all(asx_cx *cx, const asx_branch *branches, uint32_t count,
     return asxi_set_run(cx, branches, count, join_all_run, outcomes);
 }
 
+/* How a race is run. */
+typedef struct race {
+    uint32_t *winner; /* NULL: nobody asks */
+    bool unbiased;
+} race;
+
+/* Which of those that are terminal. */
+static int draw_done(const asxi_set *set, asx_cx *cx)
+{
+    asx_driver *const driver = cx->_shard->driver;
+    const uint32_t count = asxi_set_done_count(set);
+    if (count < 2) {
+        return asxi_set_lowest_done(set);
+    }
+    uint32_t nth = driver->ops->choose ? driver->ops->choose(driver, ASX_CHOICE_RACE, count,
+                                                             asx_trace_id(asx_handle_of(cx->_task)))
+                                       : (uint32_t)asx_random_below(cx, count);
+    uint32_t i = 0;
+    for (; !set->joiners[i].told || nth > 0; i++) {
+        nth -= set->joiners[i].told;
+    }
+    asx_assert_lt(i, set->started);
+    return (int)i;
+}
+
 static asx_outcome race_run(asxi_set *set, asx_cx *cx, const asx_branch *branches, void *arg)
 {
-    uint32_t *const winner = arg;
+    const race *const how = arg;
     if (asxi_set_lowest_done(set) < 0 &&
         asxi_set_wait(set, cx, "race", ASX_TIME_NEVER) != ASXI_WOKEN) {
         return asxi_set_finish_cancelled(set, cx, branches);
     }
-    const int first = asxi_set_lowest_done(set);
+    const int first = how->unbiased ? draw_done(set, cx) : asxi_set_lowest_done(set);
     asx_assert(first >= 0);
-    if (winner) {
-        *winner = (uint32_t)first;
+    if (how->winner) {
+        *how->winner = (uint32_t)first;
     }
     return asxi_set_finish(set, cx, branches, first);
 }
@@ -55,12 +82,26 @@ static asx_outcome wait_for_cancel(asx_cx *cx)
     return asxi_cancelled(cx);
 }
 
-asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t *winner)
+static asx_outcome race_start(asx_cx *cx, const asx_branch *branches, uint32_t count, race *how)
 {
     if (count == 0) {
         return asxi_observe_cancel(cx) ? asxi_cancelled(cx) : wait_for_cancel(cx);
     }
-    return asxi_set_run(cx, branches, count, race_run, winner);
+    return asxi_set_run(cx, branches, count, race_run, how);
+}
+
+asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count, uint32_t *winner)
+{
+    race how = { .winner = winner };
+    return race_start(cx, branches, count, &how);
+}
+
+asx_outcome asx_race_unbiased(asx_cx *cx, const asx_branch *branches, uint32_t count,
+                              uint32_t *winner)
+{
+    race how = { .winner = winner, .unbiased = true };
+    const asx_err err = asx_cx_require(cx, ASX_CAP_RANDOM);
+    return err ? asx_fail(err) : race_start(cx, branches, count, &how);
 }
 
 static asx_outcome timeout_result(asx_cx *cx, const asxi_joiner *body, bool *late)

@@ -31,6 +31,11 @@ ASX_NODISCARD asx_outcome asx_join_all(asx_cx *cx, const asx_branch *branches, u
 ASX_NODISCARD asx_outcome asx_race(asx_cx *cx, const asx_branch *branches, uint32_t count,
                                    uint32_t *winner);
 
+/* The same, but a tie is broken by a draw from the cx's entropy, in the lab by a choice (CMB-5).
+ * errors  NO_CAPABILITY(RANDOM): nothing was started */
+ASX_NODISCARD asx_outcome asx_race_unbiased(asx_cx *cx, const asx_branch *branches, uint32_t count,
+                                            uint32_t *winner);
+
 /* Runs fn with a deadline of now + timeout. Terminal by then: its outcome. Otherwise it is
  * cancelled with TIMEOUT and drained: what it still returned, Ok, Err or Panicked, is surfaced with
  * *late true; a Cancelled becomes Err(TIMED_OUT). late may be NULL (TMR-11). */

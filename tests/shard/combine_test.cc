@@ -694,3 +694,43 @@ TEST_CASE("bracket: a release that overruns is judged by its region's policy", "
         CHECK(run.stats.overruns == 1);
     }
 }
+
+TEST_CASE("race: unbiased, each of three that are ready at once wins in some run, and replays",
+          "[combine]")
+{
+    static uint32_t winner;
+    const auto tied = TASK
+    {
+        const asx_branch branches[] = {
+            { [](asx_cx *, void *) { return asx_ok(0); }, nullptr, nullptr, "a", nullptr },
+            { [](asx_cx *, void *) { return asx_ok(1); }, nullptr, nullptr, "b", nullptr },
+            { [](asx_cx *, void *) { return asx_ok(2); }, nullptr, nullptr, "c", nullptr },
+        };
+        const asx_outcome won = asx_race_unbiased(cx, branches, 3, &winner);
+        CHECK(won.value == winner);
+        return asx_ok(winner);
+    };
+    unsigned wins[3] = { 0, 0, 0 };
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        const uint64_t first = run_kernel(tied, nullptr, seed).outcome.value;
+        REQUIRE(first < 3);
+        wins[first]++;
+        CHECK(run_kernel(tied, nullptr, seed).outcome.value == first);
+    }
+    CHECK(wins[0] > 5);
+    CHECK(wins[1] > 5);
+    CHECK(wins[2] > 5);
+}
+
+TEST_CASE("race: unbiased wants the capability that it draws with", "[combine]")
+{
+    run_kernel(TASK {
+        asx_cx poor;
+        REQUIRE(asx_cx_restrict(cx, ASX_CAP_ALL & ~(uint32_t)ASX_CAP_RANDOM, &poor) == ASX_OK);
+        CHECK(asx_random_below(&poor, 3) == 0);
+        const asx_outcome refused = asx_race_unbiased(&poor, nullptr, 0, nullptr);
+        CHECK(refused.severity == ASX_SEVERITY_ERR);
+        CHECK(refused.err == ASX_E(NO_CAPABILITY));
+        return asx_ok(0);
+    });
+}

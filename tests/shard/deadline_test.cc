@@ -368,3 +368,50 @@ TEST_CASE("deadline: ten thousand tasks are looked at in steps, and none is left
         &w);
     CHECK(run.stats.deadline_warnings == 10000);
 }
+
+TEST_CASE("futurelock: a task that holds a permit and does not run is reported once, after 30 s",
+          "[deadline]")
+{
+    world w;
+    const auto holder = [](asx_cx *cx, void *) -> asx_outcome {
+        asx_obligation_options held{};
+        held.kind = ASX_OBLIGATION_LEASE;
+        held.what = "the only key";
+        held.file = "some.c";
+        held.line = 7;
+        asx_permit permit;
+        REQUIRE(asx_obligation_reserve(cx, &held, &permit) == ASX_OK);
+        ASX_TRY(asx_checkpoint_note(cx, "got it"));
+        ASX_TRY(asx_sleep(cx, asx_s(29)));
+        CHECK(stats_of(cx).futurelocks == 0);
+        ASX_TRY(asx_sleep(cx, asx_s(40)));
+        CHECK(asx_obligation_commit(cx, permit) == ASX_OK);
+        return asx_sleep(cx, asx_s(100));
+    };
+    const kernel_run run = run_setup({ holder, 0, ASX_TIME_NEVER, &w });
+    CHECK(run.stats.futurelocks == 1);
+    CHECK(w.warnings.empty());
+    REQUIRE(run.lines.size() == 1);
+    CHECK(run.lines[0].find("FUTURELOCK: task worker T") == 0);
+    CHECK(run.lines[0].find("holds LEASE the only key (some.c:7), and has not run for 30.000 s; "
+                            "it waits for sleep; last checkpoint: got it") != std::string::npos);
+}
+
+TEST_CASE("futurelock: a task that holds nothing, or only an operation, is never reported",
+          "[deadline]")
+{
+    world w;
+    CHECK(run_setup({ sleeper, asx_s(100), ASX_TIME_NEVER, &w }).stats.futurelocks == 0);
+    const auto operates = [](asx_cx *cx, void *) -> asx_outcome {
+        asx_op op{};
+        op.code = ASX_OP_TASK;
+        op.arg = (uint32_t)asx_s(4);
+        op.work = [](asx_op *own) { own->result = 1; };
+        for (int i = 0; i < 10; i++) {
+            ASX_TRY(asx_op_await(cx, &op));
+        }
+        return asx_ok(0);
+    };
+    w.config.futurelock_ns = asx_s(2);
+    CHECK(run_setup({ operates, 0, ASX_TIME_NEVER, &w }).stats.futurelocks == 0);
+}
