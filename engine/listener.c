@@ -18,6 +18,7 @@ struct asx_listener {
     asx_op op;   /* the ACCEPT */
     asx_err err; /* of its last end */
     bool stopping;
+    bool ending; /* waits for the end of the ACCEPT, whatever it still brings */
     asx_duration rest_ns;
     asx_instant rest_until_ns;
     uint32_t queued;
@@ -97,7 +98,9 @@ static void accepted(asx_op *op)
     } else {
         listener->queue[listener->queued++] = (int32_t)op->result;
     }
-    asx_task_notify(listener->task);
+    if (!op->more || !listener->ending) {
+        asx_task_notify(listener->task);
+    }
 }
 
 static void serve_queue(asx_cx *cx, asx_listener *listener)
@@ -152,6 +155,7 @@ static bool end_step(asx_cx *cx, asx_listener *listener, asx_outcome *outcome)
 {
     if (asx_op_in_flight(&listener->op)) {
         asx_op_cancel(&listener->op);
+        listener->ending = true;
         asx_task_waits_for(cx, "accept to end");
         return false;
     }

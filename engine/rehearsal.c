@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SHOW_S \
+    1000u /* longer than anybody's patience; who should tell of the end may be cancelled */
 #define SETTLE_S 200u /* in which the last sockets of the lab's network are gone */
 
 /* The lab's network; NULL over a real one. */
@@ -212,9 +214,9 @@ static asx_outcome rehearse(asx_cx *cx, asx_scope *s, asxi_rehearsal *self)
         return asx_fail(err);
     }
     ASX_SPAWN(s, await_body, &public);
-    const asx_instant until_ns = self->plan.drain_after_ns
-                                     ? asx_time_add(asx_now(cx), self->plan.drain_after_ns)
-                                     : ASX_TIME_NEVER;
+    const asx_duration show_ns =
+        self->plan.drain_after_ns ? self->plan.drain_after_ns : asx_s(SHOW_S);
+    const asx_instant until_ns = asx_time_add(asx_now(cx), show_ns);
     const asx_outcome waited = asx_event_wait(cx, &self->over, "the public", until_ns);
     return asx_is_cancelled(cx) ? waited : drain(cx, s, self, &serving);
 }
