@@ -120,12 +120,18 @@ static void submit_wait(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
     }
 }
 
-/* Tries at once unless the descriptor is known to be unready or an earlier op is before it. */
+/* Neither known to be unready, nor an earlier op's. */
+static bool is_free(const epoll_slot *slot, unsigned dir)
+{
+    const bool unready = (slot->watched & events_of(dir)) && !(slot->ready & dir);
+    return !unready && !slot_has_dir(slot, dir);
+}
+
+/* Tries at once where that may do. */
 static void submit_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
     const unsigned dir = asxi_epoll_op_dir(op);
-    const bool unready = (slot->watched & events_of(dir)) && !(slot->ready & dir);
-    if (!unready && !slot_has_dir(slot, dir)) {
+    if (is_free(slot, dir)) {
         epoll_try tried = EPOLL_TRY_PARTIAL;
         for (int i = 0; i < VISIT_STEPS && tried == EPOLL_TRY_PARTIAL; i++) {
             tried = asxi_epoll_op_try(epoll, op);
@@ -141,6 +147,15 @@ static void submit_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
         }
     }
     submit_wait(epoll, slot, op);
+}
+
+/* Left for the next reap: a busy turn's sends come one after the other then, and find the kernel's
+ * code and data where the one before has left them. */
+static void submit_later(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
+{
+    op_wait(slot, op);
+    slot->ready |= EPOLL_DIR_OUT;
+    slot_run(epoll, slot);
 }
 
 static void submit_poll(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
@@ -168,6 +183,11 @@ static void submit_shutdown(asxi_epoll *epoll, asx_op *op)
     asxi_op_defer(&epoll->reactor, op, rc == 0 ? ASX_OK : asx_err_errno(errno), 0);
 }
 
+static bool is_busy(const asxi_epoll *epoll)
+{
+    return epoll->reaped > EPOLL_QUIET_REAP;
+}
+
 static void submit_fd(asxi_epoll *epoll, asx_op *op)
 {
     epoll_slot *const slot = op->fd >= 0 ? asxi_epoll_slot_of(epoll, op->fd) : NULL;
@@ -184,6 +204,9 @@ static void submit_fd(asxi_epoll *epoll, asx_op *op)
         submit_close(epoll, slot, op);
     } else if (is_multi(op)) {
         submit_wait(epoll, slot, op);
+    } else if (op->code == ASX_OP_SEND && is_busy(epoll) && slot->known &&
+               is_free(slot, EPOLL_DIR_OUT)) {
+        submit_later(epoll, slot, op);
     } else {
         submit_try(epoll, slot, op);
     }
@@ -214,6 +237,17 @@ static void epoll_submit(asx_driver *driver, asx_op *op)
     default:
         submit_fd(epoll, op);
     }
+}
+
+static asx_err epoll_send_now(asx_driver *driver, int32_t fd, const struct iovec *iov,
+                              uint32_t count, bool last, uint32_t *sent)
+{
+    if (!last && count == 1 && iov->iov_len <= EPOLL_SEND_LATER_MAX &&
+        is_busy(asxi_epoll_of(driver))) {
+        *sent = 0;
+        return ASX_OK;
+    }
+    return asxi_driver_send_now(driver, fd, iov, count, last, sent);
 }
 
 static asx_err epoll_sendfile_now(asx_driver *driver, int32_t fd, const struct iovec *head,
@@ -291,11 +325,17 @@ static void step_recv(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 static void step_try(asxi_epoll *epoll, epoll_slot *slot, asx_op *op)
 {
     const epoll_try tried = asxi_epoll_op_try(epoll, op);
+    const unsigned dir = asxi_epoll_op_dir(op);
+    int errnum = 0;
     if (tried == EPOLL_TRY_AGAIN) {
-        slot->ready &= (uint8_t)~asxi_epoll_op_dir(op);
-    } else if (tried == EPOLL_TRY_DONE) {
+        slot->ready &= (uint8_t)~dir;
+        errnum =
+            slot->watched & events_of(dir) ? 0 : slot_watch(epoll, slot, op->fd, events_of(dir));
+    }
+    if (tried == EPOLL_TRY_DONE || errnum) {
+        const asx_err err = errnum ? asx_err_errno(errnum) : op->err;
         asx_list_ring_unlink(&slot->ops, &op->_link);
-        asxi_op_complete(&epoll->reactor, op, op->err, op->result, false);
+        asxi_op_complete(&epoll->reactor, op, err, op->result, false);
     }
 }
 
@@ -380,6 +420,7 @@ static unsigned epoll_reap(asx_driver *driver, unsigned limit)
     }
     asx_list_splice_back(&here, &epoll->ready);
     asx_list_splice_back(&epoll->ready, &here);
+    epoll->reaped = count;
     return count;
 }
 
@@ -508,7 +549,7 @@ static const asx_driver_ops epoll_ops = {
     .kind = ASX_DRIVER_EPOLL,
     .now = asxi_driver_now,
     .submit = epoll_submit,
-    .send_now = asxi_driver_send_now,
+    .send_now = epoll_send_now,
     .sendfile_now = epoll_sendfile_now,
     .cancel = epoll_cancel,
     .reap = epoll_reap,

@@ -23,6 +23,8 @@ enum {
 #define EPOLL_EVENTS 256
 #define EPOLL_BLOCK_LOG2 8u
 #define EPOLL_BLOCK (1u << EPOLL_BLOCK_LOG2)
+#define EPOLL_QUIET_REAP 8u        /* completions up to which a turn sends at once */
+#define EPOLL_SEND_LATER_MAX 16384u
 #define EPOLL_SENDFILE_VISIT (1u << 20)
 
 /* One descriptor that this shard has to do with: zero-filled, nothing is known of it. Slots are
@@ -57,6 +59,7 @@ typedef struct asxi_epoll {
     asx_list ready;      /* slots to visit */
     asx_list starved;    /* slots whose receive waits for a buffer */
     asxi_rbuf_pool bufs;
+    uint32_t reaped; /* by the last reap: how busy this turn is */
     struct epoll_event events[EPOLL_EVENTS];
 } asxi_epoll;
 

@@ -35,7 +35,7 @@
  *             and waits
  *  wake       eventfd, armed read      eventfd                    a choice          a word it polls
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
- *  send_now   sendmsg when quiet, or 0 sendmsg DONTWAIT           NULL              NULL
+ *  send_now   sendmsg when quiet, or 0 the same                   virtual send      NULL
  *  sendfile_now  sendfile              sendfile                   NULL              NULL
  *  accept_now poll, accept4            poll, accept4              virtual listener  SYN queue
  *  turn_away  the same with a spare descriptor, then close        a reset           a reset

@@ -3,9 +3,11 @@
  */
 #include "driver_fixture.h"
 
+#include <algorithm>
 #include <map>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 using std::string;
@@ -176,6 +178,57 @@ TEST_CASE("driver: the end leaves with the last bytes, and the other way stays o
     f.end(*back);
     f.close_fd(near);
     f.close_fd(far);
+}
+
+TEST_CASE("driver: a busy turn leaves sends for the operations, which take all there is",
+          "[reactor]")
+{
+    const auto kind = BOTH_DRIVERS;
+    Fixture f(kind);
+    const size_t count = 24, size = size_t(6) << 20;
+    int near[count], far[count];
+    std::vector<std::unique_ptr<Op>> in, back, sends;
+    for (size_t i = 0; i < count; i++) {
+        f.tcp_pair(near[i], far[i]);
+        in.push_back(f.recv(near[i]));
+        f.submit(*in.back());
+    }
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE(::send(far[i], "x", 1, 0) == 1);
+    }
+    auto asked = [&] {
+        return std::all_of(in.begin(), in.end(), [](auto &one) { return one->bytes.size() == 1; });
+    };
+    REQUIRE(f.until(asked));
+    char word[] = "word";
+    string much(size, 'y');
+    for (size_t i = 0; i < count; i++) {
+        struct iovec iov = { word, 4 };
+        uint32_t sent = 0;
+        if (kind == ASX_DRIVER_EPOLL) { /* whose last reap has taken them all for certain */
+            sent = 77;
+            REQUIRE(f.driver->ops->send_now(f.driver, near[i], &iov, 1, false, &sent) == ASX_OK);
+        }
+        CHECK(sent == 0);
+        sends.push_back(f.io(ASX_OP_SEND, near[i], i % 4 ? word : much.data(), i % 4 ? 4 : size));
+        f.submit(*sends.back());
+        CHECK(sends.back()->ends == 0);
+    }
+    for (size_t i = 0; i < count; i++) {
+        back.push_back(f.recv(far[i]));
+        f.submit(*back.back());
+    }
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE(f.until([&] { return sends[i]->ends == 1; }, 100000));
+        CHECK(sends[i]->err == ASX_OK);
+        const string expected = i % 4 ? word : much;
+        REQUIRE(f.until([&] { return back[i]->bytes.size() == expected.size(); }, 100000));
+        CHECK((back[i]->bytes == expected));
+        f.end(*in[i]);
+        f.end(*back[i]);
+        f.close_fd(near[i]);
+        f.close_fd(far[i]);
+    }
 }
 
 TEST_CASE("driver: last bytes that find too little room end nothing", "[reactor]")
