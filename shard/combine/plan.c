@@ -78,6 +78,12 @@ asx_plan_id asx_plan_race(asx_plan *plan, const asx_plan_id *children, uint32_t 
     return count ? asxi_plan_compose(plan, ASX_PLAN_RACE, 0, children, count) : ASX_PLAN_NONE;
 }
 
+asx_plan_id asx_plan_race_unbiased(asx_plan *plan, const asx_plan_id *children, uint32_t count)
+{
+    return count ? asxi_plan_compose(plan, ASX_PLAN_RACE_UNBIASED, 0, children, count)
+                 : ASX_PLAN_NONE;
+}
+
 asx_plan_id asx_plan_timeout(asx_plan *plan, asx_duration timeout, asx_plan_id child)
 {
     return asxi_plan_compose(plan, ASX_PLAN_TIMEOUT, timeout, &child, 1);
@@ -105,9 +111,10 @@ static asx_outcome all_run(asx_cx *cx, const asxi_plan_node *node)
     for (uint32_t i = 0; i < node->count; i++) {
         branches[i] = branch_of(node->plan, node->children[i]);
     }
-    const asx_outcome outcome = node->kind == ASX_PLAN_JOIN
-                                    ? asx_join_all(cx, branches, node->count, NULL)
-                                    : asx_race(cx, branches, node->count, NULL);
+    const asx_outcome outcome =
+        node->kind == ASX_PLAN_JOIN   ? asx_join_all(cx, branches, node->count, NULL)
+        : node->kind == ASX_PLAN_RACE ? asx_race(cx, branches, node->count, NULL)
+                                      : asx_race_unbiased(cx, branches, node->count, NULL);
     if (size) {
         asx_free(cx, branches, size);
     }
@@ -176,7 +183,7 @@ static void put(writer *w, const char *word)
 
 static void put_node(writer *w, const asx_plan *plan, asx_plan_id id)
 {
-    static const char *const names[] = { "leaf", "join", "race", "timeout" };
+    static const char *const names[] = { "leaf", "join", "race", "race_unbiased", "timeout" };
     const asxi_plan_node *const node = asxi_plan_node_at(plan, id);
     if (node->kind == ASX_PLAN_LEAF) {
         put(w, node->branch.label ? node->branch.label : names[node->kind]);

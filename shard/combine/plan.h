@@ -29,6 +29,7 @@ typedef enum asx_plan_kind {
     ASX_PLAN_LEAF,
     ASX_PLAN_JOIN,
     ASX_PLAN_RACE,
+    ASX_PLAN_RACE_UNBIASED,
     ASX_PLAN_TIMEOUT,
 } asx_plan_kind;
 
@@ -51,6 +52,8 @@ asx_plan_id asx_plan_leaf(asx_plan *plan, const asx_branch *branch, uint32_t pro
 asx_plan_id asx_plan_join(asx_plan *plan, const asx_plan_id *children, uint32_t count);
 /* count > 0. */
 asx_plan_id asx_plan_race(asx_plan *plan, const asx_plan_id *children, uint32_t count);
+/* A tie is broken by a draw, not by the order of the children. */
+asx_plan_id asx_plan_race_unbiased(asx_plan *plan, const asx_plan_id *children, uint32_t count);
 asx_plan_id asx_plan_timeout(asx_plan *plan, asx_duration timeout, asx_plan_id child);
 
 /* errors  INVALID_ARGUMENT: no such node; else what the combinators answer */
@@ -68,11 +71,12 @@ typedef enum asx_law {
     ASX_LAW_JOIN_ASSOC,       /* join(a, join(b, c), d) = join(a, b, c, d) */
     ASX_LAW_JOIN_COMM,        /* join(a, b) = join(b, a), by severity */
     ASX_LAW_RACE_ASSOC,       /* race(a, race(b, c), d) = race(a, b, c, d) */
+    ASX_LAW_RACE_COMM,        /* race(a, b) = race(b, a), where neither is preferred */
     ASX_LAW_TIMEOUT_MIN,      /* timeout(d, timeout(e, a)) = timeout(min(d, e), a) */
     ASX_LAW_TIMEOUT_IDENTITY, /* timeout(never, a) = a */
     ASX_LAW_DEDUP_RACE_JOIN,  /* race(join(a, b), join(a, c)) = join(a, race(b, c)), by severity */
 } asx_law;
-#define ASX_LAW_COUNT 6u
+#define ASX_LAW_COUNT 7u
 
 /* "LAW-JOIN-ASSOC" */
 const char *asx_law_name(asx_law law);

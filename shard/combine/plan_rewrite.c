@@ -17,6 +17,11 @@ static const asxi_plan_node *child_of(const asx_plan *plan, const asxi_plan_node
     return asxi_plan_node_at(plan, node->children[at]);
 }
 
+static bool is_race(const asxi_plan_node *node)
+{
+    return node->kind == ASX_PLAN_RACE || node->kind == ASX_PLAN_RACE_UNBIASED;
+}
+
 /* Associativity: regrouping keeps the order of the leaves, and with it who is told first. */
 
 static const char *assoc_why_not(const asx_plan *plan, const asxi_plan_node *node, uint32_t at,
@@ -41,7 +46,8 @@ static const char *join_assoc_why_not(const asx_plan *plan, const asxi_plan_node
 
 static const char *race_assoc_why_not(const asx_plan *plan, const asxi_plan_node *node, uint32_t at)
 {
-    return assoc_why_not(plan, node, at, ASX_PLAN_RACE);
+    return assoc_why_not(plan, node, at,
+                         is_race(node) ? node->kind : ASX_PLAN_RACE); /* one rule for ties */
 }
 
 static asx_plan_id assoc_apply(asx_plan *plan, const asxi_plan_node *node, uint32_t at)
@@ -68,13 +74,27 @@ static const char *join_comm_why_not(const asx_plan *plan, const asxi_plan_node 
     return at + 1 < node->count ? NULL : "there is no next child";
 }
 
-static asx_plan_id join_comm_apply(asx_plan *plan, const asxi_plan_node *node, uint32_t at)
+/* Commutation of a race: only where none is preferred, and where it does not matter who starts. */
+static const char *race_comm_why_not(const asx_plan *plan, const asxi_plan_node *node, uint32_t at)
+{
+    if (node->kind != ASX_PLAN_RACE_UNBIASED) {
+        return "the node is no race without preference";
+    }
+    if (at + 1 >= node->count) {
+        return "there is no next child";
+    }
+    const uint32_t promises =
+        child_of(plan, node, at)->promises & child_of(plan, node, at + 1)->promises;
+    return promises & ASX_PLAN_INDEPENDENT ? NULL : "the two may share something";
+}
+
+static asx_plan_id comm_apply(asx_plan *plan, const asxi_plan_node *node, uint32_t at)
 {
     asx_plan_id swapped[ASX_PLAN_CHILDREN_MAX];
     memcpy(swapped, node->children, node->count * sizeof(*swapped));
     swapped[at] = node->children[at + 1];
     swapped[at + 1] = node->children[at];
-    return asxi_plan_compose(plan, ASX_PLAN_JOIN, 0, swapped, node->count);
+    return asxi_plan_compose(plan, node->kind, 0, swapped, node->count);
 }
 
 /* The earlier of two deadlines. When the outer one is earlier, what the child still makes after it
@@ -124,7 +144,7 @@ static asx_plan_id timeout_identity_apply(asx_plan *plan, const asxi_plan_node *
 static const char *dedup_why_not(const asx_plan *plan, const asxi_plan_node *node, uint32_t at)
 {
     (void)at;
-    if (node->kind != ASX_PLAN_RACE || node->count < 2) {
+    if (!is_race(node) || node->count < 2) {
         return "the node is no race of alternatives";
     }
     for (uint32_t i = 0; i < node->count; i++) {
@@ -151,14 +171,16 @@ static asx_plan_id dedup_apply(asx_plan *plan, const asxi_plan_node *node, uint3
                                     : asx_plan_join(plan, join->children + 1, join->count - 1);
     }
     const asx_plan_id shared = child_of(plan, node, 0)->children[0];
-    const asx_plan_id both[] = { shared, asx_plan_race(plan, rests, node->count) };
+    const asx_plan_id both[] = { shared,
+                                 asxi_plan_compose(plan, node->kind, 0, rests, node->count) };
     return asx_plan_join(plan, both, 2);
 }
 
 static const law laws[] = {
     [ASX_LAW_JOIN_ASSOC] = { "LAW-JOIN-ASSOC", false, join_assoc_why_not, assoc_apply },
-    [ASX_LAW_JOIN_COMM] = { "LAW-JOIN-COMM", true, join_comm_why_not, join_comm_apply },
+    [ASX_LAW_JOIN_COMM] = { "LAW-JOIN-COMM", true, join_comm_why_not, comm_apply },
     [ASX_LAW_RACE_ASSOC] = { "LAW-RACE-ASSOC", false, race_assoc_why_not, assoc_apply },
+    [ASX_LAW_RACE_COMM] = { "LAW-RACE-COMM", false, race_comm_why_not, comm_apply },
     [ASX_LAW_TIMEOUT_MIN] = { "LAW-TIMEOUT-MIN", false, timeout_min_why_not, timeout_min_apply },
     [ASX_LAW_TIMEOUT_IDENTITY] = { "LAW-TIMEOUT-IDENTITY", false, timeout_identity_why_not,
                                    timeout_identity_apply },

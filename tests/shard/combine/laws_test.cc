@@ -9,6 +9,7 @@
 
 #include "parts.h"
 
+#include <array>
 #include <random>
 
 namespace
@@ -155,6 +156,32 @@ TEST_CASE("LAW-RACE-COMM fails where the first is preferred: two that end at onc
     };
     CHECK(first_wins(false) == 1);
     CHECK(first_wins(true) == 2);
+}
+
+TEST_CASE("LAW-RACE-COMM: without a preference, of two that end at once each may win, in either "
+          "order",
+          "[laws]")
+{
+    std::array<std::array<uint32_t, 3>, 2> wins{};
+    for (uint64_t seed = 1; seed <= 64; seed++) {
+        for (const bool swapped : { false, true }) {
+            body all = [&](asx_cx *cx) {
+                std::vector<part> parts = { { OK, 0, 1 }, { OK, 0, 2 } };
+                std::vector<asx_branch> branches = branches_of(parts);
+                if (swapped) {
+                    std::swap(branches[0], branches[1]);
+                }
+                const asx_outcome outcome = asx_race_unbiased(cx, branches.data(), 2, nullptr);
+                wins[swapped][outcome.value]++;
+                return asx_ok(0);
+            };
+            run_kernel(body_run, &all, seed, ASX_LEAK_PANIC, false);
+        }
+    }
+    for (const auto &each : wins) {
+        CHECK(each[1] > 10);
+        CHECK(each[2] > 10);
+    }
 }
 
 TEST_CASE("LAW-QUORUM-JOIN: all of all succeed where a join does", "[laws]")

@@ -89,7 +89,8 @@ struct garden {
     asx_plan_id any_leaf()
     {
         const act what = act(below(5));
-        return plant(what, what == LATE ? 0u : uint32_t(ASX_PLAN_PROMPT));
+        return plant(what, what == LATE ? uint32_t(ASX_PLAN_INDEPENDENT)
+                                        : uint32_t(ASX_PLAN_PROMPT | ASX_PLAN_INDEPENDENT));
     }
 
     asx_plan_id grow(uint32_t depth)
@@ -100,7 +101,8 @@ struct garden {
             return any_leaf();
         }
         if (dice == 2) { /* what the distribution law is about */
-            const asx_plan_id shared = plant(AT_ONCE, ASX_PLAN_PURE | ASX_PLAN_PROMPT);
+            const asx_plan_id shared =
+                plant(AT_ONCE, ASX_PLAN_PURE | ASX_PLAN_PROMPT | ASX_PLAN_INDEPENDENT);
             for (uint32_t i = 0; i < 2 + below(2); i++) {
                 const asx_plan_id pair[] = { shared, grow(depth - 1), grow(0) };
                 children.push_back(asx_plan_join(plan, pair, 2 + below(2)));
@@ -115,8 +117,10 @@ struct garden {
         for (uint32_t i = 0; i < 1 + below(3); i++) {
             children.push_back(grow(depth - 1));
         }
-        return (dice <= 6 ? asx_plan_join : asx_plan_race)(plan, children.data(),
-                                                           uint32_t(children.size()));
+        return (dice <= 5 ? asx_plan_join
+                : dice == 6
+                    ? asx_plan_race
+                    : asx_plan_race_unbiased)(plan, children.data(), uint32_t(children.size()));
     }
 
     /* Leaves that are pure promise that nobody can tell. */
@@ -286,6 +290,7 @@ TEST_CASE("plan: without its side condition each law is false", "[plan]")
         CHECK(plain(join(one, two)).value != plain(join(two, one)).value);
         const asx_plan_id now = g.plant(AT_ONCE, 0), too = g.plant(AT_ONCE, 0);
         CHECK(plain(race(now, too)).value != plain(race(too, now)).value);
+        CHECK(asx_plan_why_not(g.plan, race(now, too), ASX_LAW_RACE_COMM, 0) != nullptr);
         return asx_ok(0);
     };
     run_kernel(body_run, &all, 1, ASX_LEAK_PANIC, false); /* equals are in order */
@@ -300,6 +305,7 @@ TEST_CASE("plan: what cannot be built is NONE, and so is what is built upon it",
         garden g(cx, 1);
         const asx_plan_id a = g.plant(OK, 0), bad[] = { a, ASX_PLAN_NONE };
         CHECK(asx_plan_race(g.plan, &a, 0) == ASX_PLAN_NONE);
+        CHECK(asx_plan_race_unbiased(g.plan, &a, 0) == ASX_PLAN_NONE);
         CHECK(asx_plan_join(g.plan, bad, 2) == ASX_PLAN_NONE);
         CHECK(asx_plan_timeout(g.plan, 5, ASX_PLAN_NONE) == ASX_PLAN_NONE);
         CHECK(asx_is_err(asx_plan_run(cx, g.plan, ASX_PLAN_NONE), ASX_E(INVALID_ARGUMENT)));
