@@ -20,8 +20,12 @@ static const struct {
                  [ASX_CHAOS_WAKE] = 10000,
                  [ASX_CHAOS_ALLOC] = 2000,
                  [ASX_CHAOS_RING] = 10000,
-                 [ASX_CHAOS_IO] = 20000 },
+                 [ASX_CHAOS_IO] = 20000,
+                 [ASX_CHAOS_STALL] = 10000,
+                 [ASX_CHAOS_JUMP] = 1000,
+                 [ASX_CHAOS_SHORT] = 50000 },
         .delay_max_ns = 10 * ASX_NS_PER_MS,
+        .jump_max_ns = 100 * ASX_NS_PER_MS,
         .storm_max = 4 } },
     { "heavy",
       { .ppm = { [ASX_CHAOS_CANCEL] = 100000,
@@ -31,8 +35,13 @@ static const struct {
                  [ASX_CHAOS_WAKE] = 50000,
                  [ASX_CHAOS_ALLOC] = 20000,
                  [ASX_CHAOS_RING] = 100000,
-                 [ASX_CHAOS_IO] = 150000 },
+                 [ASX_CHAOS_IO] = 150000,
+                 [ASX_CHAOS_STALL] = 50000,
+                 [ASX_CHAOS_JUMP] = 5000,
+                 [ASX_CHAOS_SHORT] = 200000 },
         .delay_max_ns = 100 * ASX_NS_PER_MS,
+        .jump_max_ns = ASX_NS_PER_S,
+        .stall_max = 32,
         .storm_max = 19,
         .wide_errors = true } },
 };
@@ -73,6 +82,12 @@ const char *asx_chaos_refused(const asx_chaos_config *config)
     if ((config->delay_max_ns == 0) != (config->ppm[ASX_CHAOS_DELAY] == 0)) {
         return "chaos: a delay needs its rate and its length";
     }
+    if (config->ppm[ASX_CHAOS_STALL] == 1000000) {
+        return "chaos: shards that always stall";
+    }
+    if ((config->jump_max_ns == 0) != (config->ppm[ASX_CHAOS_JUMP] == 0)) {
+        return "chaos: a jump needs its rate and its length";
+    }
     if (config->alloc_nth > 0 && config->ppm[ASX_CHAOS_ALLOC] > 0) {
         return "chaos: allocations fail by number or by rate";
     }
@@ -92,8 +107,9 @@ uint64_t asx_chaos_config_hash(uint64_t hash, const asx_chaos_config *config)
         hash = asx_fnv64_words(hash, &rate, 1);
     }
     const uint64_t words[] = {
-        config->delay_max_ns, config->storm_max, config->wide_errors, config->swarm,
-        config->heal_at_ns,   config->alloc_nth, config->await_point,
+        config->delay_max_ns, config->storm_max,  config->wide_errors,
+        config->swarm,        config->heal_at_ns, config->alloc_nth,
+        config->await_point,  config->stall_max,  config->jump_max_ns,
     };
     return asx_fnv64_words(hash, words, asx_array_count(words));
 }
@@ -101,9 +117,12 @@ uint64_t asx_chaos_config_hash(uint64_t hash, const asx_chaos_config *config)
 const char *asx_chaos_kind_name(uint32_t kind)
 {
     static const char *const names[] = {
-        [ASX_CHAOS_CANCEL] = "cancel",  [ASX_CHAOS_BUDGET] = "budget", [ASX_CHAOS_DELAY] = "delay",
-        [ASX_CHAOS_STORM] = "storm",    [ASX_CHAOS_WAKE] = "wake",     [ASX_CHAOS_ALLOC] = "alloc",
-        [ASX_CHAOS_RING] = "ring full", [ASX_CHAOS_IO] = "i/o error",
+        [ASX_CHAOS_CANCEL] = "cancel",   [ASX_CHAOS_BUDGET] = "budget",
+        [ASX_CHAOS_DELAY] = "delay",     [ASX_CHAOS_STORM] = "storm",
+        [ASX_CHAOS_WAKE] = "wake",       [ASX_CHAOS_ALLOC] = "alloc",
+        [ASX_CHAOS_RING] = "ring full",  [ASX_CHAOS_IO] = "i/o error",
+        [ASX_CHAOS_STALL] = "stall",     [ASX_CHAOS_JUMP] = "jump",
+        [ASX_CHAOS_SHORT] = "short i/o",
     };
     return kind < asx_array_count(names) ? names[kind] : "?";
 }
@@ -137,9 +156,10 @@ const char *asx_chaos_summary(const asx_chaos_config *config, char *buf, size_t 
 const char *asx_chaos_fault_text(uint64_t object, char *buf, size_t cap)
 {
     const uint32_t kind = (uint32_t)(object >> 56);
-    const char *const point = kind == ASX_CHAOS_IO     ? "operation"
-                              : kind == ASX_CHAOS_RING ? "look into a ring"
-                                                       : "turn";
+    const char *const point = kind == ASX_CHAOS_IO      ? "operation"
+                              : kind == ASX_CHAOS_RING  ? "look into a ring"
+                              : kind == ASX_CHAOS_SHORT ? "transfer"
+                                                        : "turn";
     snprintf(buf, cap, "%s at %s %" PRIu64 " of shard %u", asx_chaos_kind_name(kind), point,
              object & ((UINT64_C(1) << 48) - 1), (unsigned)(object >> 48) & 0xff);
     return buf;

@@ -1,9 +1,10 @@
 /* Chaos: faults that a seed puts into a run, around the turns of its shards.
  *
- * Model.   Before each turn of a shard, at each operation it submits and each time it looks for
- *          room in a ring, keyed draws say which faults come up. Each that does is a recorded
- *          choice of two, "not after all" first: a replay repeats it, shrinking takes it out, and
- *          taking one out moves no other. A kind with rate 0 asks nothing.
+ * Model.   Before each turn of a shard, at each operation it submits, each time it looks for room
+ *          in a ring and each time a stream moves bytes, keyed draws say which faults come up. Each
+ *          that does is a recorded choice of two, "not after all" first: a replay repeats it,
+ *          shrinking takes it out, and taking one out moves no other. A kind with rate 0 asks
+ *          nothing.
  * Limits.  Faults hit between turns: at a turn budget of one dispatch, which is the default, that
  *          is before every dispatch. Memory fails where a heap asks its shard for a chunk. A late
  *          clock couples shards, so an exhaustive search means less with delay in it. */
@@ -29,6 +30,9 @@ typedef enum asx_chaos_kind {
     ASX_CHAOS_ALLOC,      /* a chunk is refused within the turn */
     ASX_CHAOS_RING,       /* a ring looks full to its sender */
     ASX_CHAOS_IO,         /* an operation ends in an error, undone */
+    ASX_CHAOS_STALL,      /* a shard takes no turn while others can */
+    ASX_CHAOS_JUMP,       /* the clock of one shard leaps, and stays ahead */
+    ASX_CHAOS_SHORT,      /* a stream moves fewer bytes than it could */
     ASX_CHAOS_KIND_COUNT
 } asx_chaos_kind;
 
@@ -38,6 +42,8 @@ typedef struct asx_chaos_config {       /* zero-filled: off */
     uint32_t ppm[ASX_CHAOS_KIND_COUNT]; /* of turns, operations, looks */
     asx_duration delay_max_ns;          /* 1 ns .. this; 0: no delay */
     uint32_t storm_max;                 /* tasks of one storm; 0: 4 */
+    uint32_t stall_max;                 /* steps of one stall; 0: 8 */
+    asx_duration jump_max_ns;           /* 1 ns .. this; 0: no jumps */
     bool wide_errors;                   /* I/O: refused, aborted, broken pipe, not connected too */
     bool swarm;                         /* a run leaves out each kind with probability 1/2 */
     asx_instant heal_at_ns;             /* none from then on; 0: never heals */
@@ -49,6 +55,7 @@ typedef struct asx_chaos_stats {
     uint64_t points; /* turns, operations and looks at which faults could come up */
     uint64_t injected[ASX_CHAOS_KIND_COUNT];
     uint64_t delay_ns, wakes;
+    uint64_t jumped_ns;    /* over all shards */
     uint64_t await_points; /* passed: starts, waits and yields of tasks */
     bool await_hit;        /* the configured one was reached, and its task cancelled */
 } asx_chaos_stats;

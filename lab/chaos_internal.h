@@ -16,6 +16,8 @@ typedef struct asxi_chaos {
     uint64_t turns[ASXI_CHAOS_SHARDS_MAX];
     uint64_t ops[ASXI_CHAOS_SHARDS_MAX];
     uint64_t looks[ASXI_CHAOS_SHARDS_MAX];
+    uint64_t transfers[ASXI_CHAOS_SHARDS_MAX];
+    uint32_t stalled[ASXI_CHAOS_SHARDS_MAX]; /* steps for which the shard takes no turn */
     uint64_t await_task; /* trace identity of who is to be cancelled after this turn; 0: nobody */
     asx_chaos_stats stats;
 } asxi_chaos;
@@ -25,6 +27,9 @@ struct asx_lab_world;
 void asxi_chaos_open(struct asx_lab_world *world);
 /* Before a turn of the shard. Returns by how much the clock is late. */
 asx_duration asxi_chaos_before(struct asx_lab_world *world, uint32_t shard);
+/* Leaves out of the n runnable shards those that are stalled, unless all are; returns how many are
+ * left. */
+uint32_t asxi_chaos_stall(struct asx_lab_world *world, uint32_t *list, uint32_t n);
 /* After it. */
 void asxi_chaos_after(struct asx_lab_world *world, uint32_t shard);
 /* Each event of the kernel. */

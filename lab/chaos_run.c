@@ -1,6 +1,7 @@
 /* The faults themselves. A draw is keyed by the shard, the kind and how many turns, operations or
  * looks the shard has had, so that none depends on another. */
 #include <asx/lab/chaos.h>
+#include <asx/lab/vdriver.h>
 #include <asx/shard/base/assert.h>
 #include <asx/shard/disturb.h>
 #include <asx/shard/inspect.h>
@@ -19,6 +20,7 @@ enum {
     POINT_OP,
     POINT_RING,
     POINT_AWAIT,
+    POINT_TRANSFER,
 };
 
 static uint64_t detail(const asx_lab_world *world, asx_chaos_kind kind, uint64_t shard, uint64_t at)
@@ -118,6 +120,43 @@ static void wake_some(asx_lab_world *world, asx_chaos_kind kind, uint32_t index,
     }
 }
 
+static void jump(asx_lab_world *world, uint32_t index, uint64_t at)
+{
+    const asx_duration ns = 1 + asx_lab_draw_below(detail(world, ASX_CHAOS_JUMP, index, at),
+                                                   world->config.chaos.jump_max_ns);
+    asx_vdriver_clock_jump(world->seats[index].driver, ns);
+    world->chaos.stats.jumped_ns += ns;
+    tell(world, index, POINT_TURN, ASX_CHAOS_JUMP, 0, ns);
+}
+
+/* From the next step on. */
+static void stall(asx_lab_world *world, uint32_t index, uint64_t at)
+{
+    const uint32_t most = world->config.chaos.stall_max ? world->config.chaos.stall_max : 8;
+    const uint32_t steps =
+        1 + (uint32_t)asx_lab_draw_below(detail(world, ASX_CHAOS_STALL, index, at), most);
+    world->chaos.stalled[index] = steps;
+    tell(world, index, POINT_TURN, ASX_CHAOS_STALL, 0, steps);
+}
+
+uint32_t asxi_chaos_stall(asx_lab_world *world, uint32_t *list, uint32_t n)
+{
+    uint32_t *const stalled = world->chaos.stalled;
+    uint32_t left = 0;
+    if (world->chaos.ppm[ASX_CHAOS_STALL] == 0) {
+        return n;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (stalled[list[i]] == 0 || world->tearing_down) {
+            list[left++] = list[i];
+        }
+    }
+    for (uint32_t i = 0; i < world->config.shards; i++) {
+        stalled[i] = left == 0 ? 0 : stalled[i] - (stalled[i] > 0);
+    }
+    return left == 0 ? n : left; /* none was left out of the list before any was kept */
+}
+
 static bool healed(const asx_lab_world *world)
 {
     const asx_instant heal_at_ns = world->config.chaos.heal_at_ns;
@@ -160,6 +199,12 @@ asx_duration asxi_chaos_before(asx_lab_world *world, uint32_t index)
     }
     if (comes_up(world, ASX_CHAOS_WAKE, index, at)) {
         wake_some(world, ASX_CHAOS_WAKE, index, at);
+    }
+    if (comes_up(world, ASX_CHAOS_STALL, index, at)) {
+        stall(world, index, at);
+    }
+    if (comes_up(world, ASX_CHAOS_JUMP, index, at)) {
+        jump(world, index, at);
     }
     if (comes_up(world, ASX_CHAOS_ALLOC, index, at)) {
         const uint64_t nth =
@@ -259,6 +304,24 @@ static asx_err env_fault(asx_lab_env *env, uint32_t shard, asx_op_code code)
     return asx_err_errno(err);
 }
 
+static uint32_t env_shorten(asx_lab_env *env, uint32_t shard, uint32_t len)
+{
+    asx_lab_world *const world = asx_container_of(env, asx_lab_world, env);
+    asxi_chaos *const chaos = &world->chaos;
+    if (world->tearing_down || healed(world)) {
+        return len;
+    }
+    const uint64_t at = ++chaos->transfers[shard];
+    chaos->stats.points++;
+    if (!comes_up(world, ASX_CHAOS_SHORT, shard, at)) {
+        return len;
+    }
+    const uint32_t some =
+        1 + (uint32_t)asx_lab_draw_below(detail(world, ASX_CHAOS_SHORT, shard, at), len - 1);
+    tell(world, shard, POINT_TRANSFER, ASX_CHAOS_SHORT, 0, some);
+    return some;
+}
+
 void asxi_chaos_open(asx_lab_world *world)
 {
     const asx_chaos_config *const config = &world->config.chaos;
@@ -273,12 +336,16 @@ void asxi_chaos_open(asx_lab_world *world)
     if (chaos->ppm[ASX_CHAOS_IO] > 0) {
         world->env.fault = env_fault;
     }
+    if (chaos->ppm[ASX_CHAOS_SHORT] > 0) {
+        world->env.shorten = env_shorten;
+    }
     chaos->on |= config->alloc_nth > 0;
 }
 
 void asxi_chaos_close(asx_lab_world *world)
 {
     world->env.fault = NULL;
+    world->env.shorten = NULL;
     for (uint32_t i = 0; i < world->config.shards; i++) {
         asx_disturb_alloc(world->seats[i].shard, 0);
     }

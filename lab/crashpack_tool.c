@@ -18,8 +18,8 @@ bool asx_crashpack_tool_chaos(const asx_lab_scenario *scenario, const char *pres
     if (!scenario->withstands) {
         uint32_t *const ppm = config->chaos.ppm;
         ppm[ASX_CHAOS_CANCEL] = ppm[ASX_CHAOS_BUDGET] = ppm[ASX_CHAOS_DELAY] = 0;
-        ppm[ASX_CHAOS_ALLOC] = ppm[ASX_CHAOS_IO] = 0;
-        config->chaos.delay_max_ns = 0;
+        ppm[ASX_CHAOS_ALLOC] = ppm[ASX_CHAOS_IO] = ppm[ASX_CHAOS_JUMP] = 0;
+        config->chaos.delay_max_ns = config->chaos.jump_max_ns = 0;
     }
     return true;
 }

@@ -27,6 +27,9 @@ struct asx_lab_env {
 
     /* The error in which an operation is to end, undone; ASX_OK: it goes on. NULL: no faults. */
     asx_err (*fault)(asx_lab_env *env, uint32_t shard, asx_op_code code);
+
+    /* How many of len bytes a stream moves at once, 1..len. NULL: all of them. */
+    uint32_t (*shorten)(asx_lab_env *env, uint32_t shard, uint32_t len);
 };
 
 #endif

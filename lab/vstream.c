@@ -93,6 +93,13 @@ static void window_tell(asxi_vsocket *receiver)
                     ASXI_VNET_WINDOW, sender, 0, 0);
 }
 
+/* By a fault of the run. */
+static uint32_t shortened(asxi_vsocket *socket, uint32_t len)
+{
+    asx_lab_env *const env = socket->net->env;
+    return env->shorten && len > 1 ? env->shorten(env, socket->driver->config.shard, len) : len;
+}
+
 static uint32_t short_read(asxi_vsocket *socket, uint32_t len)
 {
     const uint32_t ppm = socket->net->config.stream.short_read_ppm;
@@ -129,7 +136,8 @@ asxi_vstep asxi_vstream_recv(asxi_vsocket *socket, asx_op *op)
     }
     const size_t room = multi ? rbuf->cap : op->iov->iov_len;
     socket->op++;
-    const uint32_t len = short_read(socket, here < room ? (uint32_t)here : (uint32_t)room);
+    const uint32_t len =
+        shortened(socket, short_read(socket, here < room ? (uint32_t)here : (uint32_t)room));
     op->result = asxi_vpipe_take(socket, multi ? rbuf->data : op->iov->iov_base, len);
     socket->net->stats.stream_bytes_read += op->result;
     if (multi) {
@@ -150,7 +158,7 @@ static uint32_t send_room(asxi_vsocket *socket)
         return 1 + (uint32_t)asx_lab_draw_below(asxi_vnet_draw(socket, SALT_SHORT_WRITE + 100),
                                                 room - 1);
     }
-    return room;
+    return shortened(socket, room);
 }
 
 /* Hands over bytes of iov from `skip` on; returns how many. */

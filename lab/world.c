@@ -247,7 +247,7 @@ static bool stopped(const asx_lab_world *world)
 static bool take_step(asx_lab_world *world)
 {
     uint32_t list[ASX_LAB_SHARDS_MAX];
-    const uint32_t n = runnable_list(world, list);
+    const uint32_t n = asxi_chaos_stall(world, list, runnable_list(world, list));
     if (n == 0) {
         const asx_instant next_ns = next_wanted(world);
         if (next_ns == ASX_TIME_NEVER) {

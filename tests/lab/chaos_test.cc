@@ -55,6 +55,7 @@ static asx_lab_config with(asx_chaos_kind kind, uint32_t ppm, uint64_t seed = 42
     asx_lab_config config = of_shards(2, seed);
     config.chaos.ppm[kind] = ppm;
     config.chaos.delay_max_ns = kind == ASX_CHAOS_DELAY ? asx_ms(1) / 10 : 0;
+    config.chaos.jump_max_ns = kind == ASX_CHAOS_JUMP ? asx_ms(1) / 10 : 0;
     return config;
 }
 
@@ -87,7 +88,7 @@ TEST_CASE("chaos: every knob is part of the configuration's hash", "[chaos]")
         config.chaos.ppm[kind]++;
         hashes.insert(asx_lab_config_hash(&config));
     }
-    std::vector<asx_lab_config> others(7, base);
+    std::vector<asx_lab_config> others(9, base);
     others[0].chaos.delay_max_ns++;
     others[1].chaos.storm_max++;
     others[2].chaos.wide_errors = true;
@@ -95,6 +96,8 @@ TEST_CASE("chaos: every knob is part of the configuration's hash", "[chaos]")
     others[4].chaos.heal_at_ns = 1;
     others[5].chaos.alloc_nth = 1;
     others[6].chaos.await_point = 1;
+    others[7].chaos.stall_max++;
+    others[8].chaos.jump_max_ns++;
     for (const asx_lab_config &config : others) {
         hashes.insert(asx_lab_config_hash(&config));
     }
@@ -149,8 +152,8 @@ TEST_CASE("chaos: a rate of a million always hits, and none never does", "[chaos
 
 TEST_CASE("chaos: kinds come up at their rates, within four sigma", "[chaos]")
 {
-    const asx_chaos_kind kind =
-        GENERATE(ASX_CHAOS_DELAY, ASX_CHAOS_ALLOC, ASX_CHAOS_WAKE, ASX_CHAOS_RING);
+    const asx_chaos_kind kind = GENERATE(ASX_CHAOS_DELAY, ASX_CHAOS_ALLOC, ASX_CHAOS_WAKE,
+                                         ASX_CHAOS_RING, ASX_CHAOS_STALL, ASX_CHAOS_JUMP);
     uint64_t points = 0, injected = 0;
     const uint32_t ppm = 100000;
     for (uint64_t seed = 1; seed <= 200; seed++) {
@@ -166,6 +169,41 @@ TEST_CASE("chaos: kinds come up at their rates, within four sigma", "[chaos]")
     const double p = ppm / 1e6, n = static_cast<double>(points);
     INFO(asx_chaos_kind_name(kind) << ": " << injected << " of " << points);
     CHECK(std::fabs(static_cast<double>(injected) - n * p) < 4 * std::sqrt(n * p * (1 - p)) + 400);
+}
+
+TEST_CASE("chaos: a clock that jumps stays ahead by as much as was said", "[chaos]")
+{
+    asx_lab_config config = with(ASX_CHAOS_JUMP, 300000);
+    config.shards = 1;
+    const lab_report run(
+        config, +[](asx_cx *cx, void *) {
+            const uint32_t times = 20;
+            const asx_outcome slept = sleeps(cx, const_cast<uint32_t *>(&times));
+            return asx_is_ok(slept) ? asx_ok(static_cast<uintptr_t>(asx_now(cx))) : slept;
+        });
+    CHECK(run.passed);
+    REQUIRE(run.report.chaos.injected[ASX_CHAOS_JUMP] > 0);
+    CHECK(run.report.value == run.report.now_ns + run.report.chaos.jumped_ns);
+}
+
+TEST_CASE("chaos: a shard that stalls lets the others go ahead, and is not forgotten", "[chaos]")
+{
+    uint64_t stalls = 0;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        asx_lab_config config = with(ASX_CHAOS_STALL, 500000, seed);
+        config.mode = ASX_LAB_DEFAULT;
+        config.chaos.stall_max = 1000; /* longer than there is anything else to do */
+        asx_lab_config calm = of_shards(2, seed);
+        calm.mode = ASX_LAB_DEFAULT;
+        const lab_report run(config, withstands), plain(calm, withstands);
+        CHECK(run.passed);
+        CHECK(run.report.counts.completed == plain.report.counts.completed);
+        stalls += run.report.chaos.injected[ASX_CHAOS_STALL];
+        CHECK(run.report.schedule_hash != plain.report.schedule_hash);
+    }
+    CHECK(stalls > 50);
+    asx_lab_config always = with(ASX_CHAOS_STALL, 1000000);
+    CHECK(asx_lab_config_refused(&always) != nullptr);
 }
 
 TEST_CASE("chaos: a program that withstands faults stays whole under heavy ones", "[chaos]")

@@ -21,16 +21,17 @@ struct show {
     asxi_rehearsal self{};
     bool passed = false;
     std::string why;
-    uint64_t trace_hash = 0, schedule_hash = 0;
+    uint64_t trace_hash = 0, schedule_hash = 0, shortened = 0;
     std::vector<asx_lab_choice> choices;
 
     explicit show(const asxi_rehearsal_plan &plan, uint32_t shards = 3,
-                  const std::vector<asx_lab_choice> *forced = nullptr)
+                  const std::vector<asx_lab_choice> *forced = nullptr, uint32_t short_ppm = 0)
     {
         asx_lab_config config{};
         config.seed = plan.seed;
         config.shards = shards;
         asxi_rehearsal_scenarios[0].configure(&config);
+        config.chaos.ppm[ASX_CHAOS_SHORT] = short_ppm;
         if (forced) {
             config.mode = ASX_LAB_FORCED;
             config.choices = forced->data();
@@ -42,6 +43,7 @@ struct show {
         for (uint32_t i = 0; i < report.violation_count; i++) {
             why += std::string(report.violations[i].text) + "\n";
         }
+        shortened = report.chaos.injected[ASX_CHAOS_SHORT];
         trace_hash = report.trace_hash;
         schedule_hash = report.schedule_hash;
         choices.assign(report.choices, report.choices + report.choices_kept);
@@ -203,4 +205,17 @@ TEST_CASE("http: what holds in the lab holds over the kernel's queues", "[lab][l
         CHECK(lab.self.tally.requests == t.requests);
         CHECK(lab.self.tally.right == t.right);
     }
+}
+
+TEST_CASE("http: bytes that come and go in small pieces are the same bytes", "[lab]")
+{
+    asxi_rehearsal_plan plan = good_weather();
+    plan.clients = 50;
+    plan.callers = 10;
+    const show whole(plan), pieces(plan, 3, nullptr, 500000);
+    INFO(pieces.why);
+    CHECK(whole.passed);
+    CHECK(whole.shortened == 0);
+    CHECK(pieces.passed);
+    CHECK(pieces.shortened > 100);
 }

@@ -1,4 +1,4 @@
-/* At stake: of a hundred faults one mattered, and nobody can say which. Faults are taken out by what
+/* At stake: of a hundred faults one mattered, and nobody can say which. They are taken out by what
  * they are about, since each of them changes what is asked after it; the answers here are known
  * beforehand. */
 #include <asx/lab/chaos.h>
