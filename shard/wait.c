@@ -255,8 +255,9 @@ asxi_woken asxi_wait_park(asx_cx *cx, asxi_wait *wait, const char *what, asx_ins
     return woken;
 }
 
-/* A masked wait is a mask of its own, below those that the program opened. */
-static inline uint32_t masked_depth(const asx_task *task)
+/* A masked wait is a mask of its own, below those that the program opened. Without trace points
+ * nobody asks. */
+__attribute__((unused)) static inline uint32_t masked_depth(const asx_task *task)
 {
     const uint32_t depth = task->body->mask_depth;
     return depth < ASX_MASK_DEPTH_MAX ? depth + 1 : depth;
