@@ -210,6 +210,21 @@ asx_lab_misfit asx_lab_choices_misfit(const asx_lab_choices *self, uint64_t *ind
     return self->misfit;
 }
 
+uint64_t asx_lab_choices_cursor(const asx_lab_choices *self)
+{
+    return self->at;
+}
+
+void asx_lab_choices_resume(asx_lab_choices *self, const asx_lab_choices_config *config,
+                            uint64_t cursor)
+{
+    const uint32_t rows_max = self->config.rows_max;
+    asx_assert(!self->stopped && self->recording == !config->unrecorded);
+    self->config = *config;
+    self->config.rows_max = rows_max;
+    self->at = cursor;
+}
+
 size_t asx_lab_choices_left(const asx_lab_choices *self)
 {
     const bool listed = self->config.source == ASX_LAB_SOURCE_FORCED ||

@@ -110,6 +110,12 @@ bool asx_lab_choices_stopped(const asx_lab_choices *choices);
  * exhausted. */
 asx_lab_misfit asx_lab_choices_misfit(const asx_lab_choices *choices, uint64_t *index,
                                       asx_lab_choice *expected, asx_lab_choice *actual);
+/* How far into its list or bytes the source is. */
+uint64_t asx_lab_choices_cursor(const asx_lab_choices *choices);
+/* From the next question on, another source answers, its list or bytes consumed up to `cursor`;
+ * what was recorded stays. */
+void asx_lab_choices_resume(asx_lab_choices *choices, const asx_lab_choices_config *config,
+                            uint64_t cursor);
 /* Rows of a forced list that no question asked for. */
 size_t asx_lab_choices_left(const asx_lab_choices *choices);
 

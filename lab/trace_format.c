@@ -239,7 +239,12 @@ const char *asxi_trace_meta_take(const char *meta, size_t len, asx_lab_trace_inf
     }
     const unsigned needed = 1u << TAG_SCENARIO | 1u << TAG_CONFIG | 1u << TAG_EXTENT |
                             1u << TAG_CERTIFICATE | 1u << TAG_RECEIPT;
-    return (seen & needed) == needed ? NULL : "its metadata is incomplete";
+    if ((seen & needed) != needed) {
+        return "its metadata is incomplete";
+    }
+    asx_lab_config config = info->config;
+    config.mode = ASX_LAB_RANDOM; /* whose list or strategy is not here to be looked at */
+    return asx_lab_config_refused(&config) ? "its metadata has knobs that no run can have" : NULL;
 }
 
 uint32_t asxi_trace_chunk_crc(const asxi_trace_chunk *chunk, const void *stored)

@@ -115,10 +115,9 @@ static asx_lab_source source_of(asx_lab_mode mode)
     asx_unreachable();
 }
 
-static void choices_open(asx_lab_world *world)
+asx_lab_choices_config asxi_world_choices_config(const asx_lab_config *config)
 {
-    const asx_lab_config *const config = &world->config;
-    const asx_lab_choices_config choices = {
+    return (asx_lab_choices_config){
         .source = source_of(config->mode),
         .list = config->choices,
         .list_len = config->choice_count,
@@ -131,6 +130,11 @@ static void choices_open(asx_lab_world *world)
         .full = config->choice_full,
         .unrecorded = config->unrecorded,
     };
+}
+
+static void choices_open(asx_lab_world *world)
+{
+    const asx_lab_choices_config choices = asxi_world_choices_config(&world->config);
     world->choices = asx_lab_choices_create(&choices, &world->rand);
 }
 

@@ -66,6 +66,9 @@ struct asx_lab_world {
  * circle. */
 void asxi_stuck_explain(asx_lab_world *world, asx_lab_report *report);
 
+/* The source of choices that a configuration names. */
+asx_lab_choices_config asxi_world_choices_config(const asx_lab_config *config);
+
 /* A hash of the state of every region and task. */
 uint64_t asxi_world_state_hash(asx_lab_world *world, uint64_t *tasks, uint64_t *regions);
 
