@@ -4,7 +4,6 @@
 #include "access_log.h"
 #include "serve_internal.h"
 
-#include <unistd.h>
 
 static asx_outcome handle(asx_cx *cx, asx_http_exchange *x)
 {
@@ -72,6 +71,14 @@ static asx_err server_create(asx_cx *cx, asx_region *region, asxi_service *self,
     return err;
 }
 
+static void fds_close(asx_cx *cx, const int32_t *fds, uint32_t fd_count)
+{
+    asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
+    for (uint32_t i = 0; i < fd_count; i++) {
+        driver->ops->close_now(driver, fds[i]);
+    }
+}
+
 /* Takes every descriptor: those that no listener got are closed. */
 static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *self,
                                asx_region *connections, const int32_t *fds, uint32_t fd_count)
@@ -80,7 +87,7 @@ static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *sel
     asx_assert_le(fd_count, ASX_LISTEN_MAX);
     for (uint32_t i = 0; i < fd_count; i++) {
         if (err) {
-            close(fds[i]);
+            fds_close(cx, &fds[i], 1);
             continue;
         }
         const asx_listener_config config = {
@@ -138,9 +145,7 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
         err = asx_region_open(cx, &options, &connections);
     }
     if (err) {
-        for (uint32_t i = 0; i < fd_count; i++) {
-            close(fds[i]);
-        }
+        fds_close(cx, fds, fd_count);
         return asx_fail(err);
     }
     const asx_handle handle_of_connections = asx_region_handle(connections);
@@ -179,6 +184,7 @@ asx_outcome asxi_serve_on(asx_cx *cx, asxi_seat *seat, const asx_service *servic
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
         asx_region *const region = asx_scope_region(s);
         if (!region) {
+            fds_close(cx, fds, fd_count);
             outcome = asx_fail(ASX_E(REGION_CLOSED));
             break;
         }
