@@ -545,6 +545,7 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_POST:
     case ASXI_MSG_SHUTDOWN:
     case ASXI_MSG_OBJECT:
+    case ASXI_MSG_FAR:
         break;
     }
     asx_unreachable();

@@ -256,6 +256,9 @@ static void handle(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_OBJECT:
         asxi_object_message(shard, msg);
         return;
+    case ASXI_MSG_FAR:
+        asxi_far_message(shard, msg);
+        return;
     }
     asx_unreachable();
 }

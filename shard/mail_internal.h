@@ -17,6 +17,7 @@ typedef enum asxi_msg_kind {
     ASXI_MSG_WAKE,          /* [0,1] task */
     ASXI_MSG_POST,          /* [0] function, [1] argument */
     ASXI_MSG_SHUTDOWN,      /* [0] reason, or NULL */
+    ASXI_MSG_FAR,           /* [0,1] object; the rest is sync/far.c's */
     ASXI_MSG_OBJECT, /* [0,1] end, [2] the sender's type; flags and the rest are the type's */
 } asxi_msg_kind;
 
@@ -55,5 +56,6 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg);
 void asxi_limb_message_discard(const asx_msg *msg);
 void asxi_object_message(asx_shard *shard, const asx_msg *msg);
 void asxi_object_message_discard(const asx_msg *msg);
+void asxi_far_message(asx_shard *shard, const asx_msg *msg);
 
 #endif

@@ -40,7 +40,7 @@ struct asx_region {
     uint32_t caps;
     uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
     uint32_t live_children;
-    uint32_t credits; /* spawns accepted whose task is not visible yet */
+    uint32_t credits; /* spawns accepted whose task is not visible yet, far calls being left */
     uint32_t obligations;
     uint32_t ops; /* operations in flight of its tasks */
     uint32_t finalizer_count;

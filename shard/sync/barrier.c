@@ -1,6 +1,6 @@
 #include <asx/shard/sync/barrier.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
 
 typedef struct barrier {
     asxi_object object;
@@ -21,7 +21,10 @@ static void barrier_close(asxi_object *object)
     asxi_line_close(&barrier_of(object)->waiting);
 }
 
-static const asxi_object_type barrier_type = { .name = "barrier", .close = barrier_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type barrier_type = { .name = "barrier",
+                                               .close = barrier_close,
+                                               .far = &far_ops };
 
 asx_err asx_barrier_open(asx_cx *cx, uint32_t parties, const char *what, asx_barrier *opened)
 {
@@ -57,20 +60,52 @@ void asx_barrier_close(asx_cx *cx, asx_barrier handle)
     asxi_object_close_found(cx, handle._object, &barrier_type);
 }
 
+/* True: this arrival was the last, and has told the others. */
+static bool trips(barrier *self)
+{
+    const bool last = self->waiting.count + 1 == self->parties;
+    while (last && !asxi_line_empty(&self->waiting)) {
+        asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
+    }
+    return last;
+}
+
+/* For other shards: the amount of the answer is 1 for the leader. */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    barrier *const self = barrier_of(object);
+    baton->leave = asxi_line_hold_nothing;
+    baton->amount = trips(self);
+    *line = baton->amount == 0 ? &self->waiting : NULL;
+    return ASX_OK;
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask };
+
+static asx_outcome wait_far(asx_cx *cx, asx_barrier handle, asx_instant deadline_ns)
+{
+    uint64_t leads = 0;
+    const asxi_far_request request = { .type = &barrier_type,
+                                       .object = handle._object,
+                                       .grant_wins = true,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far barrier" };
+    const asx_outcome outcome = asxi_far_wait(cx, &request, deadline_ns, &leads);
+    return asx_is_ok(outcome) ? asx_ok(leads) : outcome;
+}
+
 asx_outcome asx_barrier_wait_until(asx_cx *cx, asx_barrier handle, asx_instant deadline_ns)
 {
     barrier *self;
     const asx_err err = find(cx, handle, &self);
     if (err) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? wait_far(cx, handle, deadline_ns) : asx_fail(err);
     }
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
-    if (self->waiting.count + 1 == self->parties) {
-        while (!asxi_line_empty(&self->waiting)) {
-            asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
-        }
+    if (trips(self)) {
         return asx_ok(1);
     }
     asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };

@@ -2,7 +2,9 @@
  *
  * Model.  The last arrival trips the barrier and alone is the leader; then it begins anew (SYN-12).
  * Owner.  The region it was opened in; the value names it and may be copied.
- * Cancel. Before the trip the arrival is taken back; after it the trip wins. */
+ * Cancel. Before the trip the arrival is taken back; after it the trip wins.
+ * Far.    The value works on every shard, with the REMOTE capability. There the trip wins once the
+ *         news of it has arrived. */
 #ifndef ASX_SHARD_SYNC_BARRIER_H
 #define ASX_SHARD_SYNC_BARRIER_H
 

@@ -1,6 +1,6 @@
 #include <asx/shard/sync/latch.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
 
 typedef struct latch {
     asxi_object object;
@@ -21,7 +21,10 @@ static void latch_close(asxi_object *object)
     asxi_line_close(&latch_of(object)->waiting);
 }
 
-static const asxi_object_type latch_type = { .name = "latch", .close = latch_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type latch_type = { .name = "latch",
+                                             .close = latch_close,
+                                             .far = &far_ops };
 
 asx_err asx_latch_open(asx_cx *cx, uint64_t count, const char *what, asx_latch *opened)
 {
@@ -68,16 +71,49 @@ asx_err asx_latch_add(asx_cx *cx, asx_latch handle, uint64_t count)
     return ASX_OK;
 }
 
-void asx_latch_done(asx_cx *cx, asx_latch handle, uint64_t count)
+static void count_down(latch *self, uint64_t count)
 {
-    latch *self;
-    if (find(cx, handle, &self)) {
-        return;
-    }
     self->count -= count < self->count ? count : self->count;
     while (self->count == 0 && !asxi_line_empty(&self->waiting)) {
         asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
     }
+}
+
+void asx_latch_done(asx_cx *cx, asx_latch handle, uint64_t count)
+{
+    latch *self;
+    const asx_err err = find(cx, handle, &self);
+    if (!err) {
+        count_down(self, count);
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_tell(cx, handle._object, &latch_type, 0, count);
+    }
+}
+
+/* For other shards */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    latch *const self = latch_of(object);
+    baton->leave = asxi_line_hold_nothing;
+    *line = self->count > 0 ? &self->waiting : NULL;
+    return ASX_OK;
+}
+
+static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
+{
+    (void)op; /* there is one */
+    count_down(latch_of(object), amount);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .tell = far_tell };
+
+static asx_outcome wait_far(asx_cx *cx, asx_latch handle, asx_instant deadline_ns)
+{
+    const asxi_far_request request = {
+        .type = &latch_type, .object = handle._object, .closed = ASX_E(CLOSED), .what = "far latch"
+    };
+    return asxi_far_wait(cx, &request, deadline_ns, NULL);
 }
 
 asx_outcome asx_latch_wait_until(asx_cx *cx, asx_latch handle, asx_instant deadline_ns)
@@ -85,7 +121,7 @@ asx_outcome asx_latch_wait_until(asx_cx *cx, asx_latch handle, asx_instant deadl
     latch *self;
     const asx_err err = find(cx, handle, &self);
     if (err) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? wait_far(cx, handle, deadline_ns) : asx_fail(err);
     }
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);

@@ -1,7 +1,8 @@
 /* Latches: wait until a count is down to zero. Also wait groups: add more before it is.
  *
  * Model.  Once zero, the latch is open for good: waits return at once, and add is refused.
- * Owner.  The region it was opened in; the value names it and may be copied. */
+ * Owner.  The region it was opened in; the value names it and may be copied.
+ * Far.    The value works on every shard, with the REMOTE capability, but for add: WRONG_SHARD. */
 #ifndef ASX_SHARD_SYNC_LATCH_H
 #define ASX_SHARD_SYNC_LATCH_H
 

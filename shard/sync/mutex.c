@@ -1,11 +1,12 @@
 #include <asx/shard/sync/mutex.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
 
 typedef struct mutex {
     asxi_object object;
     const char *what;
-    asx_task *holder; /* who locked it or was granted it; NULL: free. Never followed */
+    /* Who locked it or was granted it; NULL: free. May be another shard's: never followed. */
+    asx_task *holder;
     bool poisoned;
     asxi_line waiting;
     asx_lock_stats stats;
@@ -23,7 +24,10 @@ static void mutex_close(asxi_object *object)
     asxi_line_close(&mutex_of(object)->waiting);
 }
 
-static const asxi_object_type mutex_type = { .name = "mutex", .close = mutex_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type mutex_type = { .name = "mutex",
+                                             .close = mutex_close,
+                                             .far = &far_ops };
 
 asx_err asx_mutex_open(asx_cx *cx, const char *what, asx_mutex *opened)
 {
@@ -84,16 +88,21 @@ static void waiter_leave(asxi_baton *baton, bool granted)
     }
 }
 
+static void unlocked(mutex *self, asx_settlement how)
+{
+    if (how == ASX_SETTLED_CANCEL) {
+        pass_on(self);
+    } else {
+        poison(self);
+    }
+}
+
 static void guard_lost(void *object, uint64_t amount, asx_settlement how)
 {
     mutex *const self = mutex_of(object);
     (void)amount;
     if (asxi_object_is_open(&self->object)) {
-        if (how == ASX_SETTLED_CANCEL) {
-            pass_on(self);
-        } else {
-            poison(self);
-        }
+        unlocked(self, how);
     }
     asxi_object_unref(&self->object);
 }
@@ -114,18 +123,57 @@ static asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
     return ASX_OK;
 }
 
-static asx_err try_take(asx_cx *cx, mutex *self)
+static asx_err try_take(mutex *self, asx_task *task)
 {
     if (asx_unlikely(self->poisoned)) {
         return ASX_E(POISONED);
     }
     if (asx_likely(!self->holder)) {
         asx_assert(asxi_line_empty(&self->waiting)); /* a free lock was passed on */
-        self->holder = cx->_task;
+        self->holder = task;
         return ASX_OK;
     }
-    return self->holder == cx->_task && !ASXI_PLANTED(SELF_LOCK) ? ASX_E(WOULD_DEADLOCK)
-                                                                 : ASX_E(LOCKED);
+    return self->holder == task && !ASXI_PLANTED(SELF_LOCK) ? ASX_E(WOULD_DEADLOCK) : ASX_E(LOCKED);
+}
+
+/* For other shards */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    mutex *const self = mutex_of(object);
+    const asx_err err = try_take(self, baton->wait.task);
+    baton->leave = waiter_leave;
+    if (err == ASX_E(LOCKED)) {
+        self->stats.contended++;
+        *line = &self->waiting;
+        return ASX_OK;
+    }
+    return err;
+}
+
+static void far_release(asxi_object *object, uint64_t amount, asx_settlement how)
+{
+    (void)amount;
+    mutex_of(object)->stats.acquired++;
+    unlocked(mutex_of(object), how);
+}
+
+static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
+{
+    (void)op; /* there is one */
+    (void)amount;
+    mutex_of(object)->poisoned = false;
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release, .tell = far_tell };
+
+static asx_outcome lock_far(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
+                            asx_mutex_guard *guard)
+{
+    const asxi_far_request request = {
+        .type = &mutex_type, .object = handle._object, .closed = ASX_E(CLOSED), .what = "far mutex"
+    };
+    return asxi_far_acquire(cx, &request, ASX_OBLIGATION_LEASE, deadline_ns, &guard->_obligation);
 }
 
 asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
@@ -134,12 +182,12 @@ asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadl
     mutex *self;
     asx_err err = find(cx, handle, &self);
     if (asx_unlikely(err)) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? lock_far(cx, handle, deadline_ns, guard) : asx_fail(err);
     }
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);
     }
-    err = try_take(cx, self);
+    err = try_take(self, cx->_task);
     if (asx_unlikely(err == ASX_E(LOCKED))) {
         asxi_baton baton = { .object = &self->object, .leave = waiter_leave };
         const asx_instant since_ns = cx->_shard->now_ns;
@@ -163,7 +211,7 @@ asx_err asx_mutex_try_lock(asx_cx *cx, asx_mutex handle, asx_mutex_guard *guard)
     mutex *self;
     asx_err err = find(cx, handle, &self);
     if (!err) {
-        err = try_take(cx, self);
+        err = try_take(self, cx->_task);
     }
     return err ? err : guard_make(cx, self, guard);
 }
@@ -175,6 +223,8 @@ void asx_mutex_unlock(asx_cx *cx, asx_mutex_guard guard)
     if (!asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED, guard_lost,
                                  &object, &amount)) {
         guard_lost(object, amount, ASX_SETTLED_CANCEL);
+    } else {
+        asxi_far_release(cx, guard._obligation, ASX_OBLIGATION_COMMITTED);
     }
 }
 
@@ -187,8 +237,11 @@ bool asx_mutex_is_poisoned(asx_cx *cx, asx_mutex handle)
 void asx_mutex_clear_poison(asx_cx *cx, asx_mutex handle)
 {
     mutex *self;
-    if (!find(cx, handle, &self)) {
+    const asx_err err = find(cx, handle, &self);
+    if (!err) {
         self->poisoned = false;
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_tell(cx, handle._object, &mutex_type, 0, 0);
     }
 }
 

@@ -6,6 +6,10 @@
  *         (SYN-6).
  * Owner.  The region it was opened in; the value names it and may be copied. What it protects is
  *         the user's.
+ * Far.    The value works on every shard, with the REMOTE capability: home has the lock and the
+ *         line, and a guard whose holder ends goes home with how it ended. What cannot wait for
+ *         home's answer is refused over there: try_lock with WRONG_SHARD, is_poisoned with false,
+ *         stats with zeros.
  * Note.   Tasks of one shard never run at the same time: a mutex is for what must hold across a
  *         suspension. */
 #ifndef ASX_SHARD_SYNC_MUTEX_H

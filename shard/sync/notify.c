@@ -1,5 +1,6 @@
 #include <asx/shard/sync/notify.h>
 
+#include "far_internal.h"
 #include "select_internal.h"
 
 typedef struct notify {
@@ -22,7 +23,10 @@ static void notify_close(asxi_object *object)
     asxi_line_close(&notify_of(object)->waiting);
 }
 
-static const asxi_object_type notify_type = { .name = "notify", .close = notify_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type notify_type = { .name = "notify",
+                                              .close = notify_close,
+                                              .far = &far_ops };
 
 asx_err asx_notify_open(asx_cx *cx, const char *what, asx_notify *opened)
 {
@@ -80,25 +84,39 @@ static void give_one(notify *self)
     self->stored += !ASXI_PLANTED(NOTIFY_LOST);
 }
 
-void asx_notify_one(asx_cx *cx, asx_notify handle)
+enum { TELL_ONE = 1, TELL_ALL };
+
+static void notify_told(notify *self, uint32_t op)
 {
-    notify *self;
-    if (!find(cx, handle, &self)) {
-        self->generation++;
+    self->generation++;
+    if (op == TELL_ONE) {
         give_one(self);
         wake_watchers(self);
     }
+    while (op == TELL_ALL && !asxi_line_empty(&self->waiting)) {
+        asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
+    }
+}
+
+static void notify_wherever(asx_cx *cx, asx_notify handle, uint32_t op)
+{
+    notify *self;
+    const asx_err err = find(cx, handle, &self);
+    if (!err) {
+        notify_told(self, op);
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_tell(cx, handle._object, &notify_type, op, 0);
+    }
+}
+
+void asx_notify_one(asx_cx *cx, asx_notify handle)
+{
+    notify_wherever(cx, handle, TELL_ONE);
 }
 
 void asx_notify_all(asx_cx *cx, asx_notify handle)
 {
-    notify *self;
-    if (!find(cx, handle, &self)) {
-        self->generation++;
-        while (!asxi_line_empty(&self->waiting)) {
-            asxi_line_tell(asxi_line_head(&self->waiting), ASXI_LINE_GRANTED);
-        }
-    }
+    notify_wherever(cx, handle, TELL_ALL);
 }
 
 /* amount is 1 for a notification of one, which must reach somebody. */
@@ -115,12 +133,45 @@ static asx_outcome wait_here(asx_cx *cx, notify *self, uint32_t tag, asx_instant
     return asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
 }
 
+/* For other shards */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    notify *const self = notify_of(object);
+    baton->leave = waiter_leave;
+    if (self->stored > 0) {
+        self->stored--;
+        baton->amount = 1;
+    } else {
+        *line = &self->waiting;
+    }
+    return ASX_OK;
+}
+
+static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
+{
+    (void)amount;
+    notify_told(notify_of(object), op);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .tell = far_tell };
+
+static asx_outcome wait_far(asx_cx *cx, asx_notify handle, asx_instant deadline_ns)
+{
+    const asxi_far_request request = { .type = &notify_type,
+                                       .object = handle._object,
+                                       .tag = ONE,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far notify" };
+    return asxi_far_wait(cx, &request, deadline_ns, NULL);
+}
+
 asx_outcome asx_notify_wait_until(asx_cx *cx, asx_notify handle, asx_instant deadline_ns)
 {
     notify *self;
     const asx_err err = find(cx, handle, &self);
     if (err) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? wait_far(cx, handle, deadline_ns) : asx_fail(err);
     }
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);

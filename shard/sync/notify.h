@@ -3,6 +3,8 @@
  * Model.  notify_one wakes the oldest waiter, or is stored for the next wait; stored ones add up.
  *         notify_all wakes exactly those that wait now and stores nothing (SYN-13).
  * Owner.  The region it was opened in; the value names it and may be copied.
+ * Far.    The value works on every shard, with the REMOTE capability, but for wait_for, which is
+ *         WRONG_SHARD. A notification counts from when home hears of it.
  * Cancel. A notification of one that was given to a wait which is cancelled goes to the next in
  *         line, or is stored. */
 #ifndef ASX_SHARD_SYNC_NOTIFY_H

@@ -1,6 +1,6 @@
 #include <asx/shard/sync/end.h>
 
-#include "object_internal.h"
+#include "far_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -112,8 +112,11 @@ void asxi_object_close(asxi_object *object)
 void asxi_object_close_found(asx_cx *cx, asx_handle handle, const asxi_object_type *type)
 {
     asxi_object *object;
-    if (!asxi_object_find_open(cx, handle, type, &object)) {
+    const asx_err err = asxi_object_find_open(cx, handle, type, &object);
+    if (!err) {
         asxi_object_close(object);
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_close(cx, handle);
     }
 }
 
@@ -187,20 +190,43 @@ asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uin
     return msg;
 }
 
-void asx_end_close(asx_cx *cx, asx_handle handle)
+asx_err asxi_object_none(const asx_shard *shard, asx_handle handle)
+{
+    return asx_handle_is_null(handle) || handle.shard == shard->index ? ASX_E(STALE)
+                                                                      : ASX_E(WRONG_SHARD);
+}
+
+asx_err asxi_end_close_here(asx_shard *shard, asx_handle handle)
 {
     void *record;
-    const asxi_objects *const objects = cx->_shard->objects;
+    asx_err err;
+    const asxi_objects *const objects = shard->objects;
     if (!objects) {
-        return;
+        return asxi_object_none(shard, handle);
     }
-    if (handle.kind == ASX_HANDLE_CHANNEL) {
-        if (!asx_handle_lookup(&objects->objects, handle, &record)) {
-            asxi_object *const object = record;
-            object->type->side_close(object, handle._side[0]);
+    if (handle.kind != ASX_HANDLE_CHANNEL) {
+        err = asx_handle_lookup(&objects->ends, handle, &record);
+        if (!err) {
+            asxi_end_close(record);
         }
-    } else if (!asx_handle_lookup(&objects->ends, handle, &record)) {
-        asxi_end_close(record);
+        return err;
+    }
+    err = asx_handle_lookup(&objects->objects, handle, &record);
+    if (!err) {
+        asxi_object *const object = record;
+        if (handle._side[0] != 0) {
+            object->type->side_close(object, handle._side[0]);
+        } else {
+            asxi_object_close(object);
+        }
+    }
+    return err;
+}
+
+void asx_end_close(asx_cx *cx, asx_handle handle)
+{
+    if (asx_unlikely(asxi_end_close_here(cx->_shard, handle) == ASX_E(WRONG_SHARD))) {
+        asxi_far_close(cx, handle);
     }
 }
 

@@ -21,6 +21,7 @@
 typedef struct asxi_object asxi_object;
 typedef struct asxi_end asxi_end;
 typedef struct asxi_objects asxi_objects;
+typedef struct asxi_far_ops asxi_far_ops; /* far_internal.h */
 
 typedef struct asxi_object_type {
     const char *name;
@@ -40,6 +41,7 @@ typedef struct asxi_object_type {
     /* Before that, when its end was closed: tells the sender, who may wait for an answer; NULL:
      * nobody does. */
     void (*message_refuse)(asx_shard *shard, const asx_msg *msg);
+    const asxi_far_ops *far; /* NULL: other shards cannot use it by its handle */
 } asxi_object_type;
 
 struct asxi_object {
@@ -84,6 +86,11 @@ asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uin
 
 /* Tells the type, and ends the handle. */
 void asxi_end_close(asxi_end *end);
+/* The end, side or object that `handle` names on this shard.
+ * errors  WRONG_SHARD, and others that mean that there is none */
+asx_err asxi_end_close_here(asx_shard *shard, asx_handle handle);
+/* Of a shard without any object. */
+asx_err asxi_object_none(const asx_shard *shard, asx_handle handle);
 
 static inline bool asxi_object_is_open(const asxi_object *object)
 {
@@ -98,7 +105,7 @@ static inline asx_err asxi_object_find(asx_cx *cx, asx_handle handle, const asxi
     const asxi_objects *const objects = cx->_shard->objects;
     *object = NULL;
     if (asx_unlikely(!objects)) {
-        return ASX_E(STALE);
+        return asxi_object_none(cx->_shard, handle);
     }
     const asx_err err = asx_handle_lookup(&objects->objects, handle, &record);
     if (asx_unlikely(err)) {
@@ -135,7 +142,7 @@ static inline asx_err asxi_end_find(asx_cx *cx, asx_handle handle, const asxi_ob
     const asxi_objects *const objects = cx->_shard->objects;
     *end = NULL;
     if (asx_unlikely(!objects)) {
-        return ASX_E(STALE);
+        return asxi_object_none(cx->_shard, handle);
     }
     const asx_err err = asx_handle_lookup(&objects->ends, handle, &record);
     if (asx_unlikely(err)) {

@@ -1,5 +1,6 @@
 #include <asx/shard/sync/semaphore.h>
 
+#include "far_internal.h"
 #include "select_internal.h"
 
 typedef struct semaphore {
@@ -23,7 +24,10 @@ static void semaphore_close(asxi_object *object)
     asxi_line_close(&self->waiting);
 }
 
-static const asxi_object_type semaphore_type = { .name = "semaphore", .close = semaphore_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type semaphore_type = { .name = "semaphore",
+                                                 .close = semaphore_close,
+                                                 .far = &far_ops };
 
 asx_err asx_semaphore_open(asx_cx *cx, uint64_t permits, const char *what, asx_semaphore *opened)
 {
@@ -114,6 +118,50 @@ static asx_err try_take(semaphore *self, uint64_t n)
     return ASX_OK;
 }
 
+/* For other shards */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    semaphore *const self = semaphore_of(object);
+    baton->leave = waiter_leave;
+    if (try_take(self, baton->amount)) {
+        *line = &self->waiting;
+    }
+    return ASX_OK;
+}
+
+static void far_release(asxi_object *object, uint64_t amount, asx_settlement how)
+{
+    (void)how;
+    give_back(semaphore_of(object), amount);
+}
+
+static void add(semaphore *self, uint64_t n)
+{
+    const uint64_t most = ASX_SEMAPHORE_PERMITS_MAX - self->available;
+    give_back(self, n < most ? n : most);
+}
+
+static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
+{
+    (void)op; /* there is one */
+    add(semaphore_of(object), amount);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release, .tell = far_tell };
+
+static asx_outcome acquire_far(asx_cx *cx, asx_semaphore handle, uint64_t n,
+                               asx_instant deadline_ns, asx_semaphore_permit *permit)
+{
+    const asxi_far_request request = { .type = &semaphore_type,
+                                       .object = handle._object,
+                                       .amount = n,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far semaphore" };
+    return asxi_far_acquire(cx, &request, ASX_OBLIGATION_SEMAPHORE_PERMIT, deadline_ns,
+                            &permit->_obligation);
+}
+
 asx_outcome asx_semaphore_acquire_until(asx_cx *cx, asx_semaphore handle, uint64_t n,
                                         asx_instant deadline_ns, asx_semaphore_permit *permit)
 {
@@ -121,7 +169,8 @@ asx_outcome asx_semaphore_acquire_until(asx_cx *cx, asx_semaphore handle, uint64
     *permit = (asx_semaphore_permit){ 0 };
     asx_err err = find(cx, handle, &self);
     if (asx_unlikely(err)) {
-        return asx_fail(err);
+        const bool far = err == ASX_E(WRONG_SHARD) && n > 0;
+        return far ? acquire_far(cx, handle, n, deadline_ns, permit) : asx_fail(err);
     }
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);
@@ -161,6 +210,8 @@ void asx_semaphore_release(asx_cx *cx, asx_semaphore_permit permit)
     if (!asxi_obligation_resolve(cx, permit._obligation, ASX_OBLIGATION_COMMITTED, permit_lost,
                                  &object, &n)) {
         permit_lost(object, n, ASX_SETTLED_CANCEL);
+    } else {
+        asxi_far_release(cx, permit._obligation, ASX_OBLIGATION_COMMITTED);
     }
 }
 
@@ -171,15 +222,19 @@ void asx_semaphore_forget(asx_cx *cx, asx_semaphore_permit permit)
     if (!asxi_obligation_resolve(cx, permit._obligation, ASX_OBLIGATION_ABORTED, permit_lost,
                                  &object, &n)) {
         asxi_object_unref(object);
+    } else {
+        asxi_far_release(cx, permit._obligation, ASX_OBLIGATION_ABORTED);
     }
 }
 
 void asx_semaphore_add(asx_cx *cx, asx_semaphore handle, uint64_t n)
 {
     semaphore *self;
-    if (!find(cx, handle, &self)) {
-        const uint64_t most = ASX_SEMAPHORE_PERMITS_MAX - self->available;
-        give_back(self, n < most ? n : most);
+    const asx_err err = find(cx, handle, &self);
+    if (!err) {
+        add(self, n);
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_tell(cx, handle._object, &semaphore_type, 0, n);
     }
 }
 

@@ -2,7 +2,10 @@
  *
  * Model.  acquire(n) is all or nothing; a large request at the head holds back smaller ones behind
  *         it, so that nobody starves (SYN-10, SYN-11). A permit is a SEMAPHORE_PERMIT obligation.
- * Owner.  The region it was opened in; the value names it and may be copied. */
+ * Owner.  The region it was opened in; the value names it and may be copied.
+ * Far.    The value works on every shard, with the REMOTE capability: home has the permits and the
+ *         line. An acquire waits for home's answer; what cannot wait is refused over there:
+ *         try_acquire with WRONG_SHARD, available with 0. */
 #ifndef ASX_SHARD_SYNC_SEMAPHORE_H
 #define ASX_SHARD_SYNC_SEMAPHORE_H
 

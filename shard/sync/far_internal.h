@@ -1,0 +1,64 @@
+/* Far calls: what a task asks of an object that lives on another shard.
+ *
+ *   far: the caller           home: the object's shard
+ *   ASK        ──>            tries; else the call's baton stands in the line, like a fiber's
+ *              <──ANSWER      once: granted, or why not
+ *   LEAVE      ──>            the caller will use no grant: out of the line, or to the next in it
+ *              <──LEFT        home has forgotten the call
+ *   RELEASE    ──>            what was granted comes back, with how its holder ended
+ *   TELL       ──>            what needs no answer
+ *   CLOSE      ──>            an end, or a side, is closed
+ *
+ * Model.  The object knows batons only, so that near and far callers are one line: one order, one
+ *         baton rule. A caller that leaves does not wait for home: its region does, with a credit,
+ *         since home may still write to the call.
+ * Owner.  The call is memory of the caller's region. Home may touch its half from ASK to ANSWER,
+ *         and from LEAVE to LEFT.
+ * Bounds. A task has one call waiting and three messages under way for each of its calls. */
+#ifndef ASX_SHARD_SYNC_FAR_INTERNAL_H
+#define ASX_SHARD_SYNC_FAR_INTERNAL_H
+
+#include <asx/shard/obligation.h>
+
+#include "line_internal.h"
+
+/* What an object does for callers of other shards; on its own shard, and never suspends. */
+struct asxi_far_ops {
+    /* Fills baton->leave; amount and tag are the caller's, wait.task tells callers apart. Grants at
+     * once (Ok), refuses, or names the line to stand in. */
+    asx_err (*ask)(asxi_object *object, asxi_baton *baton, asxi_line **line);
+    /* NULL: grants are used up by the answer. */
+    void (*release)(asxi_object *object, uint64_t amount, asx_settlement how);
+    /* NULL: nothing is told. */
+    void (*tell)(asxi_object *object, uint32_t op, uint64_t amount);
+};
+
+typedef struct asxi_far_request {
+    const asxi_object_type *type;
+    asx_handle object;
+    uint64_t amount;
+    uint32_t tag;
+    bool grant_wins;  /* over a cancel or a deadline that are seen in the same turn */
+    asx_err closed;   /* what the caller gets when the object closes */
+    const char *what; /* for people */
+} asxi_far_request;
+
+/* Waits for a grant that leaves nothing to give back. amount: of the answer; may be NULL.
+ * cancel  nothing is held; a grant under way goes to the next in line
+ * errors  NO_CAPABILITY (REMOTE), NO_MEMORY, TIMED_OUT, request->closed, STALE, the object's */
+asx_outcome asxi_far_wait(asx_cx *cx, const asxi_far_request *request, asx_instant deadline_ns,
+                          uint64_t *amount);
+/* The same for a grant that is held: `permit` is an obligation of this kind.
+ * errors  AT_CAPACITY as well */
+asx_outcome asxi_far_acquire(asx_cx *cx, const asxi_far_request *request, asx_obligation_kind kind,
+                             asx_instant deadline_ns, asx_permit *permit);
+/* Settles a permit of asxi_far_acquire: gives back what it holds, or (ABORTED) keeps it for ever. A
+ * settled one is left alone. */
+void asxi_far_release(asx_cx *cx, asx_permit permit, asx_obligation_state state);
+
+/* Ignored where the object, or the shard, is gone. */
+void asxi_far_tell(asx_cx *cx, asx_handle object, const asxi_object_type *type, uint32_t op,
+                   uint64_t amount);
+void asxi_far_close(asx_cx *cx, asx_handle end);
+
+#endif
