@@ -23,7 +23,7 @@ enum {
 #define EPOLL_EVENTS 256
 #define EPOLL_BLOCK_LOG2 8u
 #define EPOLL_BLOCK (1u << EPOLL_BLOCK_LOG2)
-#define EPOLL_QUIET_REAP 8u        /* completions up to which a turn sends at once */
+#define EPOLL_QUIET_REAP 8u /* completions up to which a turn sends at once */
 #define EPOLL_SEND_LATER_MAX 16384u
 #define EPOLL_SENDFILE_VISIT (1u << 20)
 

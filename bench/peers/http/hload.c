@@ -353,7 +353,6 @@ int main(int argc, char **argv)
     printf("{\"requests\": %llu, \"seconds\": %.4f, \"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": "
            "%.1f, \"p999_us\": %.1f, \"errors\": %llu, \"client_cpu\": %.3f, \"stalled\": %.5f}\n",
            (unsigned long long)done, el, (double)done / el, quantile(.5), quantile(.99),
-           quantile(.999), (unsigned long long)errs, cpu / el,
-           (double)stalled / 1e9 / el);
+           quantile(.999), (unsigned long long)errs, cpu / el, (double)stalled / 1e9 / el);
     return 0;
 }
