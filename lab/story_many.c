@@ -135,10 +135,12 @@ static asx_outcome posts(asx_cx *cx, void *arg)
 
 asx_outcome asxi_story_posts(asx_cx *cx, void *arg)
 {
-    counter self = { 0 }, *const at = &self;
+    /* Not on the stack: a run that is torn down in the middle still hands out what was posted. */
+    static counter self;
+    counter *const at = &self;
     asx_handle limbs[3];
     (void)arg;
-    self.waiter = asx_cx_task(cx);
+    self = (counter){ .waiter = asx_cx_task(cx) };
     for (uint32_t i = 0; i < 3; i++) {
         must(asx_spawn_on(cx, i % asx_cx_shard_count(cx), posts, &at, sizeof(at), NULL,
                           &limbs[i]) == ASX_OK);

@@ -768,9 +768,9 @@ static asx_task *behind(const asx_shard *shard, const asx_task *task)
                : asx_container_of(task->run._next, asx_task, run);
 }
 
-/* `task` was just picked, and still names who stood behind it. Of thousands that wait, each has left
- * the near caches, and its stack the TLB: one's stack is fetched while another runs, and the record
- * of a third, which says where its stack is. */
+/* `task` was just picked, and still names who stood behind it. Of thousands that wait, each has
+ * left the near caches, and its stack the TLB: one's stack is fetched while another runs, and the
+ * record of a third, which says where its stack is. */
 static ASX_NOINLINE void prefetch_behind(const asx_shard *shard, const asx_task *task)
 {
     /* GCC takes a function that only prefetches for one without effect, and drops its calls. */

@@ -98,7 +98,7 @@ static std::string text_of(const asx_lab_report &report)
 TEST_CASE("snapshot: two hundred runs go on from a random place to the same hashes",
           "[lab][snapshot]")
 {
-    static const char *const names[] = { "limb-cancel", "race", "limbs", "permits",
+    static const char *const names[] = { "limb-cancel", "race", "limbs", "posts",  "permits",
                                          "storm",       "tree", "polls", "entropy" };
     asx_prng prng;
     asx_prng_init(&prng, 7);
