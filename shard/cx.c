@@ -32,7 +32,8 @@ const char *asx_cap_name(asx_cap cap)
 
 asx_handle asx_cx_task(const asx_cx *cx)
 {
-    return asx_handle_of(cx->_task);
+    return asx_unlikely(cx->_task->flags & ASXI_TASK_GUEST) ? cx->_task->cx._region->home.proxy
+                                                            : asx_handle_of(cx->_task);
 }
 
 asx_handle asx_cx_region(const asx_cx *cx)
@@ -142,8 +143,8 @@ uint64_t asx_random_u64(asx_cx *cx)
     if (!(task->flags & ASXI_TASK_SEEDED)) {
         /* Siblings do not disturb one another's randomness (SPN-5). */
         task->flags |= ASXI_TASK_SEEDED;
-        body->entropy = asx_mix64(task->cx._region->entropy +
-                                  (task->spawn_seq + 1) * UINT64_C(0x9E3779B97F4A7C15));
+        body->entropy =
+            asx_mix64(task->cx._region->entropy + (task->spawn_seq + 1) * ASXI_STREAM_STRIDE);
     }
     return asx_splitmix64(&body->entropy);
 }

@@ -18,6 +18,7 @@
 #include <asx/shard/limb.h>
 
 #include "mail_internal.h"
+#include "migrate_internal.h"
 #include "shard_internal.h"
 #include "trace_internal.h"
 
@@ -314,7 +315,7 @@ static void on_refused(asx_shard *shard, const asx_msg *msg)
     }
 }
 
-static asx_outcome payload_take(const asx_msg *msg)
+asx_outcome asxi_limb_payload_take(const asx_msg *msg)
 {
     asx_outcome outcome = { .severity = msg->arg32 };
     outcome.value = (uintptr_t)msg->words[2];
@@ -327,7 +328,7 @@ static asx_outcome payload_take(const asx_msg *msg)
 static void on_child_done(asx_shard *shard, const asx_msg *msg)
 {
     asxi_limb *const limb = proxy_of(shard, msg);
-    const asx_outcome outcome = payload_take(msg);
+    const asx_outcome outcome = asxi_limb_payload_take(msg);
     if (!limb) {
         asx_outcome_release(outcome);
         return;
@@ -518,6 +519,10 @@ void asxi_limb_home_closed(asx_region *region, asx_outcome value)
     asx_msg msg = { .kind = ASXI_MSG_CHILD_DONE, .arg32 = (uint32_t)value.severity };
     asxi_mail_put_handle(&msg, 0, region->home.proxy);
     msg.words[2] = payload_copy(value);
+    if (asx_unlikely(region->is_guest)) {
+        msg.kind = ASXI_MSG_MIGRATE_DONE;
+        asxi_migrate_guest_ended(region->shard);
+    }
     asxi_mail_send(region->shard, region->home.shard, &msg);
 }
 
@@ -546,6 +551,14 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_SHUTDOWN:
     case ASXI_MSG_OBJECT:
     case ASXI_MSG_FAR:
+    case ASXI_MSG_MIGRATE_CALL:
+    case ASXI_MSG_MIGRATE_ASK:
+    case ASXI_MSG_MIGRATE_LOAN:
+    case ASXI_MSG_MIGRATE_ACK:
+    case ASXI_MSG_MIGRATE_BACK:
+    case ASXI_MSG_MIGRATE_DONE:
+    case ASXI_MSG_MIGRATE_WAKE:
+    case ASXI_MSG_MIGRATE_CANCEL:
         break;
     }
     asx_unreachable();
@@ -561,6 +574,6 @@ void asxi_limb_message_discard(const asx_msg *msg)
     } else if (msg->kind == ASXI_MSG_CANCEL) {
         asx_reason_release(asxi_mail_take_reason(msg, 2));
     } else if (msg->kind == ASXI_MSG_CHILD_DONE) {
-        asx_outcome_release(payload_take(msg));
+        asx_outcome_release(asxi_limb_payload_take(msg));
     }
 }

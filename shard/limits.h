@@ -19,6 +19,12 @@
 #define ASX_SLICE_CHECKPOINTS_MAX 1024u /* BUD-12 */
 #define ASX_SLICE_CHECKPOINTS_LOOK 8u   /* checkpoints between two looks at the clock */
 
+#define ASX_MIGRATE_READY_MIN 2u /* ready at the end of a turn, to lend one of them */
+#define ASX_MIGRATE_BATCH_MAX \
+    16u                          /* and at most half of what is ready; who has as many takes none */
+#define ASX_MIGRATE_LOOK_MAX 64u /* entries of the lane looked at for one batch */
+#define ASX_MIGRATE_COOL_TURNS 16u /* without another look, after one that found nothing */
+
 #define ASX_FINALIZER_POLLS 100u
 #define ASX_FINALIZER_NS (5 * ASX_NS_PER_S)
 #define ASX_FINALIZER_COUNT_WARN 10000u /* FIN-7 */

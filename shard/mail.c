@@ -7,6 +7,7 @@
 #include <asx/shard/limb.h>
 
 #include "mail_internal.h"
+#include "migrate_internal.h"
 #include "shard_internal.h"
 #include "trace_internal.h"
 
@@ -259,6 +260,16 @@ static void handle(asx_shard *shard, const asx_msg *msg)
     case ASXI_MSG_FAR:
         asxi_far_message(shard, msg);
         return;
+    case ASXI_MSG_MIGRATE_CALL:
+    case ASXI_MSG_MIGRATE_ASK:
+    case ASXI_MSG_MIGRATE_LOAN:
+    case ASXI_MSG_MIGRATE_ACK:
+    case ASXI_MSG_MIGRATE_BACK:
+    case ASXI_MSG_MIGRATE_DONE:
+    case ASXI_MSG_MIGRATE_WAKE:
+    case ASXI_MSG_MIGRATE_CANCEL:
+        asxi_migrate_message(shard, msg);
+        return;
     }
     asx_unreachable();
 }
@@ -391,6 +402,8 @@ static void discard(const asx_msg *msg)
         asx_reason_release(asxi_mail_take_reason(msg, 0));
     } else if (msg->kind == ASXI_MSG_OBJECT) {
         asxi_object_message_discard(msg);
+    } else if (msg->kind >= ASXI_MSG_MIGRATE_CALL) {
+        asxi_migrate_message_discard(msg);
     } else {
         asxi_limb_message_discard(msg);
     }

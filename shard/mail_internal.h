@@ -18,7 +18,15 @@ typedef enum asxi_msg_kind {
     ASXI_MSG_POST,          /* [0] function, [1] argument */
     ASXI_MSG_SHUTDOWN,      /* [0] reason, or NULL */
     ASXI_MSG_FAR,           /* [0,1] object; the rest is sync/far.c's */
-    ASXI_MSG_OBJECT, /* [0,1] end, [2] the sender's type; flags and the rest are the type's */
+    ASXI_MSG_OBJECT,       /* [0,1] end, [2] the sender's type; flags and the rest are the type's */
+    ASXI_MSG_MIGRATE_CALL, /* arg32 who */
+    ASXI_MSG_MIGRATE_ASK,  /* arg32 who */
+    ASXI_MSG_MIGRATE_LOAN, /* [0] batch; arg32 who */
+    ASXI_MSG_MIGRATE_ACK,  /* [0,1] task, [2,3] region */
+    ASXI_MSG_MIGRATE_BACK, /* [0,1] task, [2] stream, [3,4,5] budget, [6] instant; arg32 flags */
+    ASXI_MSG_MIGRATE_DONE, /* [0,1] task, [2] payload; arg32 severity */
+    ASXI_MSG_MIGRATE_WAKE, /* [0,1] region */
+    ASXI_MSG_MIGRATE_CANCEL, /* as CANCEL */
 } asxi_msg_kind;
 
 _Static_assert(sizeof(asx_handle) == 2 * sizeof(uint64_t), "a handle is two words of a message");
@@ -54,6 +62,8 @@ const asx_reason *asxi_mail_take_reason(const asx_msg *msg, unsigned at);
 /* Handlers, and what frees a message that nobody will handle. */
 void asxi_limb_message(asx_shard *shard, const asx_msg *msg);
 void asxi_limb_message_discard(const asx_msg *msg);
+/* The outcome that a CHILD_DONE brought, with its reference. */
+asx_outcome asxi_limb_payload_take(const asx_msg *msg);
 void asxi_object_message(asx_shard *shard, const asx_msg *msg);
 void asxi_object_message_discard(const asx_msg *msg);
 void asxi_far_message(asx_shard *shard, const asx_msg *msg);

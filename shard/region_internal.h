@@ -20,6 +20,7 @@ typedef struct asxi_finalizer {
 /* The far half of a limb: whom to tell (XSH-1). */
 typedef struct asxi_limb_home {
     uint32_t shard;   /* the parent's */
+    bool cancelled;   /* a guest's: home asked it to stop */
     asx_handle proxy; /* the parent's record of this limb */
 } asxi_limb_home;
 
@@ -32,7 +33,8 @@ struct asx_region {
     bool cancelled;  /* mode CANCEL was asked */
     bool is_scope;   /* its outcome goes to the opener and is not folded into the parent */
     bool is_limb;
-    bool judges; /* has a rule, or is a limb: asked about each task that ends */
+    bool judges;   /* has a rule, or is a limb: asked about each task that ends */
+    bool is_guest; /* a limb of one borrowed task (migrate.c) */
     bool counted_draining;
     bool raised_fail_fast; /* the cancellation is this region's own policy's */
     bool escalated;        /* a failure was handed to the parent */

@@ -3,6 +3,7 @@
 #include <asx/shard/base/bits.h>
 #include <asx/shard/shard.h>
 
+#include "migrate_internal.h"
 #include "shard_internal.h"
 
 #include <stdlib.h>
@@ -238,6 +239,9 @@ bool asx_shard_turn(asx_shard *shard)
         hook->fn(hook);
     }
     if (shard->mesh) {
+        if (asx_unlikely(shard->migrate != NULL)) {
+            asxi_migrate_turn(shard);
+        }
         asxi_mail_publish(shard);
     }
     shard->stats.turns++;
@@ -411,6 +415,7 @@ void asx_shard_destroy(asx_shard *shard)
     asx_assert_eq(shard->op_in_flight, 0);
     asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
     asxi_mail_destroy(shard);
+    asxi_migrate_destroy(shard);
     asxi_limbs_destroy(shard);
     asxi_objects_destroy(shard);
     asx_outcome_release(shard->root_value);

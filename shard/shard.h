@@ -57,6 +57,9 @@ typedef struct asx_shard_stats {
     uint64_t messages_sent, messages_received, messages_stale;
     uint64_t wakes_stale, streak_exceeded, overruns, abandoned, stalls;
     uint64_t deadline_warnings, deadlines_missed, futurelocks;
+    uint64_t tasks_lent;     /* sendable tasks that left for another shard */
+    uint64_t tasks_hosted;   /* that came from one */
+    uint64_t tasks_returned; /* of those, that went home before their end */
     uint64_t tasks_live, regions_live, obligations_pending, ops_in_flight, timers_armed;
     uint64_t ready_queued, cancel_queued, timed_queued;
     uint64_t heap_bytes_live, chunk_bytes_held, global_allocs, stacks_live, stacks_pooled;

@@ -96,6 +96,7 @@ struct asx_shard {
     struct asxi_stall_slot *stall;         /* NULL: nobody watches */
     struct asxi_deadline_watch *deadlines; /* NULL: nobody watches */
     struct asxi_mail *mail;
+    struct asxi_migrate *migrate; /* made with the first sendable task, here or that we hear of */
     struct asxi_objects *objects; /* made by the first that is opened */
     asx_shard_stats stats;
     uint64_t op_in_flight;

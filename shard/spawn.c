@@ -1,6 +1,7 @@
 /* From a spawn's arguments to a queued task that its region owns (SPN-*). */
 #include <asx/shard/base/assert.h>
 
+#include "migrate_internal.h"
 #include "shard_internal.h"
 #include "trace_internal.h"
 
@@ -47,6 +48,7 @@ static void task_apply(asx_task *task, const asx_spawn_options *options)
     }
     if (options->sendable && (task->flags & ASXI_TASK_POLL)) {
         task->flags |= ASXI_TASK_SENDABLE;
+        asxi_migrate_task_made(task->cx._shard);
     }
     if (options->caps) {
         task->cx._caps = ASXI_PLANTED(CAPS_GROW) ? options->caps : task->cx._caps & options->caps;
@@ -101,6 +103,9 @@ void asxi_task_start(asx_task *task)
 void asxi_task_uncreate(asx_task *task)
 {
     asx_region *const region = task->cx._region;
+    if (task->flags & ASXI_TASK_SENDABLE) {
+        asxi_migrate_task_ended(task->cx._shard);
+    }
     asx_list_remove(&task->sibling);
     task->label = NULL;
     region->live_tasks--;

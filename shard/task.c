@@ -16,6 +16,7 @@
  * thread's stack. */
 #include <asx/shard/base/assert.h>
 
+#include "migrate_internal.h"
 #include "shard_internal.h"
 #include "trace_internal.h"
 
@@ -105,6 +106,8 @@ void asx_task_notify(asx_task *task)
     } else if (task->wake == ASXI_WAKE_POLLING) {
         trace_ready(task);
         task->wake = ASXI_WAKE_POLLING_NOTIFIED;
+    } else if (asx_unlikely(task->wake == ASXI_WAKE_AWAY)) {
+        asxi_migrate_notify(task);
     }
 }
 
@@ -191,6 +194,9 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
                    stronger->kind | (task->reason ? ASX_TRACE_STRENGTHENED : 0u),
                    asx_trace_id(stronger->region), asx_trace_id(stronger->task));
         reason_replace(task, stronger);
+        if (asx_unlikely(task->wake == ASXI_WAKE_AWAY)) {
+            asxi_migrate_cancel(task);
+        }
     }
     const asx_budget *const cleanup = &asxi_cleanup_budgets[reason->kind];
     switch ((asx_task_state)task->state) {
@@ -341,6 +347,8 @@ ASX_INLINE void leave_region(asx_region *region, asx_task *task)
     }
 }
 
+#define INCIDENTS (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY | ASXI_TASK_SENDABLE)
+
 /* What most tasks end without: a panic, a request to end, an obligation, something to drop. */
 static void complete_incidents(asx_task *task)
 {
@@ -352,6 +360,9 @@ static void complete_incidents(asx_task *task)
     }
     if (task->flags & ASXI_TASK_HAS_DROP) {
         drop_argument(task);
+    }
+    if (task->flags & ASXI_TASK_SENDABLE) {
+        asxi_migrate_task_ended(task->cx._shard);
     }
     if (task->reason) {
         finish_outcome(task);
@@ -394,8 +405,7 @@ ASX_INLINE void complete_here(asx_task *task)
     asx_shard *const shard = task->cx._shard;
     asx_assert(!task->ops && !asx_timer_armed(&task->timer));
     if (asx_unlikely(task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED ||
-                     (task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY)) ||
-                     (task->body && task->body->obligations))) {
+                     (task->flags & INCIDENTS) || (task->body && task->body->obligations))) {
         complete_incidents(task);
     }
     if (task->body) {
@@ -557,6 +567,9 @@ static void overrun(asx_task *task)
 static bool pay_metered(asx_task *task)
 {
     if (task->state == ASX_TASK_CANCEL_REQUESTED) {
+        if ((task->flags & ASXI_TASK_GUEST) && asxi_migrate_leave(task)) {
+            return false;
+        }
         /* Paid from the pending cleanup quota, once the step has ended unacknowledged (MSK-3). */
         if (task->cleanup_polls > 0) {
             return true;
@@ -643,7 +656,7 @@ static ASX_NOINLINE void end_poll_task(asx_shard *shard, asx_task *task)
 ASX_INLINE bool holds_nothing(const asx_task *task)
 {
     const bool linked = task->ops || task->body || task->reason || asx_timer_armed(&task->timer);
-    return !linked && !(task->flags & (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY));
+    return !linked && !(task->flags & INCIDENTS);
 }
 
 static void after_step(asx_shard *shard, asx_task *task)
@@ -703,7 +716,9 @@ static ASX_NOINLINE void complete_unrun(asx_task *task, asx_outcome outcome)
 ASX_INLINE bool first_dispatch(asx_task *task)
 {
     if (asx_unlikely(task->state == ASX_TASK_CANCEL_REQUESTED)) {
-        complete_unrun(task, asx_cancelled(task->reason));
+        if (!(task->flags & ASXI_TASK_GUEST) || !asxi_migrate_leave(task)) {
+            complete_unrun(task, asx_cancelled(task->reason));
+        }
         return false;
     }
     task->flags |= ASXI_TASK_STARTED;
@@ -725,18 +740,23 @@ ASX_INLINE bool pay_poll(asx_task *task)
     return pay_metered(task);
 }
 
-/* A poll task that does not step: its finisher's turn, or the last of its operations is over. */
-static ASX_NOINLINE void run_ending(asx_shard *shard, asx_task *task)
+/* A poll task that does not step (its finisher's turn, or the last of its operations is over), or
+ * for the first time since it moved. */
+static ASX_NOINLINE void run_rarely(asx_shard *shard, asx_task *task)
 {
+    task->flags &= ~(uint32_t)ASXI_TASK_MOVED;
     if (task->flags & ASXI_TASK_ON_FIBER) {
         run_fiber(shard, task);
-    } else {
+    } else if (task->flags & ASXI_TASK_ENDING) {
         end_poll_task(shard, task);
+    } else {
+        run_step(shard, task);
     }
 }
 
 ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
 {
+    const uint32_t rarely = ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING | ASXI_TASK_MOVED;
     asx_assert(task->wake == ASXI_WAKE_QUEUED);
     ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                task->lane);
@@ -751,8 +771,8 @@ ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
     if (asx_likely(pay_poll(task))) {
         if (!(task->flags & ASXI_TASK_POLL)) {
             run_fiber(shard, task);
-        } else if (asx_unlikely(task->flags & (ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING))) {
-            run_ending(shard, task);
+        } else if (asx_unlikely(task->flags & rarely)) {
+            run_rarely(shard, task);
         } else {
             run_step(shard, task);
         }
@@ -834,6 +854,13 @@ void asxi_task_step_panicked(asx_shard *shard, asx_task *task)
 {
     asx_timer_disarm(&shard->wheel, &task->timer);
     end_poll_task(shard, task);
+}
+
+void asxi_task_end_away(asx_task *task, asx_outcome outcome)
+{
+    end_body(task, outcome);
+    asx_outcome_release(outcome);
+    complete(task);
 }
 
 void asxi_task_op_settled(asx_task *task)

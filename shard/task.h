@@ -48,7 +48,11 @@ typedef struct asx_spawn_options { /* zero-filled fields are the defaults */
     asx_drop_fn *drop;
     const char *label;    /* diagnostic, outlives the task */
     bool detached_result; /* not joinable: the record goes at completion (TSK-10) */
-    bool sendable;        /* poll tasks: may move to another shard between steps */
+    /* Poll tasks: a step may be run by another shard that has nothing to do, with a cx of that
+     * shard; never two at once. From one step to the next the task then keeps its frame, which
+     * nobody else touches, and nothing that belongs to a shard: no memory of a region's, no lock,
+     * wait or local channel. What it spawns where it is, it waits for there. */
+    bool sendable;
 } asx_spawn_options;
 
 const char *asx_task_state_name(asx_task_state state);

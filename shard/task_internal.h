@@ -24,6 +24,7 @@ typedef enum asxi_wake {
     ASXI_WAKE_QUEUED,
     ASXI_WAKE_POLLING,
     ASXI_WAKE_POLLING_NOTIFIED,
+    ASXI_WAKE_AWAY, /* another shard runs it (migrate.c) */
 } asxi_wake;
 
 typedef enum asxi_lane {
@@ -60,6 +61,9 @@ enum {
     ASXI_TASK_WARNED = 1u << 21,       /* about its deadline, by the watch */
     ASXI_TASK_MISSED = 1u << 22,       /* it was counted as past its deadline */
     ASXI_TASK_FUTURELOCKED = 1u << 23, /* it was reported for what it holds while idle */
+    ASXI_TASK_GUEST = 1u << 24,        /* its frame and its handle are another shard's */
+    ASXI_TASK_MOVED = 1u << 25,        /* it came from another shard, and has not run since */
+    ASXI_TASK_WOKEN = 1u << 26,        /* AWAY: a wake-up waits for the borrower's answer */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through
@@ -131,6 +135,7 @@ struct asx_task {
         asx_list run;           /* QUEUED: in a lane's list */
         uint32_t timed_index;   /* QUEUED in the TIMED heap */
         asx_instant idle_since; /* IDLE: when it left the processor */
+        asx_handle far;         /* AWAY: its guest's region; null before the borrower's answer */
     };
     uint64_t run_seq;
     uint32_t flags;
@@ -200,6 +205,9 @@ typedef struct asxi_dead_fiber {
     struct asxi_dead_fiber *older;
 } asxi_dead_fiber;
 
+/* Between the random streams of siblings (SPN-5). */
+#define ASXI_STREAM_STRIDE UINT64_C(0x9E3779B97F4A7C15)
+
 /* cancel.c: of each kind (CXL-1) */
 extern const asx_budget asxi_cleanup_budgets[ASX_CANCEL_KIND_COUNT];
 
@@ -225,6 +233,8 @@ asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome);
 asxi_body *asxi_task_body_create(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
+/* Ends a poll task whose last step was not run by this record; takes over the reference. */
+void asxi_task_end_away(asx_task *task, asx_outcome outcome);
 
 /* deadline.c: it is past its deadline; counted once. */
 void asxi_deadline_missed(asx_task *task);

@@ -25,6 +25,7 @@ struct lab_world {
     std::vector<bool> held; /* takes no turn */
     std::vector<std::string> lines;
     asx_shard_stats sum{};
+    std::vector<asx_shard_stats> ends; /* of each shard, after the run */
 
     lab_world(uint32_t count, uint64_t seed, uint32_t ring_capacity = 64)
         : world(create(this, count, seed, ring_capacity)),
@@ -90,6 +91,7 @@ struct lab_world {
             sum.spawned += stats.spawned;
             sum.cancelled += stats.cancelled;
             sum.panicked += stats.panicked;
+            ends.push_back(stats);
         }
         CHECK(sum.messages_sent == sum.messages_received);
         finish();
