@@ -320,7 +320,9 @@ static stage go_on(client *self, asx_cx *cx)
         }
         return TALKING;
     }
-    if (self->how == LEAVER && self->taken > 0) {
+    /* Who was answered in the middle of a request cannot begin another: it would be read as the
+     * rest of the first. */
+    if ((self->how == LEAVER && self->taken > 0) || (self->how == LORIS && self->answered > 0)) {
         return LEAVING;
     }
     if (self->answered == self->asked && self->asked < self->total) {

@@ -4,7 +4,6 @@
 #include "access_log.h"
 #include "serve_internal.h"
 
-
 static asx_outcome handle(asx_cx *cx, asx_http_exchange *x)
 {
     const asxi_service *const self = asx_http_service_arg(x);
