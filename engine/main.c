@@ -1,5 +1,7 @@
 #include "main.h"
 
+#include <asx/shard/base/assert.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -21,4 +23,16 @@ int asx_main(int argc, char **argv, asx_task_fn *app)
     }
     fprintf(stderr, "asx: %s\n", message);
     return 2;
+}
+
+int asx_run(asx_task_fn *app)
+{
+    asx_config config;
+    char message[ASX_CONFIG_MESSAGE_MAX];
+    char *none[] = { NULL };
+    const asx_config_result defaults = asx_config_parse(&config, 0, none, message);
+    asx_assert(defaults == ASX_CONFIG_OK);
+    config.listen.count = 0;
+    config.shards = 1;
+    return asx_boot(&config, app);
 }

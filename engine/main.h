@@ -16,6 +16,10 @@ ASX_BEGIN_DECLS
  * error. */
 int asx_main(int argc, char **argv, asx_task_fn *app);
 
+/* For programs that take no flags and have no listeners of the engine's: the defaults, one shard.
+ * SIGTERM and SIGINT cancel the app. Returns as asx_main. */
+int asx_run(asx_task_fn *app);
+
 ASX_END_DECLS
 
 #endif
