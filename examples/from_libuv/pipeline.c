@@ -1,5 +1,5 @@
-/* A pipeline: produce, square, sum. Each stage is a callback that keeps its place by hand, and holds
- * back by hand when the next one is behind. */
+/* A pipeline: produce, square, sum. Each stage is a callback that keeps its place by hand, and
+ * holds back by hand when the next one is behind. */
 #include <stdint.h>
 #include <stdio.h>
 #include <uv.h>

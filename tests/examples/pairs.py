@@ -53,7 +53,8 @@ def ours(build):
 
 
 def libuv():
-    asked = subprocess.run(["pkg-config", "--cflags", "--libs", "libuv"], capture_output=True, text=True)
+    asked = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "libuv"], capture_output=True, text=True)
     if asked.returncode != 0:
         print("libuv1-dev is not installed")
         sys.exit(SKIPPED)
