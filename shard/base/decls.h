@@ -36,15 +36,16 @@
 #define asx_array_count(a) (sizeof(a) / sizeof((a)[0]))
 
 /* In an expression: 0, or the compiler's word that `condition` is false. Types are compared in C
- * only; C++ compares them by itself. */
+ * only; C++ compares them by itself. In a block of its own: within a struct clang takes a compound
+ * literal in the condition for one of file scope, whose values must be constants. */
 #ifdef __cplusplus
 #define ASX_REQUIRE_TYPE(condition, text) 0
 #else
-#define ASX_REQUIRE_TYPE(condition, text) \
-    (0 * sizeof(struct {                  \
-         _Static_assert(condition, text); \
-         char _;                          \
-     }))
+#define ASX_REQUIRE_TYPE(condition, text)   \
+    (0 * sizeof(__extension__({             \
+         _Static_assert((condition), text); \
+         0;                                 \
+     })))
 #endif
 #define ASX_SAME_TYPE(value, type) __builtin_types_compatible_p(__typeof__(value), type)
 

@@ -28,6 +28,7 @@ asx_outcome user(asx_cx *cx, job *j, void *untyped)
         const asx_handle child = ASX_SPAWN(s, body, j);
         asx_task_fn *const pointer = body;
         (void)ASX_SPAWN(s, pointer, &(job){ .id = 2 });
+        (void)ASX_SPAWN(s, body, &((job){ .id = j->id }));
         ASX_TRY(asx_join(&s->cx, child));
         ASX_TRY(ASX_JOIN(cx, ASX_BRANCH(body, j), ASX_BRANCH(pointer, &(job){ .id = 3 })));
         ASX_TRY(ASX_RACE(cx, ASX_BRANCH(body, j)));
