@@ -402,6 +402,8 @@ static void discard(const asx_msg *msg)
         asx_reason_release(asxi_mail_take_reason(msg, 0));
     } else if (msg->kind == ASXI_MSG_OBJECT) {
         asxi_object_message_discard(msg);
+    } else if (msg->kind == ASXI_MSG_FAR) {
+        asxi_far_message_discard(msg);
     } else if (msg->kind >= ASXI_MSG_MIGRATE_CALL) {
         asxi_migrate_message_discard(msg);
     } else {

@@ -67,5 +67,6 @@ asx_outcome asxi_limb_payload_take(const asx_msg *msg);
 void asxi_object_message(asx_shard *shard, const asx_msg *msg);
 void asxi_object_message_discard(const asx_msg *msg);
 void asxi_far_message(asx_shard *shard, const asx_msg *msg);
+void asxi_far_message_discard(const asx_msg *msg);
 
 #endif

@@ -7,10 +7,11 @@
  *   ANSWERED  home is done with the call
  *   LEAVING   nobody waits; the region holds a credit; an answer means nothing any more */
 #include "far_internal.h"
+#include "item_internal.h"
 
 #include <string.h>
 
-enum { ASK = 1, ANSWER, LEAVE, LEFT, RELEASE, TELL, CLOSE };
+enum { ASK = 1, ANSWER, LEAVE, LEFT, RELEASE, TELL, ITEM, CLOSE };
 
 typedef struct far_call {
     asxi_wait wait; /* far */
@@ -25,7 +26,7 @@ typedef struct far_call {
     } home;
 } far_call;
 
-/* [0,1] object, [2] call or type, [3] amount, [4] value told, [5] type; arg32 is the op's */
+/* [0,1] object, [2] call or type, [3] amount, [4] value told; arg32 is the op's */
 static asx_msg message(uint16_t op, asx_handle object, const void *pointer)
 {
     asx_msg msg = { .kind = ASXI_MSG_FAR, .flags = op };
@@ -111,12 +112,15 @@ static void on_leave(asx_shard *shard, const asx_msg *msg)
     asxi_mail_send(shard, call->region->shard->index, &left);
 }
 
-static void on_release_or_tell(asx_shard *shard, const asx_msg *msg)
+static void on_told(asx_shard *shard, const asx_msg *msg)
 {
     asxi_object *object;
     if (object_here(shard, asxi_mail_get_handle(msg, 0), pointer_of(msg), &object) ||
         !asxi_object_is_open(object)) {
         shard->stats.messages_stale++;
+        asxi_far_message_discard(msg);
+    } else if (msg->flags == ITEM) {
+        object->type->far->item(object, msg);
     } else if (msg->flags == RELEASE) {
         object->type->far->release(object, msg->words[3], (asx_settlement)msg->arg32);
     } else {
@@ -167,13 +171,22 @@ void asxi_far_message(asx_shard *shard, const asx_msg *msg)
         return;
     case RELEASE:
     case TELL:
-        on_release_or_tell(shard, msg);
+    case ITEM:
+        on_told(shard, msg);
         return;
     case CLOSE:
         asxi_end_close_here(shard, asxi_mail_get_handle(msg, 0));
         return;
     }
     asx_unreachable();
+}
+
+/* A call that is under way is freed with its region. */
+void asxi_far_message_discard(const asx_msg *msg)
+{
+    if (msg->flags == ITEM) {
+        asxi_item_drop(msg);
+    }
 }
 
 static void caller_leave(asxi_wait *wait)
@@ -319,8 +332,16 @@ void asxi_far_tell(asx_cx *cx, asx_handle object, const asxi_object_type *type, 
 }
 
 /* Whoever may not speak to other shards may still let go of what it was given. */
-void asxi_far_close(asx_cx *cx, asx_handle end)
+void asxi_far_close(asx_shard *shard, asx_handle end)
 {
     const asx_msg msg = message(CLOSE, end, NULL);
-    send_if_there(cx->_shard, end, &msg);
+    send_if_there(shard, end, &msg);
+}
+
+void asxi_far_item(asx_shard *shard, asx_handle object, const asxi_object_type *type,
+                   const void *item, uint32_t item_size, asx_drop_fn *drop)
+{
+    asx_msg msg = message(ITEM, object, type);
+    asxi_item_put(&msg, item, item_size, drop);
+    asxi_mail_send(shard, object.shard, &msg);
 }

@@ -6,7 +6,7 @@
  *   LEAVE      ──>            the caller will use no grant: out of the line, or to the next in it
  *              <──LEFT        home has forgotten the call
  *   RELEASE    ──>            what was granted comes back, with how its holder ended
- *   TELL       ──>            what needs no answer
+ *   TELL, ITEM ──>            what needs no answer
  *   CLOSE      ──>            an end, or a side, is closed
  *
  * Model.  The object knows batons only, so that near and far callers are one line: one order, one
@@ -19,6 +19,7 @@
 #define ASX_SHARD_SYNC_FAR_INTERNAL_H
 
 #include <asx/shard/obligation.h>
+#include <asx/shard/task.h>
 
 #include "line_internal.h"
 
@@ -31,6 +32,8 @@ struct asxi_far_ops {
     void (*release)(asxi_object *object, uint64_t amount, asx_settlement how);
     /* NULL: nothing is told. */
     void (*tell)(asxi_object *object, uint32_t op, uint64_t amount);
+    /* Takes or drops the item of a message (item_internal.h). NULL: none is sent. */
+    void (*item)(asxi_object *object, const asx_msg *msg);
 };
 
 typedef struct asxi_far_request {
@@ -59,6 +62,9 @@ void asxi_far_release(asx_cx *cx, asx_permit permit, asx_obligation_state state)
 /* Ignored where the object, or the shard, is gone. */
 void asxi_far_tell(asx_cx *cx, asx_handle object, const asxi_object_type *type, uint32_t op,
                    uint64_t amount);
-void asxi_far_close(asx_cx *cx, asx_handle end);
+/* An item; where the object is gone, it is dropped there. */
+void asxi_far_item(asx_shard *shard, asx_handle object, const asxi_object_type *type,
+                   const void *item, uint32_t item_size, asx_drop_fn *drop);
+void asxi_far_close(asx_shard *shard, asx_handle end);
 
 #endif

@@ -1,15 +1,13 @@
 /* Senders on other shards: credits, as mpsc_internal.h draws them. */
+#include "item_internal.h"
 #include "mpsc_internal.h"
 
-#include <stdlib.h>
-
 #define BATCH_MAX 64u /* credits asked for at once: a quarter of the channel, up to this */
-#define INLINE_BYTES 24u
 
 enum {
     TO_HOME_ATTACH = 1, /* [3,4] the link */
     TO_HOME_WANT,       /* arg32 slots */
-    TO_HOME_ITEM,       /* [3] drop, [4..6] the item, or [4] a block that holds it */
+    TO_HOME_ITEM,       /* as item_internal.h lays it out */
     TO_HOME_RETURN,     /* arg32 credits */
     TO_HOME_DETACH,
     TO_FAR_GRANT, /* arg32 credits */
@@ -163,21 +161,9 @@ void asxi_mpsc_link_close(asxi_mpsc *self, const asxi_end *end)
     asxi_mpsc_slots_return(self, credits);
 }
 
-static const void *item_of(const asx_msg *msg, size_t item_size, void **block)
-{
-    *block = NULL;
-    if (item_size <= INLINE_BYTES) {
-        return &msg->words[4];
-    }
-    memcpy(block, &msg->words[4], sizeof(*block));
-    return *block;
-}
-
 static void peer_item(asxi_mpsc_peer *peer, const asx_msg *msg)
 {
     asxi_mpsc *const self = peer->self;
-    void *block;
-    const void *const item = item_of(msg, self->item_size, &block);
     asx_assert(peer->credits > 0 && self->reserved > 0);
     peer->credits--;
     self->reserved--;
@@ -185,8 +171,8 @@ static void peer_item(asxi_mpsc_peer *peer, const asx_msg *msg)
         asxi_mpsc_type.message_discard(msg);
         return;
     }
-    asxi_mpsc_item_push(self, item);
-    free(block);
+    asxi_mpsc_item_push(self, asxi_item_of(msg));
+    asxi_item_taken(msg);
 }
 
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg)
@@ -378,22 +364,9 @@ static void far_end_close(asxi_object *object, const asxi_end *end)
 /* An item that reaches no channel: its receiver and its region are gone. */
 static void message_discard(const asx_msg *msg)
 {
-    asx_drop_fn *drop;
-    void *block = NULL;
-    if (msg->flags != TO_HOME_ITEM) {
-        return;
+    if (msg->flags == TO_HOME_ITEM) {
+        asxi_item_drop(msg);
     }
-    memcpy(&drop, &msg->words[3], sizeof(drop));
-    asx_msg copy = *msg; /* drop takes memory it may write to */
-    void *item = &copy.words[4];
-    if (msg->arg32 > INLINE_BYTES) {
-        memcpy(&block, &msg->words[4], sizeof(block));
-        item = block;
-    }
-    if (drop) {
-        asxi_region_drop(asxi_shard_self, NULL, drop, item); /* its channel is gone */
-    }
-    free(block);
 }
 
 void asxi_mpsc_message_discard(const asx_msg *msg)
@@ -533,16 +506,7 @@ void asxi_mpsc_far_item_push(asxi_object *object, const void *item)
     asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, TO_HOME_ITEM);
     asx_assert(self->reserved > 0);
     self->reserved--;
-    msg.arg32 = self->item_size;
-    memcpy(&msg.words[3], &self->drop, sizeof(self->drop));
-    if (self->item_size <= INLINE_BYTES) {
-        memcpy(&msg.words[4], item, self->item_size);
-    } else {
-        void *const block = malloc(self->item_size);
-        asx_assert(block != NULL);
-        memcpy(block, item, self->item_size);
-        memcpy(&msg.words[4], &block, sizeof(block));
-    }
+    asxi_item_put(&msg, item, self->item_size, self->drop);
     asxi_mail_send(object->shard, self->peer.shard, &msg);
     detach_if_over(self);
 }

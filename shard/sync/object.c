@@ -116,7 +116,7 @@ void asxi_object_close_found(asx_cx *cx, asx_handle handle, const asxi_object_ty
     if (!err) {
         asxi_object_close(object);
     } else if (err == ASX_E(WRONG_SHARD)) {
-        asxi_far_close(cx, handle);
+        asxi_far_close(cx->_shard, handle);
     }
 }
 
@@ -226,7 +226,7 @@ asx_err asxi_end_close_here(asx_shard *shard, asx_handle handle)
 void asx_end_close(asx_cx *cx, asx_handle handle)
 {
     if (asx_unlikely(asxi_end_close_here(cx->_shard, handle) == ASX_E(WRONG_SHARD))) {
-        asxi_far_close(cx, handle);
+        asxi_far_close(cx->_shard, handle);
     }
 }
 

@@ -6,11 +6,13 @@
  *   SHUT, TAKEN      for good: CLOSED, ALREADY_TAKEN */
 #include <asx/shard/sync/oneshot.h>
 
+#include "item_internal.h"
+#include "oneshot_internal.h"
 #include "select_internal.h"
 
 #include <string.h>
 
-enum { SENDER = 1, RECEIVER };
+enum { SENDER = ASXI_ONESHOT_SENDER, RECEIVER = ASXI_ONESHOT_RECEIVER };
 
 typedef enum oneshot_state { EMPTY, RESERVED, SENT, SHUT, TAKEN } oneshot_state;
 
@@ -19,8 +21,9 @@ typedef struct oneshot {
     asx_drop_fn *drop;
     const char *what;
     uint32_t item_size;
-    uint8_t state; /* oneshot_state */
-    bool sender_gone;
+    uint8_t state;    /* oneshot_state */
+    bool sender_gone; /* or moved */
+    bool exported;    /* the sender is a value, or on another shard */
     asxi_line receiver;
     asxi_line watchers; /* of the receiver's end */
     uint64_t item[ASX_ONESHOT_ITEM_MAX / sizeof(uint64_t)];
@@ -67,7 +70,8 @@ static void oneshot_side_close(asxi_object *object, uint32_t side)
     oneshot *const self = oneshot_of(object);
     if (side == RECEIVER) {
         asxi_object_close(object);
-    } else if (!self->sender_gone) {
+    } else if (side == ASXI_ONESHOT_EXPORTED ? self->exported : !self->sender_gone) {
+        self->exported = false;
         self->sender_gone = true;
         if (self->state == EMPTY) {
             shut(self);
@@ -75,10 +79,12 @@ static void oneshot_side_close(asxi_object *object, uint32_t side)
     }
 }
 
-static const asxi_object_type oneshot_type = {
+static const asxi_far_ops far_ops;
+const asxi_object_type asxi_oneshot_type = {
     .name = "oneshot",
     .close = oneshot_close,
     .side_close = oneshot_side_close,
+    .far = &far_ops,
 };
 
 asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_oneshot_sender *sender,
@@ -90,7 +96,7 @@ asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_one
     if (options->item_size > ASX_ONESHOT_ITEM_MAX) {
         return ASX_E(INVALID_ARGUMENT);
     }
-    const asx_err err = asxi_object_open(cx, &oneshot_type, offsetof(oneshot, item), &object);
+    const asx_err err = asxi_object_open(cx, &asxi_oneshot_type, offsetof(oneshot, item), &object);
     if (asx_unlikely(err)) {
         return err;
     }
@@ -109,7 +115,7 @@ asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_one
 static asx_err find(asx_cx *cx, asx_handle handle, uint32_t side, oneshot **self)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_find(cx, handle, &oneshot_type, &object);
+    const asx_err err = asxi_object_find(cx, handle, &asxi_oneshot_type, &object);
     if (asx_unlikely(err)) {
         return err;
     }
@@ -155,6 +161,9 @@ asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_onesh
 {
     oneshot *self;
     asx_err err = find(cx, sender._end, SENDER, &self);
+    if (err == ASX_E(TYPE_MISMATCH)) {
+        return asxi_oneshot_far_reserve(cx, sender._end, permit);
+    }
     if (err) {
         return asx_fail(err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err);
     }
@@ -182,9 +191,9 @@ asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_onesh
 asx_err asx_oneshot_permit_send(asx_cx *cx, asx_oneshot_permit permit, const void *item)
 {
     asxi_object *object;
-    asx_err err = asxi_object_find(cx, permit._channel, &oneshot_type, &object);
+    asx_err err = asxi_object_find(cx, permit._channel, &asxi_oneshot_type, &object);
     if (err) {
-        return err;
+        return err == ASX_E(TYPE_MISMATCH) ? asxi_oneshot_far_permit_send(cx, permit, item) : err;
     }
     const bool listens = asxi_object_is_open(object);
     err = listens ? asx_obligation_commit(cx, permit._obligation)
@@ -202,8 +211,10 @@ asx_err asx_oneshot_permit_send(asx_cx *cx, asx_oneshot_permit permit, const voi
 void asx_oneshot_permit_abort(asx_cx *cx, asx_oneshot_permit permit)
 {
     asxi_object *object;
-    if (!asxi_object_find(cx, permit._channel, &oneshot_type, &object) &&
-        !asx_obligation_abort(cx, permit._obligation)) {
+    const asx_err err = asxi_object_find(cx, permit._channel, &asxi_oneshot_type, &object);
+    if (err == ASX_E(TYPE_MISMATCH)) {
+        asxi_oneshot_far_permit_abort(cx, permit);
+    } else if (!err && !asx_obligation_abort(cx, permit._obligation)) {
         permit_lost(object, 0, ASX_SETTLED_CANCEL);
     }
 }
@@ -214,6 +225,9 @@ asx_err asx_oneshot_send(asx_cx *cx, asx_oneshot_sender sender, const void *item
     asx_err err = find(cx, sender._end, SENDER, &self);
     if (asx_likely(!err)) {
         err = claim(self);
+    }
+    if (asx_unlikely(err == ASX_E(TYPE_MISMATCH))) {
+        return asxi_oneshot_far_send(cx, sender._end, item);
     }
     if (asx_unlikely(err)) {
         return err == ASX_E(STALE) ? ASX_E(DISCONNECTED) : err;
@@ -227,6 +241,9 @@ asx_outcome asx_oneshot_closed_until(asx_cx *cx, asx_oneshot_sender sender, asx_
 {
     oneshot *self;
     const asx_err err = find(cx, sender._end, SENDER, &self);
+    if (err == ASX_E(TYPE_MISMATCH)) {
+        return asxi_oneshot_far_closed(cx, sender._end, deadline_ns);
+    }
     if (err) {
         return err == ASX_E(STALE) ? asx_ok(0) : asx_fail(err);
     }
@@ -237,6 +254,70 @@ asx_outcome asx_oneshot_closed_until(asx_cx *cx, asx_oneshot_sender sender, asx_
     const asx_outcome outcome =
         asxi_line_wait(cx, &self->watchers, &baton, self->what, deadline_ns, ASX_E(CLOSED));
     return asx_is_err(outcome, ASX_E(CLOSED)) ? asx_ok(0) : outcome;
+}
+
+/* For other shards */
+
+/* One that waits until the receiver has gone. */
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    baton->leave = asxi_line_hold_nothing;
+    *line = &oneshot_of(object)->watchers;
+    return ASX_OK;
+}
+
+static void far_item(asxi_object *object, const asx_msg *msg)
+{
+    oneshot *const self = oneshot_of(object);
+    if (!self->exported) {
+        asxi_item_drop(msg);
+        return;
+    }
+    self->exported = false;
+    asx_assert_eq(self->state, EMPTY);
+    asx_assert_eq(self->item_size, msg->arg32);
+    self->state = RESERVED;
+    fill(self, asxi_item_of(msg));
+    asxi_item_taken(msg);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .item = far_item };
+
+asx_err asx_oneshot_export(asx_cx *cx, asx_oneshot_sender sender, asx_oneshot_far *far)
+{
+    oneshot *self;
+    *far = (asx_oneshot_far){ 0 };
+    const asx_err err = find(cx, sender._end, SENDER, &self);
+    if (err) {
+        return err;
+    }
+    if (self->state != EMPTY) {
+        return ASX_E(ALREADY_RESERVED);
+    }
+    self->sender_gone = true;
+    self->exported = true;
+    far->_sender = asxi_object_side(&self->object, ASXI_ONESHOT_EXPORTED);
+    far->_drop = self->drop;
+    far->_what = self->what;
+    far->_item_size = self->item_size;
+    return ASX_OK;
+}
+
+asx_err asx_oneshot_import(asx_cx *cx, const asx_oneshot_far *far, asx_oneshot_sender *sender)
+{
+    oneshot *self;
+    *sender = (asx_oneshot_sender){ 0 };
+    const asx_err err = find(cx, far->_sender, ASXI_ONESHOT_EXPORTED, &self);
+    if (err == ASX_E(WRONG_SHARD)) {
+        return asxi_oneshot_far_open(cx, far, &sender->_end);
+    }
+    if (!err && self->exported) {
+        self->exported = false;
+        self->sender_gone = false;
+        sender->_end = asxi_object_side(&self->object, SENDER);
+        return ASX_OK;
+    }
+    return err ? err : ASX_E(STALE);
 }
 
 /* Receiving */

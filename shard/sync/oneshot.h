@@ -4,6 +4,8 @@
  *         went without sending (CH-20..CH-22).
  * Owner.  The region it was opened in; the value is copied in and out, `drop` is called for one
  *         that nobody received.
+ * Far.    asx_oneshot_export makes a value that another shard turns into the sender. An item under
+ *         way when the receiver goes cannot come back: it is dropped there.
  * Cancel. A receive looks for the value first, then for CLOSED, then for cancellation: a reply that
  *         was sent is never lost to a cancel of the same turn. */
 #ifndef ASX_SHARD_SYNC_ONESHOT_H
@@ -68,6 +70,30 @@ ASX_NODISCARD asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receive
                                                  void *item, asx_instant deadline_ns);
 /* errors  EMPTY, CLOSED, ALREADY_TAKEN, STALE */
 ASX_NODISCARD asx_err asx_oneshot_try_recv(asx_cx *cx, asx_oneshot_receiver receiver, void *item);
+
+/* The sender for another shard, as a plain value to put into the argument of asx_spawn_on or into a
+ * message. */
+typedef struct asx_oneshot_far {
+    asx_handle _sender;
+    asx_drop_fn *_drop;
+    const char *_what;
+    uint32_t _item_size;
+} asx_oneshot_far;
+
+/* The sender moves into the value: `sender` is STALE from now on.
+ * errors  STALE, ALREADY_RESERVED; TYPE_MISMATCH for a sender that is far itself */
+ASX_NODISCARD asx_err asx_oneshot_export(asx_cx *cx, asx_oneshot_sender sender,
+                                         asx_oneshot_far *far);
+/* On the shard that shall send, once: the sender, in the cx's region. If it goes, the receiver gets
+ * CLOSED.
+ * errors  NO_CAPABILITY (REMOTE), REGION_CLOSED, NO_SLOTS, NO_MEMORY; STALE at home */
+ASX_NODISCARD asx_err asx_oneshot_import(asx_cx *cx, const asx_oneshot_far *far,
+                                         asx_oneshot_sender *sender);
+/* For a value that will not be imported: the receiver gets CLOSED. */
+ASX_INLINE void asx_oneshot_far_abandon(asx_cx *cx, const asx_oneshot_far *far)
+{
+    asx_end_close(cx, far->_sender);
+}
 
 ASX_NODISCARD ASX_INLINE asx_outcome asx_oneshot_recv(asx_cx *cx, asx_oneshot_receiver receiver,
                                                       void *item)

@@ -13,6 +13,7 @@
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>
 #include <asx/shard/sync/notify.h>
+#include <asx/shard/sync/oneshot.h>
 #include <asx/shard/sync/semaphore.h>
 
 #include <atomic>
@@ -34,6 +35,7 @@ struct round_of {
     asx_latch latch;
     asx_notify notify;
     asx_mpsc_far far[tasks];
+    asx_oneshot_far reply[tasks];
     uint64_t counter = 0; /* by the mutex */
     std::atomic<uint64_t> in_use{ 0 };
 };
@@ -104,6 +106,10 @@ asx_outcome senders(asx_cx *cx, void *arg)
         ASX_TRY(asx_mpsc_send(cx, tx, &i));
     }
     asx_mpsc_sender_close(cx, tx);
+    asx_oneshot_sender reply;
+    const uint64_t words[6] = { self->who, 1, 2, 3, 4, 5 };
+    asx_assert(asx_oneshot_import(cx, &self->round->reply[self->who], &reply) == ASX_OK);
+    asx_assert(asx_oneshot_send(cx, reply, words) == ASX_OK);
     return asx_ok(0);
 }
 
@@ -158,6 +164,26 @@ uint64_t join_all(asx_cx *cx, const asx_handle *limbs)
     return values;
 }
 
+void replies_open(asx_cx *cx, round_of *r, asx_oneshot_receiver *rx)
+{
+    for (uint32_t i = 0; i < tasks; i++) {
+        asx_oneshot_sender tx;
+        const asx_oneshot_options options = { 6 * sizeof(uint64_t), nullptr, "hammer" };
+        asx_assert(asx_oneshot_open(cx, &options, &tx, &rx[i]) == ASX_OK);
+        asx_assert(asx_oneshot_export(cx, tx, &r->reply[i]) == ASX_OK);
+    }
+}
+
+void replies_read(asx_cx *cx, asx_oneshot_receiver *rx)
+{
+    for (uint32_t i = 0; i < tasks; i++) {
+        uint64_t words[6];
+        asx_assert(asx_is_ok(asx_oneshot_recv(cx, rx[i], words)));
+        asx_assert(words[0] == i && words[5] == 5);
+        asx_oneshot_receiver_close(cx, rx[i]);
+    }
+}
+
 asx_outcome channel_round(asx_cx *cx, asx_scope *s, round_of *r)
 {
     asx_mpsc_sender tx;
@@ -170,11 +196,14 @@ asx_outcome channel_round(asx_cx *cx, asx_scope *s, round_of *r)
         asx_assert(asx_mpsc_export(cx, tx, &r->far[i]) == ASX_OK);
     }
     asx_mpsc_sender_close(cx, tx);
+    asx_oneshot_receiver replies[tasks];
+    replies_open(cx, r, replies);
     spawn_all(s, r, senders, limbs);
     while (asx_is_ok(asx_mpsc_recv(cx, rx, &item))) {
         items++;
         total += item;
     }
+    replies_read(cx, replies);
     join_all(cx, limbs);
     asx_assert(items == tasks * rounds);
     asx_assert(total == tasks * rounds * (rounds - 1) / 2);
