@@ -103,6 +103,10 @@ static uint8_t *replay_stripe(const asx_rq_encoder *encoder, uint32_t index,
     const asx_rq_feed feed = asxi_encoder_feed(encoder, stripe);
     const size_t packed = (size_t)block->param.l * block->width;
     uint8_t *slab = encoder->slab.at + (encoder->is_shared ? 0 : stripe->slab_offset);
+    if (asxi_encoder_is_direct(encoder)) {
+        asxi_encoder_direct(encoder, stripe, slab);
+        return slab;
+    }
     asx_rq_replay(encoder->plan, encoder->kernel, slab, stripe->width, &feed,
                   !block->is_packed      ? NULL
                   : encoder->is_parallel ? encoder->packed.at + index * packed
@@ -136,7 +140,7 @@ static asx_err make_ready(asx_rq_encoder *encoder, bool is_shared, bool is_paral
                                                 packed * (is_parallel ? block->stripes : 1)))) {
         return ASX_RQ_E(NO_MEMORY);
     }
-    return ASX_OK;
+    return asxi_encoder_is_direct(encoder) ? asxi_encoder_units(encoder) : ASX_OK;
 }
 
 asx_err asx_rq_encoder_prepare(asx_rq_encoder *encoder, const asx_rq_executor *executor)

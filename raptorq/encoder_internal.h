@@ -38,6 +38,15 @@ struct asx_rq_encoder {
 /* Where the block's symbols are, for one stripe. */
 asx_rq_feed asxi_encoder_feed(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe);
 
+/* Are all intermediate symbols cheaper as products with the source than by the plan? If so: the
+ * rows of factors, once, and then a stripe of the slab by them.
+ *
+ * errors  NO_MEMORY
+ */
+bool asxi_encoder_is_direct(const asx_rq_encoder *encoder);
+ASX_NODISCARD asx_err asxi_encoder_units(asx_rq_encoder *encoder);
+void asxi_encoder_direct(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe, uint8_t *slab);
+
 /* Is a product with rows of coefficients the cheaper way to so few symbols? */
 bool asxi_encoder_wants_rows(const asx_rq_encoder *encoder, uint32_t count);
 

@@ -90,6 +90,7 @@ typedef struct asx_rq_product {
 
 typedef struct asx_rq_kernel {
     const char *name;
+    bool has_fast_product; /* one takes the time of a sum */
     void (*xor_row)(uint8_t *dst, const uint8_t *src, size_t len);
     void (*mul_row)(uint8_t *dst, const uint8_t *src, uint8_t factor, size_t len);
     void (*muladd_row)(uint8_t *dst, const uint8_t *src, uint8_t factor, size_t len);

@@ -10,6 +10,7 @@
 #define VEC_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,gfni")))
 #define KERNEL asxi_gf_avx512
 #define KERNEL_NAME "avx512"
+#define VEC_FAST_PRODUCT true
 
 typedef __m512i vec;
 typedef __m512i vec_factor;

@@ -542,7 +542,12 @@ RQ_FN void hdpc_bits(uint8_t *w, uint8_t *a, uint8_t *b, const uint64_t *bits, s
     }
 }
 
+#if !defined(VEC_FAST_PRODUCT)
+#define VEC_FAST_PRODUCT false
+#endif
+
 const asx_rq_kernel KERNEL = { .name = KERNEL_NAME,
+                               .has_fast_product = VEC_FAST_PRODUCT,
                                .xor_row = xor_row,
                                .mul_row = mul_row,
                                .muladd_row = muladd_row,

@@ -1,11 +1,13 @@
 /* The encoder against known answers: if a repair symbol differs by a bit, no other implementation
  * can decode what we send. */
 #include <asx/raptorq/oti.h>
+#include <asx/raptorq/replay.h>
 
 #include "codec.h"
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -276,4 +278,44 @@ TEST_CASE("oti: the parameters derived from payload and working memory", "[rapto
         seen++;
     }
     CHECK(seen > 20);
+}
+
+TEST_CASE("encoder: the smallest blocks give what a replay of their plan gives", "[raptorq]")
+{
+    for (uint32_t k = 1; k <= 20; k++) {
+        for (uint32_t t : { 1u, 63u, 64u, 200u, 1280u, 1337u }) {
+            CAPTURE(k, t);
+            const rq::bytes content = rq::object((size_t)k * t, k * t);
+            const size_t width = (t + 63u) / 64 * 64, cut = t / 3;
+            encoder e(k, t, 1, 1, rq::bytes(content.begin(), content.end() - (long)cut));
+            rq::bytes padded = e.source;
+            padded.resize(content.size());
+
+            asx_rq_plan *plan;
+            const asx_rq_param &param = e.block.param;
+            REQUIRE(asx_rq_plan_encode(&plan, &param, nullptr) == ASX_OK);
+            const size_t size = (param.l + param.h) * width;
+            std::unique_ptr<uint8_t, decltype(&std::free)> slab(
+                static_cast<uint8_t *>(std::aligned_alloc(64, size)), std::free);
+            asx_rq_feed feed = {};
+            feed.first = padded.data();
+            feed.first_stride = t;
+            feed.split = feed.end = k;
+            feed.exact = t;
+            asx_rq_replay(plan, asx_rq_kernel_find("plain"), slab.get(), width, &feed, nullptr);
+            for (uint32_t esi = k; esi < k + 30; esi++) {
+                uint16_t rows[ASX_RQ_SUPPORT_MAX];
+                const uint32_t count =
+                    asx_rq_plan_support(plan, &param, asx_rq_isi(&param, esi), rows);
+                rq::bytes expected(t);
+                for (uint32_t i = 0; i < count; i++) {
+                    for (uint32_t at = 0; at < t; at++) {
+                        expected[at] ^= slab.get()[rows[i] * width + at];
+                    }
+                }
+                REQUIRE(e.symbol(esi) == expected);
+            }
+            asx_rq_plan_unref(plan);
+        }
+    }
 }
