@@ -1,6 +1,6 @@
-/* At stake: a grant that crosses its caller's leaving, a guard whose holder dies, a lock that closes
- * while it is asked for: in every order of turns somebody else gets it, once. Two shards ask for
- * what a third one has, and one of them is cancelled, panics or gives up at each point. */
+/* At stake: a grant that crosses its caller's leaving, a guard whose holder dies, a lock that
+ * closes while it is asked for: in every order of turns somebody else gets it, once. Two shards ask
+ * for what a third one has, and one of them is cancelled, panics or gives up at each point. */
 #include <asx/shard/limb.h>
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/mutex.h>

@@ -1,4 +1,4 @@
-#!/ usr / bin / env python3
+#!/usr/bin/env python3
 """trace_off.py SOURCE INCLUDE: the kernel without a listener is the kernel without trace points.
 
 Every kernel source is compiled twice for production, as it is and with its trace points cut out of

@@ -75,6 +75,7 @@ MARKER = re.compile(r'\b(FIXME|XXX|HACK)\b|\bTODO\b(?!\(#\d+\))|^(<<<<<<<|>>>>>>
 RESERVED = re.compile(r'\b(?:_*(?:asx|ASX)\w*__\w+|__+(?:asx|ASX)\w*)\b'
                       r'|#\s*define\s+(__\w+|\w+__\w+)')
 SYSTEM_DEFINES = re.compile(r'__(?:NR|STDC|has|SANITIZE)_')
+SHEBANG = re.compile(r'#!(/bin/sh|/usr/bin/env (bash|python3))')
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -274,6 +275,18 @@ def check_reserved(tree):
                     yield path, at, f'{found[1] or found[0]}: names with __ are reserved'
 
 
+def check_scripts(tree):
+    """A script runs by its own name: its mode says so, and its first line a shell or an env."""
+    for path in tree.files:
+        first = tree.read(path).partition('\n')[0]
+        if not first.startswith('#!'):
+            continue
+        if not os.access(os.path.join(tree.root, path), os.X_OK):
+            yield path, 1, 'has a #! line but may not be executed: chmod +x'
+        if not SHEBANG.fullmatch(first):
+            yield path, 1, f'"{first}" names no interpreter that every machine has'
+
+
 def check_format(tree):
     """One layout, and nobody's opinion: clang-format -i FILE."""
     if not shutil.which('clang-format'):
@@ -302,7 +315,7 @@ def check_symbols(shared, archive):
 
 
 CHECKS = (check_arrows, check_banned, check_markers, check_columns, check_lengths, check_dead,
-          check_reserved, check_format)
+          check_reserved, check_scripts, check_format)
 
 
 def main(argv):

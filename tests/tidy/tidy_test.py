@@ -170,6 +170,22 @@ class Dead(Case):
                     shard__meson_build="x = files('base/a.c')\n")
 
 
+class Scripts(Case):
+    def script(self, first, mode):
+        self.write('tests/a.py', first + '\n')
+        os.chmod(os.path.join(self.folder.name, 'tests/a.py'), mode)
+        return [m for _, _, m in tidy.check_scripts(self.tree())]
+
+    def test_one_that_runs_passes(self):
+        self.assertEqual([], self.script('#!/usr/bin/env python3', 0o755))
+
+    def test_one_that_may_not_be_executed_is_refused(self):
+        self.assertIn('chmod', self.script('#!/bin/sh', 0o644)[0])
+
+    def test_an_interpreter_that_is_nowhere_is_named(self):
+        self.assertIn('/ usr / bin', self.script('#!/ usr / bin / env python3', 0o755)[0])
+
+
 class Symbols(Case):
     def library(self, text):
         self.write('a.c', text)
