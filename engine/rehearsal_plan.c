@@ -38,7 +38,7 @@ asxi_rehearsal_plan asxi_rehearsal_plan_of(uint64_t seed)
     asx_prng_init(&prng, seed ^ 0xca05);
     asxi_rehearsal_plan plan = {
         .seed = seed,
-        .clients = 1000,
+        .clients = 2000,
         .callers = 64,
         .requests = 3,
         .rude = true,
