@@ -28,6 +28,10 @@ int asxi_lab_tool_exit_of(const asx_lab_report *report);
 
 /* Runs one seed, or many; returns the exit status. */
 int asxi_lab_tool_run(const asx_lab_scenario *scenario, const asxi_lab_tool_options *o);
+/* Repeats the run of a crashpack, a trace or a schedule; returns the exit status. */
+int asxi_lab_tool_replay(const char *path, const asxi_lab_tool_options *o);
+/* Tells a run: of such a file, or of the scenario of that name. */
+int asxi_lab_tool_show(const char *what, const asxi_lab_tool_options *o);
 
 /* A line on standard error about how far it is, redrawn now and then; and at the end, how long it
  * took. */
