@@ -181,32 +181,6 @@ TEST_CASE("http: the judge of a rehearsal notices each kind of wrong answer", "[
     CHECK(judged > 100);
 }
 
-TEST_CASE("http: what holds in the lab holds over the kernel's queues", "[lab][live]")
-{
-    const asx_driver_choice choice = GENERATE(ASX_DRIVER_CHOICE_URING, ASX_DRIVER_CHOICE_EPOLL);
-    asxi_rehearsal_plan plan = good_weather();
-    plan.calm = true;
-    plan.panics = true;
-    plan.exact = true;
-    plan.clients = 200;
-    for (uint32_t shards = 2; shards <= 3; shards++) {
-        asxi_rehearsal self{};
-        asxi_rehearsal_cost cost;
-        self.plan = plan;
-        const asx_err err = asxi_rehearsal_live(&self, choice, shards, &cost);
-        const asxi_rehearsal_tally &t = self.tally;
-        CAPTURE(shards, t.requests, t.right, t.other, t.wrong, t.cut_short, t.calls_failed);
-        REQUIRE(err == ASX_OK);
-        CHECK(cost.passed);
-        CHECK(t.requests == (plan.clients + plan.callers) * plan.requests);
-        CHECK(t.right == t.requests);
-        const show lab(plan, shards); /* the same plan, the same answers */
-        CHECK(lab.passed);
-        CHECK(lab.self.tally.requests == t.requests);
-        CHECK(lab.self.tally.right == t.right);
-    }
-}
-
 TEST_CASE("http: bytes that come and go in small pieces are the same bytes", "[lab]")
 {
     asxi_rehearsal_plan plan = good_weather();
