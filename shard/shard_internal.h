@@ -109,6 +109,12 @@ void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
 
 /* shard.c: true once the turn has used up its slice, after looking at the clock. */
 bool asxi_slice_look(asx_shard *shard);
+/* The turn ends with the dispatch that runs now, and what that has sent leaves. */
+static inline void asxi_slice_end(asx_shard *shard)
+{
+    shard->slice_over = true;
+    shard->slice_left = 1;
+}
 /* Once slice_left is 0: false when the turn's dispatches are. */
 bool asxi_slice_goes_on(asx_shard *shard);
 

@@ -86,6 +86,9 @@ static asx_err run_workers(asx_scope *scope, parallel_job *job, uint32_t width)
         const uint32_t to = (asx_cx_shard_index(cx) + i) % asx_cx_shard_count(cx);
         count += asx_spawn_on(cx, to, work, job, 0, &options, &limbs[count]) == ASX_OK;
     }
+    if (count > 0) {
+        asxi_slice_end(cx->_shard); /* before the first piece here, which may be a long one */
+    }
     join_all(scope, own, limbs, count);
     return ASX_OK;
 }

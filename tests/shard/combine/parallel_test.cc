@@ -6,6 +6,9 @@
 #include "../live_shards.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 namespace
 {
@@ -317,4 +320,38 @@ TEST_CASE("parallel: on three threads, what the pieces wrote is the caller's", "
     bool right = false;
     live_shards(3, live_loop, &right);
     CHECK(right);
+}
+
+namespace
+{
+/* Each of the two pieces holds its shard until the other has begun. */
+asx_outcome meet(asx_cx *, uint64_t, uint64_t, void *arg)
+{
+    std::atomic<uint32_t> *const begun = static_cast<std::atomic<uint32_t> *>(arg);
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    begun->fetch_add(1);
+    while (begun->load() < 2) {
+        if (std::chrono::steady_clock::now() > give_up) {
+            return asx_fail(user_error);
+        }
+        std::this_thread::yield();
+    }
+    return asx_ok(0);
+}
+
+asx_outcome live_meeting(asx_cx *cx, void *arg)
+{
+    std::atomic<uint32_t> begun{ 0 };
+    *static_cast<bool *>(arg) = asx_is_ok(asx_parallel_for(cx, 0, 2, 1, meet, &begun));
+    asx_shard_shutdown(asx_shard_of(cx), "done");
+    return asx_ok(0);
+}
+} // namespace
+
+TEST_CASE("parallel: another shard begins while the first piece here still runs",
+          "[parallel][live]")
+{
+    bool met = false;
+    live_shards(2, live_meeting, &met);
+    CHECK(met);
 }
