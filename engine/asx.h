@@ -53,6 +53,7 @@
 #include <asx/shard/sync/semaphore.h>
 #include <asx/shard/sync/session.h>
 #include <asx/shard/sync/typed.h>
+#include <asx/shard/sync/waits.h>
 #include <asx/shard/sync/watch.h>
 #include <asx/shard/task.h>
 

@@ -10,6 +10,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -29,6 +30,12 @@ void asx_barrier_close(asx_cx *cx, asx_barrier barrier);
  * errors  CLOSED, TIMED_OUT, STALE */
 ASX_NODISCARD asx_outcome asx_barrier_wait_until(asx_cx *cx, asx_barrier barrier,
                                                  asx_instant deadline_ns);
+
+/* Of arrivals before the last of their round. */
+ASX_INLINE asx_waits asx_barrier_waits(asx_cx *cx, asx_barrier barrier)
+{
+    return asx_waits_of(cx, barrier._object);
+}
 
 ASX_END_DECLS
 

@@ -10,6 +10,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/sync/end.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -76,6 +77,12 @@ ASX_INLINE void asx_broadcast_sender_close(asx_cx *cx, asx_broadcast_sender send
 ASX_INLINE void asx_broadcast_receiver_close(asx_cx *cx, asx_broadcast_receiver receiver)
 {
     asx_end_close(cx, receiver._end);
+}
+
+/* Of all receivers. */
+ASX_INLINE asx_waits asx_broadcast_waits(asx_cx *cx, asx_broadcast_receiver receiver)
+{
+    return asx_waits_of(cx, receiver._end);
 }
 
 ASX_END_DECLS

@@ -8,6 +8,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -31,6 +32,12 @@ void asx_latch_done(asx_cx *cx, asx_latch latch, uint64_t count);
 /* errors  CLOSED, TIMED_OUT, STALE */
 ASX_NODISCARD asx_outcome asx_latch_wait_until(asx_cx *cx, asx_latch latch,
                                                asx_instant deadline_ns);
+
+/* Of tasks that waited for the latch to open. */
+ASX_INLINE asx_waits asx_latch_waits(asx_cx *cx, asx_latch latch)
+{
+    return asx_waits_of(cx, latch._object);
+}
 
 ASX_END_DECLS
 

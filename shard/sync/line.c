@@ -10,20 +10,28 @@ void asxi_line_enter(asxi_line *line, asxi_baton *baton)
 {
     asx_assert(baton->object != NULL && baton->leave != NULL);
     baton->line = line;
+    baton->since_ns = baton->object->shard->now_ns;
+    baton->object->waits.waiting++;
     asx_list_push_back(&line->waiting, &baton->wait.link);
     line->count++;
 }
 
 static void take_out(asxi_baton *baton)
 {
-    asx_assert(baton->line->count > 0);
+    asx_assert(baton->line->count > 0 && baton->object->waits.waiting > 0);
     asx_list_unlink(&baton->wait.link);
     baton->line->count--;
+    baton->object->waits.waiting--;
 }
 
 void asxi_line_tell(asxi_baton *baton, uintptr_t value)
 {
+    asxi_object *const object = baton->object;
     take_out(baton);
+    if (value == ASXI_LINE_GRANTED) {
+        object->waits.granted++;
+        object->waits.waited_ns += asx_time_sub(object->shard->now_ns, baton->since_ns);
+    }
     if (baton->tell) {
         baton->tell(baton, value);
     } else {
@@ -87,4 +95,17 @@ asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const
         return asx_ok(0);
     }
     return asx_fail(open && told != ASXI_LINE_CLOSED ? told : closed);
+}
+
+asx_waits asx_waits_of(asx_cx *cx, asx_handle handle)
+{
+    void *record;
+    const asxi_objects *const objects = cx->_shard->objects;
+    if (objects && !asx_handle_lookup(&objects->objects, handle, &record)) {
+        return ((const asxi_object *)record)->waits;
+    }
+    if (objects && !asx_handle_lookup(&objects->ends, handle, &record)) {
+        return ((const asxi_end *)record)->object->waits;
+    }
+    return (asx_waits){ 0 };
 }

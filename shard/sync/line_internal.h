@@ -23,8 +23,9 @@ struct asxi_baton {
     asxi_wait wait;
     asxi_object *object;
     asxi_line *line;
-    uint64_t amount; /* the type's: how much it needs */
-    uint32_t tag;    /* the type's: what it is */
+    asx_instant since_ns; /* in line */
+    uint64_t amount;      /* the type's: how much it needs */
+    uint32_t tag;         /* the type's: what it is */
     /* The waiter leaves. granted: with the resource, unused, and the object may have closed since;
      * else it only waited, and those behind it may be able to go on. */
     void (*leave)(asxi_baton *baton, bool granted);

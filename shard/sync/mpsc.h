@@ -16,6 +16,7 @@
 #include <asx/shard/base/decls.h>
 #include <asx/shard/obligation.h>
 #include <asx/shard/sync/end.h>
+#include <asx/shard/sync/waits.h>
 #include <asx/shard/task.h>
 
 ASX_BEGIN_DECLS
@@ -150,6 +151,12 @@ ASX_NODISCARD ASX_INLINE asx_outcome asx_mpsc_recv(asx_cx *cx, asx_mpsc_receiver
                                                    void *item)
 {
     return asx_mpsc_recv_until(cx, receiver, item, ASX_TIME_NEVER);
+}
+
+/* Of senders that waited for a slot, and of the receiver. */
+ASX_INLINE asx_waits asx_mpsc_waits(asx_cx *cx, asx_mpsc_receiver receiver)
+{
+    return asx_waits_of(cx, receiver._end);
 }
 
 ASX_END_DECLS

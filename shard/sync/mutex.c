@@ -9,7 +9,7 @@ typedef struct mutex {
     asx_task *holder;
     bool poisoned;
     asxi_line waiting;
-    asx_lock_stats stats;
+    uint64_t acquired;
 } mutex;
 
 _Static_assert(sizeof(mutex) <= ASXI_OBJECT_BYTES, "a mutex fits a record");
@@ -119,7 +119,7 @@ static asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
         return err;
     }
     asxi_object_ref(&self->object);
-    self->stats.acquired++;
+    self->acquired++;
     return ASX_OK;
 }
 
@@ -144,7 +144,6 @@ static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
     const asx_err err = try_take(self, baton->wait.task);
     baton->leave = waiter_leave;
     if (err == ASX_E(LOCKED)) {
-        self->stats.contended++;
         *line = &self->waiting;
         return ASX_OK;
     }
@@ -154,7 +153,7 @@ static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
 static void far_release(asxi_object *object, uint64_t amount, asx_settlement how)
 {
     (void)amount;
-    mutex_of(object)->stats.acquired++;
+    mutex_of(object)->acquired++;
     unlocked(mutex_of(object), how);
 }
 
@@ -190,14 +189,11 @@ asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadl
     err = try_take(self, cx->_task);
     if (asx_unlikely(err == ASX_E(LOCKED))) {
         asxi_baton baton = { .object = &self->object, .leave = waiter_leave };
-        const asx_instant since_ns = cx->_shard->now_ns;
         const asx_outcome outcome =
             asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
         if (!asx_is_ok(outcome)) {
             return outcome;
         }
-        self->stats.contended++;
-        self->stats.waited_ns += asx_time_sub(cx->_shard->now_ns, since_ns);
         err = ASX_OK;
     }
     if (asx_likely(!err)) {
@@ -248,10 +244,8 @@ void asx_mutex_clear_poison(asx_cx *cx, asx_mutex handle)
 asx_lock_stats asx_mutex_stats(asx_cx *cx, asx_mutex handle)
 {
     mutex *self;
-    asx_lock_stats stats = { 0 };
-    if (!find(cx, handle, &self)) {
-        stats = self->stats;
-        stats.waiting = self->waiting.count;
+    if (find(cx, handle, &self)) {
+        return (asx_lock_stats){ 0 };
     }
-    return stats;
+    return (asx_lock_stats){ self->acquired, self->object.waits };
 }

@@ -17,6 +17,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/obligation.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -30,9 +31,7 @@ typedef struct asx_mutex_guard {
 
 typedef struct asx_lock_stats {
     uint64_t acquired;
-    uint64_t contended; /* of them, after a wait */
-    uint64_t waited_ns; /* sum of the waits that ended in a grant */
-    uint64_t waiting;   /* now */
+    asx_waits waits; /* for some of them */
 } asx_lock_stats;
 
 /* what    for people; outlives the mutex

@@ -12,6 +12,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -38,6 +39,12 @@ typedef bool asx_notify_holds_fn(void *arg);
 ASX_NODISCARD asx_outcome asx_notify_wait_for(asx_cx *cx, asx_notify notify,
                                               asx_notify_holds_fn *holds, void *arg,
                                               asx_instant deadline_ns);
+
+/* Of tasks that waited for a notification. */
+ASX_INLINE asx_waits asx_notify_waits(asx_cx *cx, asx_notify notify)
+{
+    return asx_waits_of(cx, notify._object);
+}
 
 ASX_END_DECLS
 

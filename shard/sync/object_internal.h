@@ -15,6 +15,7 @@
 #include <asx/shard/base/assert.h>
 #include <asx/shard/mail_internal.h>
 #include <asx/shard/shard_internal.h>
+#include <asx/shard/sync/waits.h>
 
 #define ASXI_OBJECT_BYTES 256u /* of a record; larger state is in the region's heap */
 
@@ -51,7 +52,8 @@ struct asxi_object {
     asx_region *region; /* NULL once closed */
     asxi_object *next, **at;
     asx_list ends;
-    uint32_t refs; /* ends, permits, guards, waiters; and one while it is open */
+    asx_waits waits; /* in all its lines */
+    uint32_t refs;   /* ends, permits, guards, waiters; and one while it is open */
 };
 
 struct asxi_end {

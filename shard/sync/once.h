@@ -8,6 +8,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -34,6 +35,12 @@ ASX_NODISCARD asx_outcome asx_once_wait_until(asx_cx *cx, asx_once once, asx_ins
 ASX_NODISCARD asx_err asx_once_set(asx_cx *cx, asx_once once, uintptr_t value);
 /* False while it is not set, or stale. */
 bool asx_once_peek(asx_cx *cx, asx_once once, uintptr_t *value);
+
+/* Of tasks that waited for the one that makes the value. */
+ASX_INLINE asx_waits asx_once_waits(asx_cx *cx, asx_once once)
+{
+    return asx_waits_of(cx, once._object);
+}
 
 ASX_END_DECLS
 

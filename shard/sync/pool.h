@@ -12,6 +12,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/obligation.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -67,6 +68,12 @@ void asx_pool_discard(asx_cx *cx, asx_pool_lease lease);
 
 /* All zero for a stale pool. */
 asx_pool_stats asx_pool_stats_read(asx_cx *cx, asx_pool pool);
+
+/* Of tasks that waited for an item. */
+ASX_INLINE asx_waits asx_pool_waits(asx_cx *cx, asx_pool pool)
+{
+    return asx_waits_of(cx, pool._object);
+}
 
 ASX_END_DECLS
 

@@ -11,7 +11,7 @@ typedef struct rwlock {
     uint64_t arrivals; /* the next baton->amount: who came first */
     bool poisoned;
     asxi_line reading, writing;
-    asx_lock_stats stats;
+    uint64_t acquired;
 } rwlock;
 
 _Static_assert(sizeof(rwlock) <= ASXI_OBJECT_BYTES, "a rwlock fits a record");
@@ -184,7 +184,7 @@ static asx_err guard_make(asx_cx *cx, rwlock *self, asx_obligation_fn *lost,
         lost(&self->object, 0, ASX_SETTLED_CANCEL);
         return err;
     }
-    self->stats.acquired++;
+    self->acquired++;
     return ASX_OK;
 }
 
@@ -223,15 +223,8 @@ static asx_outcome wait_turn(asx_cx *cx, rwlock *self, bool writes, asx_instant 
     asxi_baton baton = { .object = &self->object,
                          .leave = writes ? writer_leave : reader_leave,
                          .amount = self->arrivals++ };
-    const asx_instant since_ns = cx->_shard->now_ns;
     asxi_line *const line = writes ? &self->writing : &self->reading;
-    const asx_outcome outcome =
-        asxi_line_wait(cx, line, &baton, self->what, deadline_ns, ASX_E(CLOSED));
-    if (asx_is_ok(outcome)) {
-        self->stats.contended++;
-        self->stats.waited_ns += asx_time_sub(cx->_shard->now_ns, since_ns);
-    }
-    return outcome;
+    return asxi_line_wait(cx, line, &baton, self->what, deadline_ns, ASX_E(CLOSED));
 }
 
 static asx_outcome lock(asx_cx *cx, asx_rwlock handle, bool writes, asx_instant deadline_ns,
@@ -341,10 +334,8 @@ void asx_rwlock_clear_poison(asx_cx *cx, asx_rwlock handle)
 asx_lock_stats asx_rwlock_stats(asx_cx *cx, asx_rwlock handle)
 {
     rwlock *self;
-    asx_lock_stats stats = { 0 };
-    if (!find(cx, handle, &self)) {
-        stats = self->stats;
-        stats.waiting = self->reading.count + self->writing.count;
+    if (find(cx, handle, &self)) {
+        return (asx_lock_stats){ 0 };
     }
-    return stats;
+    return (asx_lock_stats){ self->acquired, self->object.waits };
 }

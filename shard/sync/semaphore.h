@@ -11,6 +11,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/obligation.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -54,6 +55,12 @@ ASX_NODISCARD ASX_INLINE asx_outcome asx_semaphore_acquire(asx_cx *cx, asx_semap
                                                            uint64_t n, asx_semaphore_permit *permit)
 {
     return asx_semaphore_acquire_until(cx, semaphore, n, ASX_TIME_NEVER, permit);
+}
+
+/* Of tasks that waited for permits. */
+ASX_INLINE asx_waits asx_semaphore_waits(asx_cx *cx, asx_semaphore semaphore)
+{
+    return asx_waits_of(cx, semaphore._object);
 }
 
 ASX_END_DECLS

@@ -82,6 +82,12 @@ ASX_INLINE void asx_session_server_close(asx_cx *cx, asx_session_server server)
     asx_end_close(cx, server._end);
 }
 
+/* Of requests that waited to be queued, and of the server. */
+ASX_INLINE asx_waits asx_session_waits(asx_cx *cx, asx_session_server server)
+{
+    return asx_waits_of(cx, server._end);
+}
+
 ASX_END_DECLS
 
 #endif

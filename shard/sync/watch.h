@@ -10,6 +10,7 @@
 
 #include <asx/shard/base/decls.h>
 #include <asx/shard/sync/end.h>
+#include <asx/shard/sync/waits.h>
 
 ASX_BEGIN_DECLS
 
@@ -69,6 +70,12 @@ ASX_INLINE void asx_watch_sender_close(asx_cx *cx, asx_watch_sender sender)
 ASX_INLINE void asx_watch_receiver_close(asx_cx *cx, asx_watch_receiver receiver)
 {
     asx_end_close(cx, receiver._end);
+}
+
+/* Of all receivers of the value. */
+ASX_INLINE asx_waits asx_watch_waits(asx_cx *cx, asx_watch_receiver receiver)
+{
+    return asx_waits_of(cx, receiver._end);
 }
 
 ASX_END_DECLS

@@ -177,7 +177,7 @@ asx_outcome mutex_story(asx_cx *cx, void *)
         asx_mutex_clear_poison(cx, now->mutex);
         CHECK(asx_mutex_try_lock(cx, now->mutex, &guard) == ASX_OK);
         asx_mutex_unlock(cx, guard);
-        CHECK(asx_mutex_stats(cx, now->mutex).waiting == 0);
+        CHECK(asx_mutex_stats(cx, now->mutex).waits.waiting == 0);
     }
     return asx_ok(0);
 }

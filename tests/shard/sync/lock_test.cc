@@ -62,8 +62,8 @@ TEST_CASE("mutex: holders exclude each other across waits, in order of arrival",
                 }
                 const asx_lock_stats stats = asx_mutex_stats(cx, mutex);
                 CHECK(stats.acquired == 5);
-                CHECK(stats.contended == 4);
-                CHECK(stats.waited_ns == 99 + 198 + 297 + 396);
+                CHECK(stats.waits.granted == 4);
+                CHECK(stats.waits.waited_ns == 99 + 198 + 297 + 396);
                 return asx_ok(0);
             },
             seed);
