@@ -118,10 +118,11 @@ static const struct command {
 int asx_lab_tool(int argc, char **argv, const asx_lab_scenario *more)
 {
     const char *const name = argc > 1 ? argv[1] : "help";
+    const int words = argc > 1 ? argc - 2 : 0;
     for (size_t i = 0; i < asx_array_count(commands); i++) {
         const struct command *const command = &commands[i];
-        if (strcmp(name, command->name) == 0 && argc - 2 >= command->operands) {
-            return command->run(more, argc - 2, argv + 2);
+        if (strcmp(name, command->name) == 0 && words >= command->operands) {
+            return command->run(more, words, argv + 2);
         }
     }
     asxi_lab_tool_usage(stderr);

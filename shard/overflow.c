@@ -35,10 +35,10 @@ static __thread char *emergency_stack; /* where a task whose stack is full panic
 typedef struct text_range {
     int32_t begin, end;
 } text_range;
-extern const text_range text_first[] __asm__("__start_asx_kernel_text")
-    __attribute__((visibility("hidden")));
-extern const text_range text_last[] __asm__("__stop_asx_kernel_text")
-    __attribute__((visibility("hidden")));
+extern const text_range text_first[] __asm__("__start_asx_kernel_text");
+extern const text_range text_last[] __asm__("__stop_asx_kernel_text");
+/* Said to the assembler: GCC drops the attribute of a name that is given by hand. */
+__asm__(".hidden __start_asx_kernel_text\n.hidden __stop_asx_kernel_text");
 
 static bool is_kernel_text(uintptr_t pc)
 {

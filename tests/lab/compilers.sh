@@ -35,7 +35,7 @@ for with in 'gcc -O0' 'clang -O3'; do
             exec $1 $kernel -w -std=gnu17 -D_GNU_SOURCE -DASX_TRACE=1 \
                 -fno-strict-aliasing -fno-omit-frame-pointer "-I$4" -c "$3" -o "$object"' \
             sh "$with" "$work/o" '{}' "$include"
-    $with "$work"/o/*.o -o "$work/lab" -ljemalloc -lm -lpthread -lhwloc
+    $with "$work"/o/*.o -o "$work/lab" -ljemalloc -lm -lpthread -lhwloc -llz4
     all "$work/lab" >"$work/there"
     if ! cmp -s "$work/here" "$work/there"; then
         echo "compilers: $with made another run:"

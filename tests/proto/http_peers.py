@@ -95,14 +95,15 @@ def answer(port, message):
     data = b''
     with socket.create_connection(('127.0.0.1', port), TIMEOUT) as s:
         try:
-            s.sendall(message)
+            # The end travels with the last byte: whether a body is whole is known at once.
+            s.sendall(message, socket.MSG_MORE)
             s.shutdown(socket.SHUT_WR)
             while piece := s.recv(65536):
                 data += piece
-        except (ConnectionError, BrokenPipeError):
-            pass
         except socket.timeout:
             return None
+        except OSError:  # reset, or not connected any more
+            pass
     return data
 
 

@@ -301,17 +301,30 @@ def check_format(tree):
         yield found[1], int(found[2]), f'layout: clang-format -i {found[1]}'
 
 
+def defined(command, path):
+    """(binding or type, visibility, name) of what a library defines, as nm or readelf has it."""
+    out = subprocess.run([*command, path], capture_output=True, text=True)
+    if out.returncode:
+        raise OSError(f'{command[0]} could not read it: {out.stderr.strip()}')
+    for line in out.stdout.splitlines():
+        words = line.split()
+        if command[0] == 'nm' and len(words) == 3:
+            yield words[1], 'DEFAULT', words[2]
+        elif len(words) == 8 and words[0][:-1].isdigit() and words[6] != 'UND':
+            yield words[4][0], words[5], words[7].partition('@')[0]
+
+
 def check_symbols(shared, archive):
     """The shared object exports asx_ names alone; in the archive asxi_ may stand beside them."""
-    for path, flags, rule, ours in ((shared, ['-D'], r'asx_', 'asx_'),
-                                    (archive, ['-g'], r'asxi?_', 'asx_ or asxi_')):
-        out = subprocess.run(['nm', *flags, '--defined-only', path], capture_output=True, text=True)
-        for line in out.stdout.splitlines():
-            words = line.split()
-            if len(words) == 3 and words[1] not in 'wW' and not re.match(rule, words[2]):
-                yield path, 0, f'exports {words[2]}: make it static, or name it {ours}...'
-        if out.returncode:
-            yield path, 0, f'nm could not read it: {out.stderr.strip()}'
+    for path, command, rule, ours in (
+            (shared, ['readelf', '--dyn-syms', '-W'], r'asx_', 'asx_'),
+            (archive, ['nm', '-g', '--defined-only'], r'asxi?_', 'asx_ or asxi_')):
+        try:
+            for kind, visibility, name in defined(command, path):
+                if kind not in 'wWL' and visibility != 'HIDDEN' and not re.match(rule, name):
+                    yield path, 0, f'exports {name}: make it static, or name it {ours}...'
+        except OSError as error:
+            yield path, 0, str(error)
 
 
 CHECKS = (check_arrows, check_banned, check_markers, check_columns, check_lengths, check_dead,
