@@ -2,7 +2,6 @@
 #include <asx/shard/base/bits.h>
 #include <asx/shard/chunk.h>
 
-#include <jemalloc/jemalloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,12 @@
 
 /* The sanitizers' own allocator keeps leak roots and shadow memory right: it serves their builds.
  */
-#define CHUNK_JEMALLOC (!ASX_ASAN && !ASX_TSAN)
+#if ASX_ASAN || ASX_TSAN || defined(ASX_NO_JEMALLOC)
+#define CHUNK_JEMALLOC 0
+#else
+#define CHUNK_JEMALLOC 1
+#include <jemalloc/jemalloc.h>
+#endif
 
 void asx_chunk_source_init(asx_chunk_source *source, const asx_chunk_config *config)
 {

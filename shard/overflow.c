@@ -100,7 +100,10 @@ typedef struct way_back {
     bool begun; /* the frames of the handler are behind it */
     bool through_kernel;
     unsigned frames;
-    uintptr_t *slot; /* where that frame's callee returns to it; NULL: not found */
+    uintptr_t stack_base; /* below it nothing may be read */
+    uintptr_t callee_fp;  /* the frame pointer in the frame that was seen last */
+    ucontext_t *context;  /* of the fault */
+    uintptr_t *slot;      /* where that frame's callee returns to it; NULL: not found */
 } way_back;
 
 #if defined(__x86_64__)
@@ -116,9 +119,14 @@ static void redirect(ucontext_t *context, uintptr_t top)
 }
 
 /* A call pushes it last. */
-static uintptr_t *return_slot(struct _Unwind_Context *frame)
+static uintptr_t *return_slot(ASX_UNUSED const way_back *way, struct _Unwind_Context *frame)
 {
     return (uintptr_t *)_Unwind_GetCFA(frame) - 1;
+}
+
+static uintptr_t frame_pointer(ASX_UNUSED struct _Unwind_Context *frame)
+{
+    return 0; /* not needed */
 }
 #elif defined(__aarch64__)
 static uintptr_t pc_of(const ucontext_t *context)
@@ -132,16 +140,21 @@ static void redirect(ucontext_t *context, uintptr_t top)
     context->uc_mcontext.pc = (uintptr_t)asxi_panic_overflow;
 }
 
-/* Behind the frame record of the callee, which stands right below this frame. */
-static uintptr_t *return_slot(struct _Unwind_Context *frame)
+/* In the callee's frame record, to which its x29 points. The innermost may not have made its own
+ * yet, or may make none: it returns through x30. */
+static uintptr_t *return_slot(const way_back *way, struct _Unwind_Context *frame)
 {
-    uintptr_t *const sp = (uintptr_t *)_Unwind_GetCFA(frame);
-    for (uintptr_t *slot = sp - 1; slot > sp - 4096 / sizeof(*slot); slot--) {
-        if (*slot == _Unwind_GetIP(frame) && slot[-1] == _Unwind_GetGR(frame, 29)) {
-            return slot;
-        }
+    const uintptr_t record = way->callee_fp;
+    if (record >= way->stack_base && record < _Unwind_GetCFA(frame) &&
+        record % sizeof(uintptr_t) == 0) {
+        return (uintptr_t *)record + 1;
     }
-    return sp - 1;
+    return way->frames == 0 ? (uintptr_t *)&way->context->uc_mcontext.regs[30] : NULL;
+}
+
+static uintptr_t frame_pointer(struct _Unwind_Context *frame)
+{
+    return _Unwind_GetGR(frame, 29);
 }
 #else
 #error "no registers known for this processor"
@@ -155,6 +168,7 @@ look_at(struct _Unwind_Context *frame, void *arg)
     if (!way->begun) {
         way->begun = pc == way->fault_pc;
         way->through_kernel = way->begun && code_at(pc) == CODE_KERNEL;
+        way->callee_fp = frame_pointer(frame);
         return _URC_NO_REASON;
     }
     /* What it returns to stands behind a call, which may be the last instruction of a range. */
@@ -165,19 +179,24 @@ look_at(struct _Unwind_Context *frame, void *arg)
     case CODE_LIBRARY:
         break;
     case CODE_TASK:
-        way->slot = return_slot(frame);
-        if (*way->slot != pc) {
+        way->slot = return_slot(way, frame);
+        if (way->slot && *way->slot != pc) {
             way->slot = NULL;
         }
         return _URC_END_OF_STACK;
     }
+    way->callee_fp = frame_pointer(frame);
     return ++way->frames < FRAMES_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
 /* A fiber of this shard's met its guard. False: it cannot go on. */
 static bool contain(asx_shard *shard, asx_stack *stack, ucontext_t *context)
 {
-    way_back way = { .fault_pc = pc_of(context) };
+    way_back way = {
+        .fault_pc = pc_of(context),
+        .stack_base = (uintptr_t)stack->base,
+        .context = context,
+    };
     if (code_at(way.fault_pc) != CODE_TASK) {
         (void)_Unwind_Backtrace(look_at, &way);
         if (way.slot && asx_stack_yellow_open(&shard->stacks, stack)) {
