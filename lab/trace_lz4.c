@@ -1,5 +1,5 @@
-/* The only file that knows LZ4. Built without it, every chunk is stored as it is, in a file that any
- * build reads, and one that LZ4 made is refused. */
+/* The only file that knows LZ4. Built without it, every chunk is stored as it is, in a file that
+ * any build reads, and one that LZ4 made is refused. */
 #include "trace_internal.h"
 
 #ifdef ASX_NO_LZ4

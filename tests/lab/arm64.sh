@@ -1,8 +1,8 @@
 #!/bin/sh
-# arm64.sh ASX_LAB SOURCE INCLUDE GOLDEN: the same runs on aarch64. Builds the kernel and the lab with
-# Debian's cross compiler, and runs them as qemu's user mode has it: the golden runs, 20 seeds of
-# every scenario beside this machine's, a run on disk, and the kernel's tests where code is written
-# for the processor (switch, stacks, overflows, rings).
+# arm64.sh ASX_LAB SOURCE INCLUDE GOLDEN: the same runs on aarch64. Builds the kernel and the lab
+# with Debian's cross compiler, and runs them as qemu's user mode has it: the golden runs, 20 seeds
+# of every scenario beside this machine's, a run on disk, and the kernel's tests where code is
+# written for the processor (switch, stacks, overflows, rings).
 set -eu
 lab=$(readlink -f "$1")
 source=$(readlink -f "$2")
@@ -55,6 +55,7 @@ program lab "$work"/o/main/*.o "$work"/o/lab/*.o "$work"/o/kernel/*.o
 program tests "$work"/o/tests/*.o "$work"/o/lab/*.o "$work"/o/kernel/*.o
 
 "$here/golden.sh" "$work/lab" "$golden"
+passed=$(wc -l <"$golden")
 
 all() {
     for name in $("$work/lab" list | awk '{ print $1 }'); do
@@ -68,6 +69,7 @@ if ! grep -q quiescent "$work/here" || ! cmp -s "$work/here" "$work/there"; then
     diff "$work/here" "$work/there" | head -20
     exit 1
 fi
+passed=$((passed + $(wc -l <"$work/here")))
 
 # What one wrote, the other follows; and neither's file differs but in who wrote it.
 "$lab" run limb-cancel --seed 7 --trace "$work/a" >/dev/null
@@ -75,5 +77,6 @@ fi
 "$work/lab" replay "$work/a" | grep 'no divergence in [1-9]'
 "$lab" replay "$work/b" | grep 'no divergence in [1-9]'
 "$lab" diff "$work/a" "$work/b"
+echo "$((passed + 3)) passed, 0 failed"
 
 ASX_SOURCE_ROOT=$source "$work/tests" --durations no
