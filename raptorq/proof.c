@@ -3,13 +3,14 @@
 #include <asx/shard/base/assert.h>
 
 #include "decoder_internal.h"
+#include "solve_internal.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char prefix[16] = "asx-rq-proof-1";
+static const char prefix[16] = "asx-rq-proof-2";
 
 /* Adds one symbol, its number before its bytes in `scratch`, to the order-free digests. */
 static void fold(asx_rq_proof *proof, uint32_t esi, bool is_listed, asx_rq_digest_fn *digest,
@@ -52,6 +53,9 @@ static void describe(asx_rq_proof *proof, const asx_rq_decoder *decoder)
     proof->inactive = stats->solve.inactive;
     proof->dense_rank = stats->solve.dense_rank;
     proof->hdpc_used = stats->solve.hdpc_used;
+    proof->reason = stats->solve.reason;
+    proof->features = stats->solve.features;
+    memcpy(proof->loss, stats->solve.loss, sizeof(proof->loss));
     proof->error = decoder->is_done ? ASX_OK : decoder->last;
 }
 
@@ -133,7 +137,7 @@ void asx_rq_proof_make(asx_rq_proof *proof, const asx_rq_decoder *decoder,
 enum { FIXED = offsetof(asx_rq_proof, esi) };
 static_assert(sizeof(prefix) + FIXED + 4 * ASX_RQ_PROOF_ESIS <= ASX_RQ_PROOF_SIZE_MAX,
               "a record fits its bound");
-static_assert(FIXED == 16 + 17 * 4 + 4 + 8 + 96 || FIXED == 16 + 17 * 4 + 8 + 96,
+static_assert(FIXED == 16 + 25 * 4 + 4 + 8 + 96 || FIXED == 16 + 25 * 4 + 8 + 96,
               "no holes but the one before the error");
 
 size_t asx_rq_proof_save(const asx_rq_proof *proof, uint8_t out[ASX_RQ_PROOF_SIZE_MAX])
@@ -158,6 +162,32 @@ asx_err asx_rq_proof_load(asx_rq_proof *proof, const uint8_t *bytes, size_t len)
     }
     memcpy(proof->esi, bytes + sizeof(prefix) + FIXED, rest);
     return ASX_OK;
+}
+
+/* Does the decision follow from its reason and its features? */
+static bool is_policy_sound(const asx_rq_proof *proof)
+{
+    /* inactivating by support changes how many there are after the choice */
+    const uint32_t inactive = proof->policy == ASX_RQ_POLICY_SUPPORT ? UINT32_MAX : proof->inactive;
+    asx_rq_solve_stats made = { .features = { 0 } };
+    const uint32_t best = asxi_policy_choose(&proof->features, inactive, &made);
+    const bool has_losses = memcmp(proof->loss, made.loss, sizeof(made.loss)) == 0;
+    const bool is_unchosen =
+        memcmp(&proof->features, &(asx_rq_features){ 0 }, sizeof(proof->features)) == 0 &&
+        (proof->loss[0] | proof->loss[1] | proof->loss[2]) == 0;
+    switch ((asx_rq_policy_reason)proof->reason) {
+    case ASX_RQ_REASON_ASKED:
+        return is_unchosen && proof->policy <= ASX_RQ_POLICY_SCHUR;
+    case ASX_RQ_REASON_BUDGET:
+        return is_unchosen && proof->policy == ASX_RQ_POLICY_BASELINE;
+    case ASX_RQ_REASON_GATE:
+    case ASX_RQ_REASON_LOSS:
+        return has_losses && made.reason == proof->reason && proof->policy == best;
+    case ASX_RQ_REASON_NO_PIVOT:
+        return (is_unchosen || (has_losses && best == ASX_RQ_POLICY_SCHUR)) &&
+               proof->policy == ASX_RQ_POLICY_BASELINE;
+    }
+    return false;
 }
 
 /* The facts that need no symbol. Returns what is wrong, or NULL. */
@@ -187,7 +217,7 @@ static const char *check_shape(const asx_rq_proof *proof, asx_rq_block *block)
             return "esi";
         }
     }
-    return NULL;
+    return is_policy_sound(proof) ? NULL : "policy";
 }
 
 /* Encodes every listed symbol again: they must fold to the digest of those listed, and when the

@@ -1,13 +1,15 @@
 /* Proof of decode: a record that lets somebody else check a decoded block without solving it again.
  *
  * Model.   The decoder's side makes it from the decoder and the symbols it holds: which symbols
- * came, a digest of each one's bytes folded into one, what the solve did, and the digest of the
- *          source. Checking replays nothing of the solve: the source is encoded again by the plan
- * of K', which depends on no data, and each listed symbol is compared by digest. Since K' rows of
- * full rank have one solution, a source that encodes to all of them is that solution. Digest.
- * SHA-256 by a function of the caller's: the codec brings no cryptography. Bounds.  1024 ESIs are
- * listed, then the record says so and only the folded digests stand for the rest; the serialised
- * record is at most ASX_RQ_PROOF_SIZE_MAX bytes at any K.
+ *          came, a digest of each one's bytes folded into one, what the solve did and why so, and
+ *          the digest of the source.
+ *          Checking replays nothing of the solve: the source is encoded again by the plan of K',
+ *          which depends on no data, and each listed symbol is compared by digest. Since K' rows
+ *          of full rank have one solution, a source that encodes to all of them is that solution.
+ *          The recorded features must lead to the recorded policy.
+ * Digest.  SHA-256 by a function of the caller's: the codec brings no cryptography.
+ * Bounds.  1024 ESIs are listed, then the record says so and only the folded digests stand for the
+ *          rest; the serialised record is at most ASX_RQ_PROOF_SIZE_MAX bytes at any K.
  */
 #ifndef ASX_RAPTORQ_PROOF_H
 #define ASX_RAPTORQ_PROOF_H
@@ -37,6 +39,9 @@ typedef struct asx_rq_proof {
     uint32_t listed;           /* ESIs below; fewer than received when cut off */
     uint32_t method;           /* asx_rq_method */
     uint32_t policy, inactive, dense_rank, hdpc_used;
+    uint32_t reason;          /* asx_rq_policy_reason: why that policy */
+    asx_rq_features features; /* when the solver chose: by what */
+    uint32_t loss[3];
     uint64_t error; /* asx_err of the last attempt; 0 when decoded */
     /* XOR over symbols of the digest of number and bytes, so that order does not matter: of all
      * that were received, and of those listed. */

@@ -22,10 +22,11 @@ struct record {
     rq::bytes source;
 };
 
-record prove(uint32_t k, uint32_t t, uint32_t lost, bool backwards)
+record prove(uint32_t k, uint32_t t, uint32_t lost, bool backwards,
+             asx_rq_decoder_config config = {})
 {
     rq::encoder e(k, t, 1, 1, rq::object((size_t)k * t, k));
-    rq::decoder d(e.block);
+    rq::decoder d(e.block, config);
     std::vector<uint32_t> esis;
     for (uint32_t esi = lost; esi < k + lost + 2; esi++) {
         esis.push_back(esi < k ? esi : esi * 3);
@@ -118,4 +119,38 @@ TEST_CASE("proof: is bounded and the same for any order at large K", "[raptorq]"
     forged.source[0] ^= 1;
     digest(forged.source.data(), forged.source.size(), forged.proof.source);
     CHECK(check(forged.proof, forged.source) == ASX_RQ_E(PROOF_MISMATCH));
+}
+
+TEST_CASE("proof: says which policy solved and why, and no other reason passes", "[raptorq]")
+{
+    asx_rq_decoder_config config = {};
+    config.few_max = 1;
+    const record chosen = prove(300, 4, 150, false, config), small = prove(10, 4, 5, false, config);
+    CHECK(chosen.proof.method == ASX_RQ_METHOD_SOLVE);
+    CHECK(chosen.proof.reason == ASX_RQ_REASON_LOSS);
+    CHECK(chosen.proof.features.density > 0);
+    CHECK(chosen.proof.features.surplus == 1000u * 2 / chosen.proof.k_prime);
+    CHECK(chosen.proof.loss[chosen.proof.policy - 1] ==
+          *std::min_element(chosen.proof.loss, chosen.proof.loss + 3));
+    CHECK(small.proof.reason == ASX_RQ_REASON_GATE);
+    config.policy = ASX_RQ_POLICY_SUPPORT;
+    const record asked = prove(300, 4, 150, false, config);
+    CHECK(asked.proof.policy == ASX_RQ_POLICY_SUPPORT);
+    CHECK(asked.proof.reason == ASX_RQ_REASON_ASKED);
+    CHECK(prove(300, 4, 0, false).proof.method == ASX_RQ_METHOD_NONE);
+
+    for (const record *good : { &chosen, &small, &asked }) {
+        REQUIRE(check(good->proof, good->source) == ASX_OK);
+        auto refused = [&](auto change) {
+            record r = *good;
+            change(r.proof);
+            return check(r.proof, r.source) == ASX_RQ_E(PROOF_MISMATCH);
+        };
+        CHECK(refused([](asx_rq_proof &p) { p.reason = ASX_RQ_REASON_BUDGET; }));
+        CHECK(refused([](asx_rq_proof &p) { p.reason = ASX_RQ_REASON_NO_PIVOT; }));
+        CHECK(refused([](asx_rq_proof &p) { p.reason = ASX_RQ_REASON_NO_PIVOT + 1; }));
+        CHECK(refused([](asx_rq_proof &p) { p.policy = 4; }));
+        CHECK(refused([](asx_rq_proof &p) { p.loss[1]++; }));
+        CHECK(refused([](asx_rq_proof &p) { p.features.density += 1000; }));
+    }
 }
