@@ -9,7 +9,9 @@
 
 enum {
     HUGE_PAGE = 2 << 20,
-    HUGE_FROM = 4 << 20, /* below, rounding to huge pages would waste more than it saves */
+    /* Below, rounding up would waste more than half. From here on, what a stripe needs collides in
+     * the second-level cache when its small pages happen to lie badly. */
+    HUGE_FROM = 1 << 20,
 };
 
 static void *heap_get(size_t size)
