@@ -23,9 +23,16 @@ enum {
     POINT_TRANSFER,
 };
 
+/* A kind's own draw. A draw has eight lanes; the kinds beyond them draw of other objects. */
+static uint64_t draw_of(const asx_lab_world *world, uint32_t kind, uint64_t object, uint64_t at)
+{
+    return asx_lab_draw(&world->rand, ASX_LAB_CHAOS, object + 4 * DETAIL * (kind / 8), at,
+                        kind % 8);
+}
+
 static uint64_t detail(const asx_lab_world *world, asx_chaos_kind kind, uint64_t shard, uint64_t at)
 {
-    return asx_lab_draw(&world->rand, ASX_LAB_CHAOS, DETAIL | shard, at, kind);
+    return draw_of(world, kind, DETAIL | shard, at);
 }
 
 /* Asks the run whether what the draw brought up happens: the list of a replay may say no. */
@@ -45,8 +52,7 @@ static bool comes_up(asx_lab_world *world, asx_chaos_kind kind, uint32_t shard, 
     if (ppm == 0) {
         return false;
     }
-    if (ppm < 1000000 &&
-        !asx_lab_draw_hits(asx_lab_draw(&world->rand, ASX_LAB_CHAOS, shard, at, kind), ppm)) {
+    if (ppm < 1000000 && !asx_lab_draw_hits(draw_of(world, kind, shard, at), ppm)) {
         return false;
     }
     return confirm(world, ASX_CHOICE_FAULT, (uint64_t)kind << 56 | (uint64_t)shard << 48 | at);
@@ -111,8 +117,7 @@ static void wake_some(asx_lab_world *world, asx_chaos_kind kind, uint32_t index,
     const uint64_t count = kind == ASX_CHAOS_STORM ? 1 + asx_lab_draw_below(draw, most) : 1;
     for (uint64_t i = 0; i < count; i++) {
         asx_handle task;
-        const uint64_t which =
-            asx_lab_draw(&world->rand, ASX_LAB_CHAOS, 2 * DETAIL | index, at << 16 | i, kind);
+        const uint64_t which = draw_of(world, kind, 2 * DETAIL | index, at << 16 | i);
         if (any_task(shard, which, &task) && asx_disturb_wake(shard, task)) {
             world->chaos.stats.wakes++;
             tell(world, index, POINT_TURN, kind, asx_trace_id(task), i);
@@ -327,9 +332,7 @@ void asxi_chaos_open(asx_lab_world *world)
     const asx_chaos_config *const config = &world->config.chaos;
     asxi_chaos *const chaos = &world->chaos;
     for (uint32_t kind = 0; kind < ASX_CHAOS_KIND_COUNT; kind++) {
-        const bool out =
-            config->swarm &&
-            (asx_lab_draw(&world->rand, ASX_LAB_CHAOS, UINT64_MAX, 0, kind) >> 63) != 0;
+        const bool out = config->swarm && (draw_of(world, kind, UINT64_MAX, 0) >> 63) != 0;
         chaos->ppm[kind] = out ? 0 : config->ppm[kind];
         chaos->on |= chaos->ppm[kind] > 0;
     }

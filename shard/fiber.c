@@ -83,14 +83,29 @@ static void announced_boot(void *arg)
 
 #if ASX_TSAN
 /* Making a fiber known to ThreadSanitizer clears 128 KiB, so they are used again. Each use leaves
- * the frames
- * of a function that never returned on its shadow stack, hence the bound. */
+ * the frames of a function that never returned on its shadow stack, hence the bound. There may be
+ * some 8,000 of them in a process: a thread that ends gives its own back. */
 #define TSAN_FIBER_USES_MAX 200u
 static __thread struct {
     void *fiber;
     unsigned uses;
 } tsan_idle[256];
 static __thread unsigned tsan_idle_count;
+static pthread_key_t tsan_idle_key;
+static pthread_once_t tsan_idle_once = PTHREAD_ONCE_INIT;
+
+static void tsan_idle_drop(void *thread)
+{
+    (void)thread;
+    while (tsan_idle_count > 0) {
+        __tsan_destroy_fiber(tsan_idle[--tsan_idle_count].fiber);
+    }
+}
+
+static void tsan_idle_key_create(void)
+{
+    asx_assert_eq(pthread_key_create(&tsan_idle_key, tsan_idle_drop), 0);
+}
 
 static void tsan_fiber_take(asx_fiber *fiber)
 {
@@ -109,6 +124,10 @@ static void tsan_fiber_give(const asx_fiber *fiber)
     if (fiber->_tsan_uses >= TSAN_FIBER_USES_MAX || tsan_idle_count == asx_array_count(tsan_idle)) {
         __tsan_destroy_fiber(fiber->_tsan);
         return;
+    }
+    if (tsan_idle_count == 0) { /* perhaps the thread's first one */
+        pthread_once(&tsan_idle_once, tsan_idle_key_create);
+        pthread_setspecific(tsan_idle_key, &tsan_idle_count);
     }
     tsan_idle[tsan_idle_count].fiber = fiber->_tsan;
     tsan_idle[tsan_idle_count].uses = fiber->_tsan_uses;
