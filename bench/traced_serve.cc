@@ -1,6 +1,6 @@
-/* `traced_serve [SETTING VALUE]...` is `asx serve` over the kernel with its trace points;
- * `traced_serve heard ...` has a listener at every shard, which counts. For bench/instructions: what
- * a trace point costs that nobody listens to, and what one costs that is heard. */
+/* `traced_serve [SETTING VALUE]...` is `asx serve` over the kernel with its trace points; as
+ * `traced_serve heard ...` it has a listener at every shard, which counts. For bench/instructions:
+ * what a trace point costs that nobody listens to, and what one costs that is heard. */
 #include <asx/engine/main.h>
 #include <asx/engine/program_routes.h>
 #include <asx/shard/shard.h>
