@@ -1,8 +1,8 @@
 #!/bin/sh
 # arm64.sh ASX_LAB SOURCE INCLUDE GOLDEN: the same runs on aarch64. Builds the kernel and the lab
 # with Debian's cross compiler, and runs them as qemu's user mode has it: the golden runs, 20 seeds
-# of every scenario beside this machine's, a run on disk, and the kernel's tests where code is
-# written for the processor (switch, stacks, overflows, rings).
+# of every scenario and a systematic search beside this machine's, a run on disk, and the tests of
+# kernel and lab that need neither io_uring nor minutes there.
 set -eu
 lab=$(readlink -f "$1")
 source=$(readlink -f "$2")
@@ -38,10 +38,17 @@ find "$source/shard" -name '*.[cS]' |
     objects kernel $c -include asx/shard/kernel_text_internal.h
 find "$source/lab" -name '*.c' ! -name main.c ! -name ambient_guard.c | objects lab $c
 echo "$source/lab/main.c" | objects main $c
-for test in test_main shard/fiber_test shard/stack_test shard/panic_test shard/scope_test \
-    shard/ring_test shard/mesh_test shard/heap_test; do
-    echo "$source/tests/$test.cc"
-done | objects tests "$target-g++" -std=c++17 -O0 -w
+mkdir "$work/catch"
+echo '#include <catch2/catch.hpp>' >"$work/catch/catch.h"
+cxx="$target-g++ -std=c++17 -O0 -w"
+$cache $cxx -D_GNU_SOURCE -fno-omit-frame-pointer "$work/catch/catch.h" \
+    -o "$work/catch/catch.h.gch"
+echo "$source/tests/test_main.cc" | objects tests $cxx
+for noun in shard/cancel shard/chunk shard/combine shard/cx shard/fiber shard/handle shard/heap \
+    shard/mesh shard/obligation shard/outcome shard/panic shard/region shard/ring shard/scope \
+    shard/stack shard/task shard/timer lab/dpor lab/event lab/foata lab/race lab/rand lab/sha256; do
+    echo "$source/tests/${noun}_test.cc"
+done | objects tests $cxx -include "$work/catch/catch.h"
 
 # program NAME OBJECT...: links it, and puts a command of this name before it.
 program() {
@@ -61,6 +68,9 @@ all() {
     for name in $("$work/lab" list | awk '{ print $1 }'); do
         "$1" run "$name" --seed 100 --seeds 20 --rows
     done
+    for name in limbs limb-cancel posts; do
+        "$1" explore "$name" --strategy dpor --budget 100 --rows
+    done
 }
 all "$lab" >"$work/here"
 all "$work/lab" >"$work/there"
@@ -79,4 +89,5 @@ passed=$((passed + $(wc -l <"$work/here")))
 "$lab" diff "$work/a" "$work/b"
 echo "$((passed + 3)) passed, 0 failed"
 
-ASX_SOURCE_ROOT=$source "$work/tests" --durations no
+ASX_SOURCE_ROOT=$source "$work/tests" --durations no \
+    '~[.]' '~timer: two million*' '~task: a million*' '~stack: 100*'
