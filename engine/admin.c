@@ -2,6 +2,7 @@
 
 #include <asx/proto/url.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/explain.h>
 #include <asx/shard/inspect.h>
 
 #include "serve_internal.h"
@@ -13,6 +14,7 @@
 #define NODES_DEFAULT 4096u
 #define NODES_MAX 65536u
 #define NODE_BYTES_MAX 640u /* one line of either form, at most */
+#define EXPLAIN_LINES 64u
 #define REPORT_STEP (1 * ASX_NS_PER_MS)
 #define REPORT_MAX (1 * ASX_NS_PER_S)
 
@@ -22,6 +24,8 @@ typedef enum report_form { REPORT_TEXT, REPORT_JSON } report_form;
  * `done` is set, or it took its question back. */
 typedef struct asxi_report {
     report_form form;
+    asx_handle about; /* to be explained; null: all that there is */
+    asx_err err;      /* of the explanation */
     uint64_t nodes_max, nodes_written, nodes_alive;
     char *buf;
     size_t len, cap;
@@ -138,9 +142,18 @@ static void visit(void *arg, const asx_inspect_node *node)
     r->nodes_written++;
 }
 
+static void put_line(void *arg, const char *line)
+{
+    put(arg, "%s\n", line);
+}
+
 static void answer(asxi_seat *seat, asxi_report *r)
 {
-    r->nodes_alive = asx_inspect(seat->shard, r->nodes_max, visit, r);
+    if (asx_handle_is_null(r->about)) {
+        r->nodes_alive = asx_inspect(seat->shard, r->nodes_max, visit, r);
+    } else {
+        r->err = asx_explain(seat->shard, r->about, (uint32_t)r->nodes_max, put_line, r);
+    }
     /* Pairs with the acquire in ask(): the text is there. */
     asx_store_release(&r->done, 1u);
 }
@@ -154,6 +167,13 @@ void asxi_report_answer(asxi_seat *seat)
     }
 }
 
+static bool report_swap(asxi_seat *seat, asxi_report *from, asxi_report *to)
+{
+    /* Releases the question to whoever takes it in asxi_report_answer. */
+    return __atomic_compare_exchange_n(&seat->report, &from, to, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
+
 /* Asks `seat` and waits. False when it did not begin within REPORT_MAX: then it never will. Does
  * not leave while the other shard may write. */
 static bool ask(asx_cx *cx, asxi_seat *seat, asxi_report *r)
@@ -163,7 +183,13 @@ static bool ask(asx_cx *cx, asxi_seat *seat, asxi_report *r)
         answer(seat, r);
         return true;
     }
-    __atomic_store_n(&seat->report, r, __ATOMIC_RELEASE);
+    /* Another request's question may stand there: it is answered first. */
+    while (!report_swap(seat, NULL, r)) {
+        if (waited >= REPORT_MAX || !asx_is_ok(asx_sleep(cx, REPORT_STEP))) {
+            return false;
+        }
+        waited += REPORT_STEP;
+    }
     asxi_seat_ring(seat);
     while (!asx_load_acquire(&r->done)) {
         const asx_outcome slept = asx_sleep(cx, REPORT_STEP);
@@ -171,9 +197,7 @@ static bool ask(asx_cx *cx, asxi_seat *seat, asxi_report *r)
         if ((asx_is_ok(slept) && waited < REPORT_MAX) || asx_load_acquire(&r->done)) {
             continue;
         }
-        asxi_report *expected = r;
-        if (__atomic_compare_exchange_n(&seat->report, &expected, NULL, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
+        if (report_swap(seat, r, NULL)) {
             return false;
         }
         /* Taken: it is being written right now, by a thread that does nothing else. */
@@ -273,6 +297,40 @@ static asx_outcome regions(asx_cx *cx, asx_http_exchange *x)
     return asx_http_end(cx, x);
 }
 
+/* What is over has no name any more, and what never was cannot be told from it. */
+static asx_outcome explain(asx_cx *cx, asx_http_exchange *x)
+{
+    asx_engine *const engine = asx_service_engine(x);
+    const asx_view id = asx_route_param(x, "id");
+    const size_t cap = EXPLAIN_LINES * (ASX_EXPLAIN_LINE_MAX + 1);
+    char *const buf = asx_alloc(cx, cap);
+    if (!buf) {
+        return asx_fail(ASX_E(NO_MEMORY));
+    }
+    asxi_report report = { .nodes_max = EXPLAIN_LINES, .buf = buf, .cap = cap };
+    if (asx_handle_parse(id.ptr, id.len, &report.about) ||
+        (report.about.kind != ASX_HANDLE_TASK && report.about.kind != ASX_HANDLE_REGION)) {
+        return asx_http_reply(cx, x, 400, "text/plain; charset=utf-8",
+                              asx_view_str("a task such as T0.12.3 or a region such as R1.4.1 is "
+                                           "wanted; /debug/regions has them\n"));
+    }
+    const uint32_t shard = report.about.shard;
+    if (shard >= engine->shard_count) {
+        return asx_http_reply(cx, x, 404, "text/plain; charset=utf-8",
+                              asx_view_str("there is no such shard\n"));
+    }
+    if (!ask(cx, &engine->seats[shard], &report)) {
+        return asx_http_reply(cx, x, 503, "text/plain; charset=utf-8",
+                              asx_view_str("its shard does not answer\n"));
+    }
+    if (report.err) {
+        return asx_http_reply(cx, x, 404, "text/plain; charset=utf-8",
+                              asx_view_str("it is over, or never was\n"));
+    }
+    return asx_http_reply(cx, x, 200, "text/plain; charset=utf-8",
+                          asx_view_of(report.buf, report.len));
+}
+
 static asx_outcome metrics(asx_cx *cx, asx_http_exchange *x)
 {
     asx_engine *const engine = asx_service_engine(x);
@@ -293,6 +351,7 @@ static asx_outcome healthz(asx_cx *cx, asx_http_exchange *x)
 
 static const asx_route routes[] = {
     { ASX_HTTP_GET, "/debug/regions", regions, NULL },
+    { ASX_HTTP_GET, "/explain/:id", explain, NULL },
     { ASX_HTTP_GET, "/metrics", metrics, NULL },
     { ASX_HTTP_GET, "/healthz", healthz, NULL },
 };

@@ -1,6 +1,7 @@
 /* The admin listener: the tree of regions and tasks of every shard, for a person who asks why.
  *
  *   GET /debug/regions               text; ?format=json, ?limit=N nodes a shard, ?shard=N
+ *   GET /explain/T0.12.3             why that task is not over; R0.4.1: what keeps a region open
  *   GET /metrics, /healthz
  *
  * Model.  Runs on shard 0. Each shard writes its own part, on its own thread, into memory that

@@ -2,6 +2,7 @@
 #ifndef ASX_SHARD_DEADLINE_INTERNAL_H
 #define ASX_SHARD_DEADLINE_INTERNAL_H
 
+#include <asx/shard/base/list.h>
 #include <asx/shard/deadline.h>
 #include <asx/shard/heap.h>
 #include <asx/shard/obligation.h>
@@ -39,7 +40,11 @@ typedef struct asxi_obligation_note {
     asx_obligation_kind kind;
     const char *what, *file;
     int line;
+    asx_handle handle;
+    asx_instant reserved_at;
 } asxi_obligation_note;
+/* obligation.c: of one in a holder's list. */
+asxi_obligation_note asxi_obligation_note_of(asx_list *held);
 
 /* futurelock.c: `holder` has reserved what `held` says. */
 void asxi_futurelock_look(asx_task *holder, const asxi_obligation_note *held,

@@ -169,6 +169,54 @@ const char *asx_handle_text(asx_handle handle, char *buf, size_t cap)
     return buf;
 }
 
+/* Takes `before` and a number of at most `max` off the text; false: it begins in another way. */
+static bool number_take(const char **at, const char *end, char before, uint64_t max,
+                        uint64_t *number)
+{
+    if (*at == end || *(*at)++ != before || *at == end) {
+        return false;
+    }
+    const char *const begin = *at;
+    *number = 0;
+    while (*at < end && **at >= '0' && **at <= '9' && *number <= max) {
+        *number = *number * 10 + (uint64_t)(*(*at)++ - '0');
+    }
+    return *at > begin && *number <= max && (*begin != '0' || *at == begin + 1);
+}
+
+asx_err asx_handle_parse(const char *text, size_t len, asx_handle *handle)
+{
+    static const char letters[] = {
+#define X(number, name, letter) [number] = letter,
+        ASX_HANDLE_KIND_LIST(X)
+#undef X
+    };
+    uint64_t shard = 0, index = 0, generation = 0;
+    uint8_t kind = 1;
+    *handle = (asx_handle){ 0 };
+    if (len == 1 && text[0] == '-') {
+        return ASX_OK;
+    }
+    while (kind < sizeof(letters) && len > 0 && letters[kind] != text[0]) {
+        kind++;
+    }
+    if (kind == sizeof(letters) || len == 0) {
+        return ASX_E(INVALID_ARGUMENT);
+    }
+    /* The letter stands where the others have their full stop. */
+    const char *at = text, *const end = text + len;
+    if (!number_take(&at, end, text[0], UINT16_MAX, &shard) ||
+        !number_take(&at, end, '.', UINT32_MAX, &index) ||
+        !number_take(&at, end, '.', UINT32_MAX, &generation) || at != end || generation == 0) {
+        return ASX_E(INVALID_ARGUMENT);
+    }
+    *handle = (asx_handle){ .index = (uint32_t)index,
+                            .generation = (uint32_t)generation,
+                            .shard = (uint16_t)shard,
+                            .kind = kind };
+    return ASX_OK;
+}
+
 void asx_handle_encode(asx_handle handle, uint8_t wire[12])
 {
     memcpy(wire, &handle.index, 4);

@@ -108,6 +108,10 @@ const char *asx_handle_kind_name(asx_handle_kind kind);
  *
  * buf      at least ASX_HANDLE_TEXT_LEN */
 const char *asx_handle_text(asx_handle handle, char *buf, size_t cap);
+/* Reads such a text, and nothing else.
+ *
+ * errors   INVALID_ARGUMENT: not one; *handle is null, as for "-" */
+ASX_NODISCARD asx_err asx_handle_parse(const char *text, size_t len, asx_handle *handle);
 
 /* The wire form: 12 bytes, little-endian, kind included. */
 void asx_handle_encode(asx_handle handle, uint8_t wire[12]);

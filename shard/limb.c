@@ -577,3 +577,11 @@ void asxi_limb_message_discard(const asx_msg *msg)
         asx_outcome_release(asxi_limb_payload_take(msg));
     }
 }
+
+const asxi_limb *asxi_limb_note_of(const asxi_limb *limb, asxi_limb_note *note)
+{
+    *note = (asxi_limb_note){ .shard = limb->shard,
+                              .far = limb->far,
+                              .over = limb->state == LIMB_DONE };
+    return limb->next;
+}

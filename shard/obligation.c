@@ -266,17 +266,25 @@ void asxi_obligation_region_audit(asx_region *region)
     }
 }
 
+asxi_obligation_note asxi_obligation_note_of(asx_list *held)
+{
+    const obligation *const o = asx_container_of(held, obligation, held);
+    return (asxi_obligation_note){ .kind = o->options.kind,
+                                   .what = o->options.what,
+                                   .file = o->options.file,
+                                   .line = o->options.line,
+                                   .handle = asx_handle_of(o),
+                                   .reserved_at = o->reserved_at };
+}
+
 bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
                            asx_duration limit_ns)
 {
     const asx_handle_table *const table = &shard->obligations;
     for (; count > 0 && *cursor < table->touched; count--, ++*cursor) {
-        const obligation *const o = asx_handle_at(table, *cursor);
+        obligation *const o = asx_handle_at(table, *cursor);
         if (o->slot.live && o->holder->slot.live) {
-            const asxi_obligation_note note = { .kind = o->options.kind,
-                                                .what = o->options.what,
-                                                .file = o->options.file,
-                                                .line = o->options.line };
+            const asxi_obligation_note note = asxi_obligation_note_of(&o->held);
             asxi_futurelock_look(o->holder, &note, limit_ns);
         }
     }

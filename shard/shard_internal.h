@@ -236,6 +236,14 @@ asx_err asxi_limbs_create(asx_shard *shard);
 void asxi_limbs_destroy(asx_shard *shard);
 void asxi_limb_cancel_all(asx_region *region);
 void asxi_limb_reap_all(asx_region *region);
+/* What is told of a limb. */
+typedef struct asxi_limb_note {
+    uint32_t shard;
+    asx_handle far; /* null until that shard has answered */
+    bool over;
+} asxi_limb_note;
+/* Returns the next of the region's, or NULL. */
+const struct asxi_limb *asxi_limb_note_of(const struct asxi_limb *limb, asxi_limb_note *note);
 void asxi_limb_home_closed(asx_region *region, asx_outcome value);
 
 /* sync/object.c */

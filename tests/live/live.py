@@ -577,12 +577,28 @@ def admin():
             text = curl('--unix-socket', path, 'http://x/debug/regions').stdout.decode()
             check(re.search(r'task \S+ request \S+ fiber age .* waits for sleep since', text), text)
             check('shard 1' in text, text)
+            found = re.search(r'(R\S+) request .*\n +task (\S+) request .*sleep', text)
+            region, task = found.groups()
+            why = curl('--unix-socket', path, f'http://x/explain/{task}').stdout.decode()
+            check(re.fullmatch(rf'task {task} request in {region}: waits for sleep since \S+ s\n',
+                               why), why)
+            why = curl('--unix-socket', path, f'http://x/explain/{region}').stdout.decode()
+            check(re.match(rf'region {region} request: OPEN.* tasks 1\ntask {task} ', why), why)
+            for wrong, status in (('x', 400), ('O0.1.1', 400), ('T9.1.1', 404), ('T0.1.9999', 404)):
+                answer = curl('-i', '--unix-socket', path, f'http://x/explain/{wrong}').stdout
+                equal(status_of(answer), status, wrong)
         load = wrk(server, 2, 32)
         for _ in range(10):
             answer = curl('--unix-socket', path, 'http://x/debug/regions?format=json')
             shards = json.loads(answer.stdout)
             equal(len(shards), 2)
             check(all(shard['answered'] and shard['nodes'] for shard in shards), shards)
+        # Several who ask one shard at once are all answered.
+        asked = [subprocess.Popen(['curl', '-sS', '-m', '10', '--unix-socket', path,
+                                   f'http://x/debug/regions?shard={n % 2}&format=json'],
+                                  stdout=subprocess.PIPE) for n in range(24)]
+        for ask in asked:
+            check(json.loads(ask.communicate(timeout=20)[0])[0]['answered'], 'one was not answered')
         wrk_end(load)
         short = curl('--unix-socket', path, 'http://x/debug/regions?limit=2&shard=0').stdout
         check(b'more; ?limit=N' in short, short)

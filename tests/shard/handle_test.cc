@@ -1,6 +1,7 @@
 /* Handles: at stake is that none ever reaches the object that later reuses its slot. */
 #include <asx/shard/handle.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
@@ -156,6 +157,27 @@ TEST_CASE("handle: order, text and wire carry every part", "[shard][handle]")
     const asx_handle widest = { UINT32_MAX, UINT32_MAX, UINT16_MAX, ASX_HANDLE_CHANNEL, {} };
     CHECK(asx_handle_text(widest, buf, sizeof(buf)) == std::string("C65535.4294967295.4294967295"));
     CHECK(asx_handle_kind_name(ASX_HANDLE_HEAPREF) == std::string("HEAPREF"));
+    for (const asx_handle handle : { a, asx_handle{}, widest }) {
+        asx_handle back = a;
+        asx_handle_text(handle, buf, sizeof(buf));
+        CHECK(asx_handle_parse(buf, strlen(buf), &back) == ASX_OK);
+        CHECK(asx_handle_eq(back, handle));
+        for (size_t len = 0; len < strlen(buf); len++) {
+            const asx_err err = asx_handle_parse(buf, len, &back);
+            INFO(std::string(buf, len));
+            CHECK((err == ASX_OK) ==
+                  (len > 2 && buf[len - 1] != '.' && std::count(buf, buf + len, '.') == 2));
+        }
+    }
+    for (const char *const wrong :
+         { "", "T", "T2", "T2.17", "T2.17.0", "T2.17.3 ", " T2.17.3", "--", "X2.17.3", "T2.17.3.4",
+           "T02.17.3", "T2.-1.3", "T65536.1.1", "T1.4294967296.1", "T1.1.99999999999999999999",
+           "T.1.1" }) {
+        asx_handle back = a;
+        INFO(wrong);
+        CHECK(asx_handle_parse(wrong, strlen(wrong), &back) == ASX_E(INVALID_ARGUMENT));
+        CHECK(asx_handle_is_null(back));
+    }
 
     const asx_handle ascending[] = { { 17, 2, 2, ASX_HANDLE_TASK, {} },
                                      a,

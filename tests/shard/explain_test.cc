@@ -1,0 +1,228 @@
+/* At stake: who asks why something hangs is told the truth, and which end to begin at. */
+#include <asx/shard/explain.h>
+
+#include "lab_world.h"
+
+namespace
+{
+
+using lines = std::vector<std::string>;
+
+void keep(void *arg, const char *line)
+{
+    static_cast<lines *>(arg)->emplace_back(line);
+}
+
+lines told(asx_cx *cx, asx_handle handle, uint32_t count = 100)
+{
+    lines out;
+    CHECK(asx_explain(asx_shard_of(cx), handle, count, keep, &out) == ASX_OK);
+    return out;
+}
+
+std::string name(asx_handle handle)
+{
+    char buf[ASX_HANDLE_TEXT_LEN];
+    return asx_handle_text(handle, buf, sizeof(buf));
+}
+
+bool contains(const std::string &line, const std::string &part)
+{
+    INFO(line);
+    INFO(part);
+    return line.find(part) != std::string::npos;
+}
+
+asx_outcome holder(asx_cx *cx, void *)
+{
+    asx_obligation_options options{};
+    options.kind = ASX_OBLIGATION_LEASE;
+    options.what = "connection 7";
+    options.file = "pool.c";
+    options.line = 42;
+    asx_permit permit;
+    CHECK(asx_obligation_reserve(cx, &options, &permit) == ASX_OK);
+    ASX_TRY(asx_checkpoint_note(cx, "asked\nthe bank"));
+    const asx_outcome slept = asx_sleep(cx, asx_s(60));
+    CHECK(asx_obligation_abort(cx, permit) == ASX_OK);
+    return slept;
+}
+
+asx_outcome deaf(asx_cx *cx, void *)
+{
+    ASX_MASK(cx, 10) {
+        ignored(asx_sleep(cx, asx_s(3)));
+    }
+    return asx_checkpoint(cx);
+}
+
+asx_handle start(asx_cx *cx, asx_region *region, asx_task_fn *fn, const char *label)
+{
+    asx_handle task{};
+    asx_spawn_options options{};
+    options.label = label;
+    REQUIRE(asx_spawn(cx, region, fn, nullptr, 0, &options, &task) == ASX_OK);
+    return task;
+}
+
+} // namespace
+
+TEST_CASE("explain: a task says its stage, what it waits for and holds, and its last words",
+          "[explain]")
+{
+    run_kernel(TASK {
+        const asx_handle self = asx_cx_task(cx), root = asx_cx_region(cx);
+        const asx_handle first = start(cx, nullptr, holder, "teller");
+        const asx_handle second = start(cx, nullptr, deaf, nullptr);
+        CHECK(told(cx, self) ==
+              lines{ "task " + name(self) + " main in " + name(root) + ": running" });
+        CHECK(told(cx, first) == lines{ "task " + name(first) + " teller in " + name(root) +
+                                        ": not begun, runnable in lane ready, behind 0 of its "
+                                        "priority" });
+        CHECK(contains(told(cx, second)[0], "behind 1 of its priority"));
+        ASX_TRY(asx_sleep(cx, asx_ms(250)));
+        const lines said = told(cx, first);
+        REQUIRE(said.size() == 2);
+        CHECK(said[0] == "task " + name(first) + " teller in " + name(root) +
+                             ": waits for sleep since 0.250 s; it said: asked the bank");
+        CHECK(contains(said[1], " LEASE connection 7 for 0.250 s, reserved at pool.c:42"));
+        CHECK(said[1].substr(0, 9) == "  holds O");
+        CHECK(told(cx, first, 1).size() == 1);
+
+        asx_task_cancel(cx, first, ASX_CANCEL_TIMEOUT, "enough");
+        asx_task_cancel(cx, second, ASX_CANCEL_USER, nullptr);
+        ASX_TRY(asx_sleep(cx, asx_ms(1)));
+        const lines asked = told(cx, second);
+        REQUIRE(asked.size() == 2);
+        CHECK(contains(asked[0], "asked to stop and has not noticed, "));
+        CHECK(contains(asked[0], " polls left to clean up, waits for sleep since 0.00"));
+        CHECK(contains(asked[1], "  cancelled by USER of "));
+        const lines over = told(cx, first);
+        REQUIRE(over.size() == 2);
+        CHECK(contains(over[0], ": completed Cancelled, not joined"));
+        CHECK(contains(over[1], "cancelled by TIMEOUT of "));
+        CHECK(contains(over[1], " by " + name(self)));
+        CHECK(contains(over[1], " 0.001 s ago: enough"));
+        ignored(asx_join(cx, first));
+        lines none;
+        CHECK(asx_explain(asx_shard_of(cx), first, 9, keep, &none) == ASX_E(STALE));
+        CHECK(asx_explain(asx_shard_of(cx), asx_handle{}, 9, keep, &none) == ASX_E(WRONG_KIND));
+        CHECK(none.empty());
+        ignored(asx_join(cx, second));
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("explain: a region that does not close says by whom, innermost first", "[explain]")
+{
+    run_kernel(TASK {
+        asx_region_options options{};
+        options.policy = ASX_COLLECT_ALL;
+        asx_region *outer = nullptr, *middle = nullptr, *aside = nullptr;
+        const asx_handle root = asx_cx_region(cx);
+        options.label = "outer";
+        REQUIRE(asx_region_open(cx, &options, &outer) == ASX_OK);
+        struct nested {
+            asx_region **middle, **aside;
+        } out = { &middle, &aside };
+        asx_handle task{};
+        REQUIRE(asx_spawn(
+                    cx, outer,
+                    TASK {
+                        asx_region_options below{};
+                        const auto *const made = static_cast<nested *>(arg);
+                        below.label = "middle";
+                        REQUIRE(asx_region_open(cx, &below, made->middle) == ASX_OK);
+                        below.label = "aside";
+                        REQUIRE(asx_region_open(cx, &below, made->aside) == ASX_OK);
+                        start(cx, *made->middle, deaf, "deaf");
+                        return asx_ok(0);
+                    },
+                    &out, 0, nullptr, &task) == ASX_OK);
+        ASX_TRY(asx_join(cx, task));
+        ASX_TRY(asx_sleep(cx, asx_ms(10)));
+        const asx_handle handles[] = { asx_region_handle(middle), asx_region_handle(aside),
+                                       asx_region_handle(outer) };
+        asx_region_cancel(outer, ASX_CANCEL_SHUTDOWN, "the end");
+        ASX_TRY(asx_sleep(cx, asx_s(1)));
+        const lines said = told(cx, handles[2]);
+        REQUIRE(said.size() == 4);
+        CHECK(said[0] == "region " + name(handles[0]) + " middle: DRAINING, open 1.010 s: tasks 1");
+        CHECK(contains(said[1], " deaf in " + name(handles[0]) + ": asked to stop and has not"));
+        CHECK(said[2] ==
+              "region " + name(handles[2]) + " outer: DRAINING, open 1.010 s: regions below 1");
+        CHECK(said[3] ==
+              "  cancelled by SHUTDOWN of " + name(handles[2]) + " 1.000 s ago: the end");
+        lines chain;
+        CHECK(asx_explain_cancel(asx_shard_of(cx), handles[0], 9, keep, &chain) == ASX_OK);
+        REQUIRE(chain.size() == 2);
+        CHECK(contains(chain[0], "  cancelled by SHUTDOWN of " + name(handles[2])));
+        CHECK(chain[1] == "  therefore PARENT_CANCELLED of " + name(handles[2]) + " 1.000 s ago");
+        for (uint32_t count = 0; count < 5; count++) {
+            CHECK(told(cx, handles[2], count).size() == std::min<size_t>(count, 4));
+        }
+        ignored(asx_region_close_wait(cx, handles[2]));
+        lines none;
+        CHECK(asx_explain(asx_shard_of(cx), handles[2], 9, keep, &none) == ASX_E(STALE));
+        CHECK(contains(told(cx, root)[0], "region " + name(root) + " root: OPEN"));
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("explain: an operation that the driver has not given back is named", "[explain]")
+{
+    run_kernel(
+        TASK {
+            asx_region *region = nullptr;
+            asx_handle task{};
+            REQUIRE(asx_region_open(cx, nullptr, &region) == ASX_OK);
+            REQUIRE(asx_spawn(
+                        cx, region,
+                        TASK {
+                            asx_op op{};
+                            op.code = ASX_OP_POLL;
+                            op.fd = 77;
+                            return asx_op_await(cx, &op);
+                        },
+                        nullptr, 0, nullptr, &task) == ASX_OK);
+            const asx_handle handle = asx_region_handle(region);
+            ASX_TRY(asx_sleep(cx, asx_ms(1)));
+            const lines before = told(cx, handle);
+            REQUIRE(before.size() == 3);
+            CHECK(contains(before[0], ": OPEN, open 0.001 s: tasks 1, operations 1"));
+            CHECK(before[2] == "  has poll on descriptor 77 with the driver");
+            asx_region_cancel(region, ASX_CANCEL_USER, nullptr);
+            ASX_TRY(asx_sleep(cx, asx_s(1)));
+            CHECK(contains(told(cx, handle)[2], "with the driver, asked to end"));
+            ignored(asx_region_close_wait(cx, handle));
+            return asx_ok(0);
+        },
+        nullptr, 1, ASX_LEAK_PANIC, true, asx_s(3600));
+}
+
+TEST_CASE("explain: a limb keeps a region open too", "[explain]")
+{
+    over_seeds(5, [](uint64_t seed) {
+        lab_world world(2, seed);
+        world.run(TASK {
+            asx_handle limb{};
+            asx_outcome value;
+            ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
+                REQUIRE(asx_spawn_on(
+                            &s->cx, 1, TASK { return asx_sleep(cx, asx_s(9)); }, nullptr, 0,
+                            nullptr, &limb) == ASX_OK);
+                ASX_TRY(asx_sleep(cx, asx_s(1)));
+                const asx_handle region = asx_cx_region(&s->cx);
+                const lines said = told(cx, region);
+                REQUIRE(said.size() == 2);
+                CHECK(contains(said[0], " regions below 1"));
+                CHECK(contains(said[1], "  waits for a limb on shard 1: R1."));
+                lines none;
+                asx_handle far = region;
+                far.shard = 1;
+                CHECK(asx_explain(asx_shard_of(cx), far, 9, keep, &none) == ASX_E(WRONG_SHARD));
+            }
+            return asx_ok(0);
+        });
+    });
+}
