@@ -102,7 +102,10 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (argc > 1) {
+    if (strncmp(command, "--", 2) == 0) {
+        fprintf(stderr, "asx: %.64s is for a command, such as asx serve; see asx --help\n",
+                command);
+    } else if (argc > 1) {
         fprintf(stderr, "asx: unknown command '%.64s'; see asx --help\n", command);
     } else {
         usage(stderr);

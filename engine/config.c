@@ -188,8 +188,15 @@ static bool set_addr(reader *r, const setting *s, const char *where, const char 
                      asx_addr_list *list)
 {
     asx_addr addr;
-    if (asx_addr_parse(value, &addr)) {
-        return refuse(r, "%s: '%s' is not an address: ADDR:PORT, [V6]:PORT, :PORT or unix:PATH",
+    const asx_err err = asx_addr_parse(value, &addr);
+    if (err == ASX_E(TOO_LONG)) {
+        return refuse(r, "%s: '%.32s...' is longer than the %u bytes of a socket's path", where,
+                      value, ASX_ADDR_PATH_MAX - 1);
+    }
+    if (err) {
+        return refuse(r,
+                      "%s: '%.64s' is not an address: ADDR:PORT, [V6]:PORT, :PORT or unix:PATH; "
+                      "names are not looked up",
                       where, value);
     }
     if (s->kind == SETTING_ADDR && !addr_is_local(&addr)) {
@@ -222,14 +229,17 @@ static bool set_number(reader *r, const setting *s, const char *where, const cha
         good = number_and_unit(value, &number, &unit) && *unit == '\0';
         example = "a whole number";
     }
-    if (!good) {
-        return refuse(r, "%s: '%s' is not %s", where, value, example);
+    /* Digits alone that are none of these are more than 64 bits hold. */
+    const size_t digits = strspn(value, "0123456789");
+    const bool too_large = !good && s->kind != SETTING_DURATION && digits > 0 && !value[digits];
+    if (!good && !too_large) {
+        return refuse(r, "%s: '%.64s' is not %s", where, value, example);
     }
-    if (number < s->min || number > s->max) {
+    if (too_large || number < s->min || number > s->max) {
         if (s->kind == SETTING_DURATION) {
-            return refuse(r, "%s: %s is out of range, %llums to %llus", where, value,
+            return refuse(r, "%s: %s is out of range, %llums to %lluh", where, value,
                           (unsigned long long)(s->min / ASX_NS_PER_MS),
-                          (unsigned long long)(s->max / ASX_NS_PER_S));
+                          (unsigned long long)(s->max / (3600 * ASX_NS_PER_S)));
         }
         return refuse(r, "%s: %s is out of range, %llu to %llu", where, value,
                       (unsigned long long)s->min, (unsigned long long)s->max);
@@ -387,7 +397,7 @@ static bool read_file(asx_config *config, const char *path, char *message)
         }
     }
     if (good && ferror(file)) {
-        good = refuse(&r, "--config: cannot read %.256s", path);
+        good = refuse(&r, "--config: cannot read %.256s: %s", path, strerrordesc_np(errno));
     }
     fclose(file);
     return good;

@@ -91,7 +91,19 @@ TEST_CASE("config: what is wrong is named, with the flag", "[engine]")
         { { "--shard", "1" }, "unknown flag '--shard'; did you mean --shards; see --help" },
         { { "serve" }, "unexpected argument 'serve'; settings are flags, see --help" },
         { { "--listen", "nowhere" },
-          "--listen: 'nowhere' is not an address: ADDR:PORT, [V6]:PORT, :PORT or unix:PATH" },
+          "--listen: 'nowhere' is not an address: ADDR:PORT, [V6]:PORT, :PORT or unix:PATH; names "
+          "are "
+          "not looked up" },
+        { { "--shards", "99999999999999999999999" },
+          "--shards: 99999999999999999999999 is out of range, 0 to 64" },
+        { { "--max-body", "18446744073709551616" },
+          "--max-body: 18446744073709551616 is out of range, 0 to 1125899906842624" },
+        { { "--idle-timeout", "25h" }, "--idle-timeout: 25h is out of range, 1ms to 24h" },
+        { { "--config", "/" }, "--config: cannot read /: Is a directory" },
+        { { "--listen", "unix:/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/"
+                        "0123456789/0123456789/0123456789/0123456789" },
+          "--listen: 'unix:/0123456789/0123456789/0123...' is longer than the 107 bytes of a "
+          "socket's path" },
         { { "--driver", "kqueue" }, "--driver: 'kqueue' is not auto, uring or epoll" },
         { { "--cores", "3-1" }, "--cores: '3-1' is not a list of cores such as 0,2-5" },
         { { "--drain-timeout", "10" },

@@ -522,6 +522,20 @@ def refusals():
             '--access-log', '/nowhere/x')
     refuses(r'cannot listen on 192.0.2.1:80', 'serve', '--listen', '192.0.2.1:80')
     refuses(r'unknown command .sevre.', 'sevre')
+    refuses(r'--shards is for a command', '--shards', '2')
+    help_ = subprocess.run([PROGRAM, 'serve', '--help'], capture_output=True, text=True, timeout=10)
+    flags = re.findall(r'^  --(\S+) \S', help_.stdout, re.M)
+    check(len(flags) > 15, f'flags in the help: {flags}')
+    for flag in flags + ['config']:
+        refuses(rf'--{flag}: .* is missing', 'serve', '--' + flag)
+        for value in ('', '/nowhere/x', '99999999999999999999999999'):
+            if value.startswith('9') and flag in ('root', 'access-log', 'config'):
+                continue  # a name like any other
+            refuses(rf'--{flag}', 'serve', '--listen=127.0.0.1:0', '--' + flag, value)
+        if flag not in ('listen', 'config'):
+            value = {'driver': 'auto', 'cores': '0', 'admin': '127.0.0.1:0', 'root': '/'}
+            value = value.get(flag, '5s' if re.search(rf'--{flag} D ', help_.stdout) else '9')
+            refuses(rf'--{flag}: given twice', 'serve', f'--{flag}={value}', f'--{flag}={value}')
     for shards in ('1', '2'):
         with Server() as server:
             refuses('cannot listen on .*Address already in use', 'serve', '--shards', shards,
