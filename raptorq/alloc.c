@@ -54,6 +54,45 @@ bool asxi_scratch_grow(const asx_rq_alloc *alloc, asxi_scratch *scratch, size_t 
     return scratch->at != NULL;
 }
 
+bool asxi_slots_open(asxi_slots *slots, const asx_rq_alloc *alloc, asxi_scratch *scratch,
+                     size_t each, uint32_t jobs, bool is_parallel)
+{
+    const uint32_t wanted = is_parallel ? jobs : 1;
+    const uint32_t count = wanted < ASXI_SLOTS_MAX ? wanted : ASXI_SLOTS_MAX;
+    if (!asxi_scratch_grow(alloc, scratch, each * count)) {
+        return false;
+    }
+    *slots = (asxi_slots){ .at = scratch->at,
+                           .each = each,
+                           .free = UINT64_MAX >> (ASXI_SLOTS_MAX - count) };
+    return true;
+}
+
+uint8_t *asxi_slots_acquire(asxi_slots *slots)
+{
+    uint64_t free = __atomic_load_n(&slots->free, __ATOMIC_RELAXED);
+    for (;;) {
+        if (free == 0) {
+            free = __atomic_load_n(&slots->free, __ATOMIC_RELAXED);
+            continue;
+        }
+        /* pairs with the release below: who had the part before has read all of it */
+        if (__atomic_compare_exchange_n(&slots->free, &free, free & (free - 1), true,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            return slots->at + (size_t)__builtin_ctzll(free) * slots->each;
+        }
+    }
+}
+
+void asxi_slots_release(asxi_slots *slots, const uint8_t *part)
+{
+    const size_t index = (size_t)(part - slots->at) / slots->each;
+    asx_assert_lt(index, ASXI_SLOTS_MAX);
+    /* pairs with the acquire above */
+    const uint64_t before = __atomic_fetch_or(&slots->free, UINT64_C(1) << index, __ATOMIC_RELEASE);
+    asx_assert_eq(before >> index & 1, 0);
+}
+
 void asxi_scratch_free(const asx_rq_alloc *alloc, asxi_scratch *scratch)
 {
     asx_rq_alloc_put(alloc, scratch->at, scratch->cap);

@@ -236,46 +236,45 @@ bool asxi_decode_holds(const asxi_decode_job *job, const asx_rq_stripe *stripe, 
     return true;
 }
 
-/* L + H rows, the extra ones, and the packed symbols. */
-static uint8_t *slab_of(const asxi_decode_job *job, uint32_t index)
-{
-    return job->decoder->slab.at + index * job->slab_stride;
-}
-
-uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe)
+uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint8_t *slab, const asx_rq_stripe *stripe)
 {
     const asx_rq_param *param = &job->decoder->block.param;
-    return slab_of(job, index) + ((size_t)param->l + param->h) * stripe->width;
+    return slab + ((size_t)param->l + param->h) * stripe->width;
 }
 
-uint8_t *asxi_decode_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
-                            const asx_rq_feed *feed)
+void asxi_decode_replay(const asxi_decode_job *job, uint8_t *slab, const asx_rq_stripe *stripe,
+                        const asx_rq_feed *feed)
 {
     const asx_rq_decoder *decoder = job->decoder;
-    uint8_t *slab = slab_of(job, index);
-    uint8_t *packed = asxi_decode_extra(job, index, stripe) + (size_t)job->extra * stripe->width;
+    uint8_t *packed = asxi_decode_extra(job, slab, stripe) + (size_t)job->extra * stripe->width;
     asx_rq_replay(job->plan, decoder->kernel, slab, stripe->width, feed,
                   decoder->block.is_packed ? packed : NULL);
-    return slab;
 }
 
-asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, asx_rq_job *stripe_job,
-                            const asx_rq_executor *executor)
+static void run_stripe(void *arg, uint32_t index)
+{
+    asxi_decode_job *job = arg;
+    uint8_t *slab = asxi_slots_acquire(&job->slots);
+    job->stripe_fn(job, index, slab);
+    asxi_slots_release(&job->slots, slab);
+}
+
+asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra, const asx_rq_executor *executor)
 {
     asx_rq_decoder *decoder = job->decoder;
     const asx_rq_block *block = &decoder->block;
     const size_t l = block->param.l;
+    /* L + H rows, the extra ones, and the packed symbols */
     const size_t rows = l + block->param.h + extra + (block->is_packed ? l : 0);
-    const size_t one = rows * block->width;
     const size_t flags = block->stripes * sizeof(uint32_t);
     job->extra = extra;
-    job->slab_stride = executor != NULL ? one : 0;
     job->mismatch = asx_rq_alloc_get(alloc_of(decoder), flags);
     asx_err err = ASX_RQ_E(NO_MEMORY);
-    if (job->mismatch != NULL && asxi_scratch_grow(alloc_of(decoder), &decoder->slab,
-                                                   executor != NULL ? one * block->stripes : one)) {
+    if (job->mismatch != NULL &&
+        asxi_slots_open(&job->slots, alloc_of(decoder), &decoder->slab, rows * block->width,
+                        block->stripes, executor != NULL)) {
         memset(job->mismatch, 0, flags);
-        asx_rq_executor_run(executor, block->stripes, stripe_job, job);
+        asx_rq_executor_run(executor, block->stripes, run_stripe, job);
         err = ASX_OK;
         for (uint32_t i = 0; i < block->stripes; i++) {
             err = job->mismatch[i] != 0 ? ASX_RQ_E(CORRUPT) : err;

@@ -177,11 +177,11 @@ static void reduce_rows(const asxi_decode_job *job, const asx_rq_stripe *stripe,
     }
 }
 
-static void reduce_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
+static void reduce_replay(const asxi_decode_job *job, uint8_t *slab, const asx_rq_stripe *stripe,
                           const asx_rq_feed *feed, uint8_t *rest)
 {
     const asx_rq_decoder *decoder = job->decoder;
-    const uint8_t *slab = asxi_decode_replay(job, index, stripe, feed);
+    asxi_decode_replay(job, slab, stripe, feed);
     const uint16_t *entry = job->list;
     for (uint32_t i = 0; i < job->lost_count; i++, entry += 1 + entry[0]) {
         uint8_t *row = rest + i * stripe->width;
@@ -191,19 +191,18 @@ static void reduce_replay(const asxi_decode_job *job, uint32_t index, const asx_
     }
 }
 
-static void stripe_job(void *arg, uint32_t index)
+static void few_stripe(const asxi_decode_job *job, uint32_t index, uint8_t *slab)
 {
-    const asxi_decode_job *job = arg;
     const asx_rq_decoder *decoder = job->decoder;
     const uint32_t m = job->lost_count;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&decoder->block, index);
     asx_rq_feed feed = asxi_decode_feed(decoder, &stripe);
     feed.end = decoder->block.param.k; /* the encoding plan asks for source symbols only */
-    uint8_t *rest = asxi_decode_extra(job, index, &stripe);
+    uint8_t *rest = asxi_decode_extra(job, slab, &stripe);
     if (job->by_rows) {
         reduce_rows(job, &stripe, &feed, rest);
     } else {
-        reduce_replay(job, index, &stripe, &feed, rest);
+        reduce_replay(job, slab, &stripe, &feed, rest);
     }
     const asx_rq_product lost = { .outputs = m,
                                   .inputs = m,
@@ -217,7 +216,7 @@ static void stripe_job(void *arg, uint32_t index)
     decoder->kernel->product(&lost, stripe.exact);
     if (job->spare_count > 0) {
         /* Only now is the whole source there, and with it the true intermediate symbols. */
-        const uint8_t *slab = asxi_decode_replay(job, index, &stripe, &feed);
+        asxi_decode_replay(job, slab, &stripe, &feed);
         job->mismatch[index] = !asxi_decode_holds(job, &stripe, slab);
     }
 }
@@ -262,7 +261,8 @@ static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const asx_rq
         return ASX_RQ_E(NO_MEMORY);
     }
     job->decoder->stats.verified = job->spare_count;
-    return asxi_decode_stripes(job, m, stripe_job, executor);
+    job->stripe_fn = few_stripe;
+    return asxi_decode_stripes(job, m, executor);
 }
 
 asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor)

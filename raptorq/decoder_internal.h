@@ -55,8 +55,9 @@ typedef struct asxi_decode_job {
     /* What each lost symbol is the sum of, or with METHOD_FEW each equation: see plan_entry. */
     const uint16_t *list;
     uint32_t extra;     /* rows behind the L + H of each slab */
-    size_t slab_stride; /* 0 when the stripes, one after the other, share one slab */
     uint32_t *mismatch; /* one flag for each stripe */
+    void (*stripe_fn)(const struct asxi_decode_job *job, uint32_t index, uint8_t *slab);
+    asxi_slots slots; /* slabs of the stripes that run at once */
     /* METHOD_FEW only */
     bool by_rows;             /* `rows` hold coefficients over the whole source */
     const uint8_t *inverse;   /* lost x lost */
@@ -68,17 +69,17 @@ typedef struct asxi_decode_job {
 asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor);
 asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor);
 
-/* Runs one stripe job for each stripe, with slabs, and reports CORRUPT or NO_MEMORY. extra is the
+/* Runs job->stripe_fn for each stripe, with a slab, and reports CORRUPT or NO_MEMORY. extra is the
  * number of rows that each slab gets behind its L + H. */
 ASX_NODISCARD asx_err asxi_decode_stripes(asxi_decode_job *job, uint32_t extra,
-                                          asx_rq_job *stripe_job, const asx_rq_executor *executor);
+                                          const asx_rq_executor *executor);
 
-/* Computes the intermediate symbols of a stripe from the fed ones; returns the slab. */
-uint8_t *asxi_decode_replay(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe,
-                            const asx_rq_feed *feed);
+/* Computes the intermediate symbols of a stripe from the fed ones. */
+void asxi_decode_replay(const asxi_decode_job *job, uint8_t *slab, const asx_rq_stripe *stripe,
+                        const asx_rq_feed *feed);
 
 /* The rows behind the L + H of a stripe's slab. */
-uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint32_t index, const asx_rq_stripe *stripe);
+uint8_t *asxi_decode_extra(const asxi_decode_job *job, uint8_t *slab, const asx_rq_stripe *stripe);
 
 /* The feed of a stripe: source symbols from the output, repair symbols from the store. */
 asx_rq_feed asxi_decode_feed(const asx_rq_decoder *decoder, const asx_rq_stripe *stripe);

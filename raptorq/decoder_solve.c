@@ -7,13 +7,12 @@
 /* More output than a second-level cache holds would only push the stripe's rows out of it. */
 enum { PAST_CACHES_MIN = 1 << 20 };
 
-static void stripe_job(void *arg, uint32_t index)
+static void solve_stripe(const asxi_decode_job *job, uint32_t index, uint8_t *slab)
 {
-    const asxi_decode_job *job = arg;
     const asx_rq_decoder *decoder = job->decoder;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&decoder->block, index);
     const asx_rq_feed feed = asxi_decode_feed(decoder, &stripe);
-    const uint8_t *slab = asxi_decode_replay(job, index, &stripe, &feed);
+    asxi_decode_replay(job, slab, &stripe, &feed);
     if (!asxi_decode_holds(job, &stripe, slab) ||
         !asx_rq_replay_holds(job->plan, decoder->kernel, slab, stripe.width,
                              decoder->config.verify_max)) {
@@ -100,7 +99,8 @@ asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
         err = prepare(job, &rows);
     }
     if (err == ASX_OK) {
-        err = asxi_decode_stripes(job, 0, stripe_job, executor);
+        job->stripe_fn = solve_stripe;
+        err = asxi_decode_stripes(job, 0, executor);
     }
     asx_rq_alloc_put(decoder->config.alloc, lists, size);
     return err;

@@ -33,7 +33,7 @@ void asx_rq_encoder_destroy(asx_rq_encoder *encoder)
     const asx_rq_alloc *ptr = encoder->alloc_ptr != NULL ? &alloc : NULL;
     asx_rq_plan_unref(encoder->plan);
     asxi_scratch_free(ptr, &encoder->slab);
-    asxi_scratch_free(ptr, &encoder->packed);
+    asxi_scratch_free(ptr, &encoder->work);
     asxi_scratch_free(ptr, &encoder->list);
     asxi_scratch_free(ptr, &encoder->units);
     asxi_scratch_free(ptr, &encoder->rows);
@@ -94,50 +94,47 @@ asx_rq_feed asxi_encoder_feed(const asx_rq_encoder *encoder, const asx_rq_stripe
     };
 }
 
-/* The intermediate symbols of one stripe; every stripe has its own part of the slab, or all share
- * the first one. */
-static uint8_t *replay_stripe(const asx_rq_encoder *encoder, uint32_t index,
-                              const asx_rq_stripe *stripe)
+/* The intermediate symbols of one stripe. packed  scratch of L rows, when the block has it */
+static void replay_stripe(const asx_rq_encoder *encoder, const asx_rq_stripe *stripe, uint8_t *slab,
+                          uint8_t *packed)
 {
-    const asx_rq_block *block = &encoder->block;
-    const asx_rq_feed feed = asxi_encoder_feed(encoder, stripe);
-    const size_t packed = (size_t)block->param.l * block->width;
-    uint8_t *slab = encoder->slab.at + (encoder->is_shared ? 0 : stripe->slab_offset);
     if (asxi_encoder_is_direct(encoder)) {
         asxi_encoder_direct(encoder, stripe, slab);
-        return slab;
+        return;
     }
+    const asx_rq_feed feed = asxi_encoder_feed(encoder, stripe);
     asx_rq_replay(encoder->plan, encoder->kernel, slab, stripe->width, &feed,
-                  !block->is_packed      ? NULL
-                  : encoder->is_parallel ? encoder->packed.at + index * packed
-                                         : encoder->packed.at);
-    return slab;
+                  encoder->block.is_packed ? packed : NULL);
 }
 
 static void prepare_stripe(void *arg, uint32_t index)
 {
-    const asx_rq_encoder *encoder = arg;
+    asx_rq_encoder *encoder = arg;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&encoder->block, index);
-    replay_stripe(encoder, index, &stripe);
+    uint8_t *packed = encoder->block.is_packed ? asxi_slots_acquire(&encoder->slots) : NULL;
+    replay_stripe(encoder, &stripe, encoder->slab.at + stripe.slab_offset, packed);
+    if (packed != NULL) {
+        asxi_slots_release(&encoder->slots, packed);
+    }
 }
 
-/* The plan and the memory of a replay over all stripes. */
-static asx_err make_ready(asx_rq_encoder *encoder, bool is_shared, bool is_parallel)
+/* The plan and the memory of a replay over all stripes, whose intermediate symbols are kept or live
+ * no longer than their stripe's job. */
+static asx_err make_ready(asx_rq_encoder *encoder, bool is_kept, bool is_parallel)
 {
     const asx_rq_block *block = &encoder->block;
-    const size_t whole = asx_rq_block_slab_size(block), stripe = whole / block->stripes;
-    const size_t packed = (size_t)block->param.l * block->width;
+    const size_t whole = asx_rq_block_slab_size(block);
+    const size_t packed = block->is_packed ? (size_t)block->param.l * block->width : 0;
+    const size_t part = packed + (is_kept ? 0 : whole / block->stripes);
     if (encoder->plan == NULL) {
         const asx_err err = asx_rq_plan_encode(&encoder->plan, &block->param, encoder->alloc_ptr);
         if (err != ASX_OK) {
             return err;
         }
     }
-    encoder->is_shared = is_shared;
-    encoder->is_parallel = is_parallel;
-    if (!asxi_scratch_grow(encoder->alloc_ptr, &encoder->slab, is_shared ? stripe : whole) ||
-        (block->is_packed && !asxi_scratch_grow(encoder->alloc_ptr, &encoder->packed,
-                                                packed * (is_parallel ? block->stripes : 1)))) {
+    if ((is_kept && !asxi_scratch_grow(encoder->alloc_ptr, &encoder->slab, whole)) ||
+        (part > 0 && !asxi_slots_open(&encoder->slots, encoder->alloc_ptr, &encoder->work, part,
+                                      block->stripes, is_parallel))) {
         return ASX_RQ_E(NO_MEMORY);
     }
     return asxi_encoder_is_direct(encoder) ? asxi_encoder_units(encoder) : ASX_OK;
@@ -149,7 +146,7 @@ asx_err asx_rq_encoder_prepare(asx_rq_encoder *encoder, const asx_rq_executor *e
     if (encoder->is_ready) {
         return ASX_OK;
     }
-    const asx_err err = make_ready(encoder, false, executor != NULL);
+    const asx_err err = make_ready(encoder, true, executor != NULL);
     if (err == ASX_OK) {
         asx_rq_executor_run(executor, encoder->block.stripes, prepare_stripe, encoder);
         encoder->is_ready = true;
@@ -222,17 +219,24 @@ typedef struct symbols_job {
 static void symbols_stripe(void *arg, uint32_t index)
 {
     const symbols_job *job = arg;
-    const asx_rq_encoder *encoder = job->encoder;
+    asx_rq_encoder *encoder = job->encoder;
     const asx_rq_stripe stripe = asx_rq_block_stripe(&encoder->block, index);
-    const uint8_t *slab = encoder->is_ready ? encoder->slab.at + stripe.slab_offset
-                                            : replay_stripe(encoder, index, &stripe);
+    uint8_t *part = NULL;
+    if (!encoder->is_ready) {
+        const asx_rq_param *param = &encoder->block.param;
+        part = asxi_slots_acquire(&encoder->slots);
+        replay_stripe(encoder, &stripe, part, part + ((size_t)param->l + param->h) * stripe.width);
+    }
     const asx_rq_sums sums = { .list = (const uint16_t *)(const void *)encoder->list.at,
                                .count = encoder->list_count,
-                               .slab = slab,
+                               .slab = part != NULL ? part : encoder->slab.at + stripe.slab_offset,
                                .width = stripe.width,
                                .out = job->symbols + stripe.symbol_offset,
                                .out_stride = encoder->block.symbol_size };
     encoder->kernel->sum_each(&sums, stripe.exact);
+    if (part != NULL) {
+        asxi_slots_release(&encoder->slots, part);
+    }
 }
 
 static asx_err repair_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t count,
@@ -240,7 +244,7 @@ static asx_err repair_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t co
 {
     asx_err err = ASX_OK;
     if (!encoder->is_ready) {
-        err = make_ready(encoder, executor == NULL, executor != NULL);
+        err = make_ready(encoder, false, executor != NULL);
         if (err == ASX_OK && asxi_encoder_wants_rows(encoder, count)) {
             return asxi_encoder_rows(encoder, esi, count, symbols);
         }
@@ -251,7 +255,6 @@ static asx_err repair_symbols(asx_rq_encoder *encoder, uint32_t esi, uint32_t co
     if (err == ASX_OK) {
         symbols_job job = { .encoder = encoder, .symbols = symbols };
         asx_rq_executor_run(executor, encoder->block.stripes, symbols_stripe, &job);
-        encoder->is_ready = !encoder->is_shared;
     }
     return err;
 }

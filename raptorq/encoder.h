@@ -5,10 +5,10 @@
  *          of some seven rows. When all that a block needs is asked for at once, the intermediate
  *          symbols are never kept: a stripe's are summed while they are in the cache, and a few
  *          symbols of a small block come straight from the source.
- * Owner.   One thread at a time; the executor may use more inside prepare().
- * Bounds.  Slab of (L + H) T bytes, or of one stripe's part of it when only symbols() is used; for
- *          large K the same again of L T bytes with an executor. Memory is kept over blocks of the
- *          same shape: after the first one nothing is allocated.
+ * Owner.   One thread at a time; the executor may use more inside prepare() and symbols().
+ * Bounds.  Slab of (L + H) T bytes, or of one stripe's part of it for each thread when only
+ *          symbols() is used; for large K a stripe's part of L T bytes for each thread as well.
+ *          Memory is kept over blocks of the same shape: after the first one nothing is allocated.
  */
 #ifndef ASX_RAPTORQ_ENCODER_H
 #define ASX_RAPTORQ_ENCODER_H

@@ -18,9 +18,9 @@ struct asx_rq_encoder {
     size_t padded_cap; /* bytes of it */
     bool is_short;     /* the source ends inside the last symbol */
     bool is_ready;     /* the slab holds the intermediate symbols of every stripe */
-    bool is_shared;    /* the slab is one stripe's, used by one after the other */
-    bool is_parallel;  /* stripes may run at once: each packs into its own part */
-    asxi_scratch slab, packed;
+    asxi_scratch slab; /* intermediate symbols that are kept */
+    asxi_scratch work; /* what a stripe needs beside them, in parts for those that run at once */
+    asxi_slots slots;  /* of `work`, while stripes run */
 
     asxi_scratch
         list; /* supports of the repair symbols asked for last, by asx_rq_encoder_symbols */

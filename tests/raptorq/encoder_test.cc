@@ -201,9 +201,12 @@ TEST_CASE("encoder: two threads over the stripes make the same symbols, and deco
           "[raptorq]")
 {
     const asx_rq_executor two = { run_on_two, nullptr };
-    for (uint32_t k : { 30u, 400u, 1100u, 6300u }) {
-        CAPTURE(k);
-        const uint32_t t = 704, count = 90;
+    using shape = std::pair<uint32_t, uint32_t>;
+    /* the last has more stripes than an encoder has parts for */
+    for (auto [k, t] : { shape{ 30, 704 }, shape{ 400, 704 }, shape{ 1100, 704 },
+                         shape{ 6300, 704 }, shape{ 400, 20480 } }) {
+        CAPTURE(k, t);
+        const uint32_t count = 90;
         encoder alone(k, t, 1, 1, rq::object((size_t)k * t, k));
         const rq::bytes expected = together(alone, k, count, nullptr);
         encoder prepared(k, t, 1, 1, alone.source), at_once(k, t, 1, 1, alone.source);
