@@ -4,6 +4,10 @@
  *         slow receiver: it overwrites, and the receiver is told once how many it missed
  *         (CH-30..CH-32).
  * Owner.  The region it was opened in. Items are plain data: each receiver gets a copy.
+ * Far.    asx_broadcast_export makes a value that another shard turns into a receiver of its own:
+ *         there is a ring there, which home fills as the items come. It counts as one receiver,
+ *         however many are cloned from it, and they fall behind by themselves; when home has to
+ *         leave items out because that shard is slow, they miss what they had not read either.
  * Cancel. A cancelled receive has not moved its cursor. */
 #ifndef ASX_SHARD_SYNC_BROADCAST_H
 #define ASX_SHARD_SYNC_BROADCAST_H
@@ -62,6 +66,27 @@ ASX_NODISCARD asx_outcome asx_broadcast_recv_until(asx_cx *cx, asx_broadcast_rec
 /* errors  EMPTY, LAGGED, CLOSED, STALE */
 ASX_NODISCARD asx_err asx_broadcast_try_recv(asx_cx *cx, asx_broadcast_receiver receiver,
                                              void *item, uint64_t *lagged);
+
+/* A receiver for another shard, at the same place as `receiver`: a plain value to put into the
+ * argument of asx_spawn_on or into a message. */
+typedef struct asx_broadcast_far {
+    asx_handle _link;
+    const char *_what;
+    uint32_t _capacity, _item_size;
+} asx_broadcast_far;
+
+/* errors  STALE, NO_SLOTS, NO_MEMORY; WRONG_SHARD for a receiver that is far itself */
+ASX_NODISCARD asx_err asx_broadcast_export(asx_cx *cx, asx_broadcast_receiver receiver,
+                                           asx_broadcast_far *far);
+/* On the shard that shall receive, once: a receiver in the cx's region.
+ * errors  NO_CAPABILITY (REMOTE), REGION_CLOSED, NO_SLOTS, NO_MEMORY; STALE at home */
+ASX_NODISCARD asx_err asx_broadcast_import(asx_cx *cx, const asx_broadcast_far *far,
+                                           asx_broadcast_receiver *receiver);
+/* For a value that will not be imported. */
+ASX_INLINE void asx_broadcast_far_abandon(asx_cx *cx, const asx_broadcast_far *far)
+{
+    asx_end_close(cx, far->_link);
+}
 
 ASX_NODISCARD ASX_INLINE asx_outcome asx_broadcast_recv(asx_cx *cx, asx_broadcast_receiver receiver,
                                                         void *item, uint64_t *lagged)

@@ -150,7 +150,8 @@ const asxi_object_type asxi_mpsc_type = {
     .close = mpsc_close,
     .end_close = mpsc_end_close,
     .message = asxi_mpsc_message,
-    .message_discard = asxi_mpsc_message_discard,
+    .message_discard = asxi_link_discard,
+    .message_refuse = asxi_link_refuse,
 };
 
 asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_sender *sender,
@@ -261,7 +262,7 @@ static asx_err slot_try(asxi_object *object)
 static asx_outcome slot_wait_here(asx_cx *cx, asxi_mpsc *self, asx_instant deadline_ns)
 {
     asxi_baton baton = { .object = &self->object, .leave = reserver_leave, .amount = 1 };
-    if (asx_unlikely(self->peers != NULL)) {
+    if (asx_unlikely(self->links != NULL)) {
         asxi_mpsc_recall(self);
     }
     return asxi_line_wait(cx, &self->reservers, &baton, self->what, deadline_ns,

@@ -5,32 +5,24 @@
 #define BATCH_MAX 64u /* credits asked for at once: a quarter of the channel, up to this */
 
 enum {
-    TO_HOME_ATTACH = 1, /* [3,4] the link */
-    TO_HOME_WANT,       /* arg32 slots */
-    TO_HOME_ITEM,       /* as item_internal.h lays it out */
-    TO_HOME_RETURN,     /* arg32 credits */
-    TO_HOME_DETACH,
-    TO_FAR_GRANT, /* arg32 credits */
+    TO_HOME_WANT = ASXI_LINK_OPS, /* arg32 slots */
+    TO_HOME_RETURN,               /* arg32 credits */
+    TO_FAR_GRANT,                 /* arg32 credits */
     TO_FAR_RECALL,
     TO_FAR_STOPPED,
-    TO_FAR_GONE,
 };
 
-/* Home's record of one far object. In the region's heap, with its end. */
-struct asxi_mpsc_peer {
-    asxi_baton baton; /* in the line of the reservers while it wants slots */
-    asxi_mpsc_peer *next, **at;
-    asxi_mpsc *self;
-    asx_handle link; /* null until attached */
+typedef struct peer {
+    asxi_link link; /* in the line of the reservers while it wants slots */
     uint32_t credits;
-    uint16_t told; /* TO_FAR_STOPPED, then TO_FAR_GONE */
-    bool wants, recalled;
-};
+    uint16_t told; /* TO_FAR_STOPPED, then ASXI_LINK_GONE */
+    bool recalled;
+} peer;
 
 /* What stands for the channel on the sender's shard. */
 typedef struct far_mpsc {
     asxi_object object;
-    asx_handle peer, link;
+    asx_handle home;
     asx_drop_fn *drop;
     const char *what;
     asxi_line reservers;
@@ -49,154 +41,136 @@ _Static_assert(sizeof(far_mpsc) <= ASXI_OBJECT_BYTES, "a far mpsc fits a record"
 
 /* Home side */
 
-static asxi_mpsc_peer *peer_of(const asxi_end *end)
+static peer *peer_of(asxi_link *link)
 {
-    asxi_mpsc_peer *peer;
-    memcpy(&peer, &end->mark, sizeof(peer));
-    return peer;
+    return asx_container_of(link, peer, link);
 }
 
-static void peer_send(asxi_mpsc_peer *peer, uint16_t op, uint32_t arg)
+static asxi_mpsc *home_of(const peer *self)
 {
-    asx_shard *const shard = peer->self->object.shard;
-    asx_msg msg = asxi_object_message_to(peer->link, &asxi_mpsc_type, op);
-    msg.arg32 = arg;
-    asxi_mail_send(shard, peer->link.shard, &msg);
+    return asx_container_of(self->link.baton.object, asxi_mpsc, object);
 }
 
-static void peer_grant(asxi_mpsc_peer *peer, uint32_t count)
+static void recall(peer *self)
 {
-    peer->credits += count;
-    peer->recalled = false;
-    peer_send(peer, TO_FAR_GRANT, count);
+    self->recalled = true;
+    asxi_link_send(&self->link, TO_FAR_RECALL, 0);
+}
+
+static void grant(peer *self, uint32_t count)
+{
+    self->credits += count;
+    self->recalled = false;
+    asxi_link_send(&self->link, TO_FAR_GRANT, count);
 }
 
 static void peer_told(asxi_baton *baton, uintptr_t value)
 {
-    asxi_mpsc_peer *const peer = asx_container_of(baton, asxi_mpsc_peer, baton);
-    peer->wants = false;
+    peer *const self = peer_of(asxi_link_told(baton));
     if (value == ASXI_LINE_GRANTED) {
-        peer_grant(peer, (uint32_t)baton->amount);
-        if (!asxi_line_empty(&peer->self->reservers)) {
-            /* Those that asked for it there may have left. */
-            peer->recalled = true;
-            peer_send(peer, TO_FAR_RECALL, 0);
+        grant(self, (uint32_t)baton->amount);
+        if (!asxi_line_empty(&home_of(self)->reservers)) {
+            recall(self); /* those that asked for it there may have left */
         }
     }
 }
 
-static void peer_left(asxi_baton *baton, bool granted)
+static void peer_wants(peer *self, uint32_t count)
 {
-    (void)baton; /* what it was granted comes back by its credits */
-    (void)granted;
-}
-
-static void peer_wants(asxi_mpsc_peer *peer, uint32_t count)
-{
-    asxi_mpsc *const self = peer->self;
-    if (self->stopped || self->receiver_gone) {
+    asxi_mpsc *const home = home_of(self);
+    if (home->stopped || home->receiver_gone) {
         return; /* it was told */
     }
-    const uint32_t room = asxi_mpsc_room(self);
+    const uint32_t room = asxi_mpsc_room(home);
     if (room > 0) {
         const uint32_t granted = count < room ? count : room;
-        self->reserved += granted;
-        peer_grant(peer, granted);
+        home->reserved += granted;
+        grant(self, granted);
         return;
     }
-    asx_assert(!peer->wants);
-    peer->wants = true;
-    peer->baton.amount = count;
-    asxi_line_enter(&self->reservers, &peer->baton);
-    asxi_mpsc_recall(self);
+    self->link.baton.amount = count;
+    asxi_link_wait(&self->link, &home->reservers, peer_told);
+    asxi_mpsc_recall(home);
 }
 
-void asxi_mpsc_recall(asxi_mpsc *self)
+void asxi_mpsc_recall(asxi_mpsc *home)
 {
-    for (asxi_mpsc_peer *peer = self->peers; peer; peer = peer->next) {
-        if (peer->credits > 0 && !peer->recalled && !asx_handle_is_null(peer->link)) {
-            peer->recalled = true;
-            peer_send(peer, TO_FAR_RECALL, 0);
+    for (asxi_link *link = home->links; link; link = link->next) {
+        peer *const each = peer_of(link);
+        if (each->credits > 0 && !each->recalled) {
+            recall(each);
         }
     }
 }
 
-static void peer_tell(asxi_mpsc_peer *peer)
+static void peer_tell(peer *self)
 {
-    const uint16_t news = peer->self->receiver_gone ? TO_FAR_GONE
-                          : peer->self->stopped     ? TO_FAR_STOPPED
-                                                    : 0;
-    if (news != peer->told && !asx_handle_is_null(peer->link)) {
-        peer->told = news;
-        peer_send(peer, news, 0);
+    const asxi_mpsc *const home = home_of(self);
+    const uint16_t news = home->receiver_gone ? ASXI_LINK_GONE : home->stopped ? TO_FAR_STOPPED : 0;
+    if (news != self->told && asxi_link_is_attached(&self->link)) {
+        self->told = news;
+        asxi_link_send(&self->link, news, 0);
     }
-}
-
-static void peer_free(asxi_mpsc_peer *peer)
-{
-    *peer->at = peer->next;
-    if (peer->next) {
-        peer->next->at = peer->at;
-    }
-    asx_heap_free(&peer->self->object.region->heap, peer, sizeof(*peer));
 }
 
 /* Also at the end of the channel: then the peers' memory goes with its region. */
-void asxi_mpsc_peers_tell(asxi_mpsc *self)
+void asxi_mpsc_peers_tell(asxi_mpsc *home)
 {
-    for (asxi_mpsc_peer *peer = self->peers; peer; peer = peer->next) {
-        peer_tell(peer);
+    for (asxi_link *link = home->links; link; link = link->next) {
+        peer_tell(peer_of(link));
     }
 }
 
 /* Every item that its credits paid for was queued before. */
-void asxi_mpsc_link_close(asxi_mpsc *self, const asxi_end *end)
+void asxi_mpsc_link_close(asxi_mpsc *home, const asxi_end *end)
 {
-    asxi_mpsc_peer *const peer = peer_of(end);
-    const uint32_t credits = peer->credits;
-    if (peer->wants) {
-        asxi_line_leave(&peer->baton);
-    }
-    peer_free(peer);
-    asxi_mpsc_slots_return(self, credits);
+    asxi_link *const link = asxi_link_of(end);
+    const uint32_t credits = peer_of(link)->credits;
+    asxi_link_close(link, sizeof(peer));
+    asxi_mpsc_slots_return(home, credits);
 }
 
-static void peer_item(asxi_mpsc_peer *peer, const asx_msg *msg)
+static void credits_back(peer *self, uint32_t count)
 {
-    asxi_mpsc *const self = peer->self;
-    asx_assert(peer->credits > 0 && self->reserved > 0);
-    peer->credits--;
-    self->reserved--;
-    if (self->receiver_gone) {
-        asxi_mpsc_type.message_discard(msg);
+    asx_assert(self->credits >= count);
+    self->credits -= count;
+    self->recalled = false;
+    asxi_mpsc_slots_return(home_of(self), count);
+}
+
+static void peer_item(peer *self, const asx_msg *msg)
+{
+    asxi_mpsc *const home = home_of(self);
+    asx_assert(self->credits > 0 && home->reserved > 0);
+    self->credits--;
+    home->reserved--;
+    if (home->receiver_gone) {
+        asxi_item_drop(msg);
         return;
     }
-    asxi_mpsc_item_push(self, asxi_item_of(msg));
+    asxi_mpsc_item_push(home, asxi_item_of(msg));
     asxi_item_taken(msg);
 }
 
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg)
 {
-    asxi_mpsc_peer *const peer = peer_of(end);
+    peer *const self = peer_of(asxi_link_of(end));
     switch (msg->flags) {
-    case TO_HOME_ATTACH:
-        peer->link = asxi_mail_get_handle(msg, 3);
-        peer_tell(peer);
+    case ASXI_LINK_ATTACH:
+        asxi_link_attached(&self->link, msg);
+        peer_tell(self);
+        return;
+    case ASXI_LINK_ITEM:
+        peer_item(self, msg);
+        return;
+    case ASXI_LINK_DETACH:
+        asxi_end_close(end);
         return;
     case TO_HOME_WANT:
-        peer_wants(peer, msg->arg32);
-        return;
-    case TO_HOME_ITEM:
-        peer_item(peer, msg);
+        peer_wants(self, msg->arg32);
         return;
     case TO_HOME_RETURN:
-        asx_assert(peer->credits >= msg->arg32);
-        peer->credits -= msg->arg32;
-        peer->recalled = false;
-        asxi_mpsc_slots_return(peer->self, msg->arg32);
-        return;
-    case TO_HOME_DETACH:
-        asxi_end_close(end);
+        credits_back(self, msg->arg32);
         return;
     }
     asx_unreachable();
@@ -211,26 +185,12 @@ asx_err asx_mpsc_export(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_far *far)
         return err == ASX_E(TYPE_MISMATCH) ? ASX_E(WRONG_SHARD) : err;
     }
     asxi_mpsc *const self = asx_container_of(end->object, asxi_mpsc, object);
-    asxi_mpsc_peer *const peer = asx_heap_alloc(&self->object.region->heap, sizeof(*peer));
-    if (!peer) {
-        return ASX_E(NO_MEMORY);
-    }
-    err = asxi_end_open(&self->object, ASXI_MPSC_LINK, &far->_peer, &end);
+    asxi_link *link;
+    err =
+        asxi_link_open(end->object, &self->links, sizeof(peer), ASXI_MPSC_LINK, &far->_peer, &link);
     if (err) {
-        asx_heap_free(&self->object.region->heap, peer, sizeof(*peer));
         return err;
     }
-    *peer = (asxi_mpsc_peer){
-        .baton = { .object = &self->object, .leave = peer_left, .tell = peer_told },
-        .self = self,
-        .next = self->peers,
-        .at = &self->peers,
-    };
-    if (peer->next) {
-        peer->next->at = &peer->next;
-    }
-    self->peers = peer;
-    memcpy(&end->mark, &peer, sizeof(peer));
     self->senders++;
     far->_drop = self->drop;
     far->_what = self->what;
@@ -253,9 +213,7 @@ static far_mpsc *far_of(asxi_object *object)
 
 static void far_send(far_mpsc *self, uint16_t op, uint32_t arg)
 {
-    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, op);
-    msg.arg32 = arg;
-    asxi_mail_send(self->object.shard, self->peer.shard, &msg);
+    asxi_link_send_home(&self->object, self->home, op, arg);
 }
 
 /* Nothing of this shard's will be sent any more. */
@@ -265,7 +223,7 @@ static void detach_if_over(far_mpsc *self)
     if (over && self->reserved == 0 && !self->detached) {
         self->detached = true;
         self->credits = 0;
-        far_send(self, TO_HOME_DETACH, 0);
+        far_send(self, ASXI_LINK_DETACH, 0);
     }
 }
 
@@ -325,7 +283,7 @@ static void far_message(asxi_end *end, const asx_msg *msg)
     case TO_FAR_STOPPED:
         far_stop(self);
         return;
-    case TO_FAR_GONE:
+    case ASXI_LINK_GONE:
         self->gone = true;
         far_stop(self);
         return;
@@ -345,7 +303,7 @@ static void far_close(asxi_object *object)
     }
     if (self->reserved == 0) {
         self->detached = true;
-        far_send(self, TO_HOME_DETACH, 0);
+        far_send(self, ASXI_LINK_DETACH, 0);
     } else if (self->credits > 0) {
         credits_return(self);
     }
@@ -361,36 +319,13 @@ static void far_end_close(asxi_object *object, const asxi_end *end)
     }
 }
 
-/* An item that reaches no channel: its receiver and its region are gone. */
-static void message_discard(const asx_msg *msg)
-{
-    if (msg->flags == TO_HOME_ITEM) {
-        asxi_item_drop(msg);
-    }
-}
-
-void asxi_mpsc_message_discard(const asx_msg *msg)
-{
-    message_discard(msg);
-}
-
-/* The channel closed before it learnt who shall be told of it. */
-static void attach_refuse(asx_shard *shard, const asx_msg *msg)
-{
-    if (msg->flags == TO_HOME_ATTACH) {
-        const asx_handle link = asxi_mail_get_handle(msg, 3);
-        const asx_msg gone = asxi_object_message_to(link, &asxi_mpsc_type, TO_FAR_GONE);
-        asxi_mail_send(shard, link.shard, &gone);
-    }
-}
-
 const asxi_object_type asxi_mpsc_far_type = {
     .name = "far mpsc",
     .close = far_close,
     .end_close = far_end_close,
     .message = far_message,
-    .message_discard = message_discard,
-    .message_refuse = attach_refuse,
+    .message_discard = asxi_link_discard,
+    .message_refuse = asxi_link_refuse,
 };
 
 static asx_err import_here(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender)
@@ -410,7 +345,6 @@ static asx_err import_here(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender 
 asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *sender)
 {
     asxi_object *object;
-    asxi_end *link;
     *sender = (asx_mpsc_sender){ 0 };
     if (far->_peer.shard == cx->_shard->index) {
         return import_here(cx, far, sender);
@@ -423,7 +357,7 @@ asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *se
         return err;
     }
     far_mpsc *const self = far_of(object);
-    self->peer = far->_peer;
+    self->home = far->_peer;
     self->drop = far->_drop;
     self->what = far->_what;
     self->item_size = far->_item_size;
@@ -431,9 +365,9 @@ asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *se
     self->batch += self->batch == 0;
     self->detached = true; /* home still knows only the value that is imported here */
     asxi_line_init(&self->reservers);
-    err = asxi_end_open(object, ASXI_MPSC_LINK, &self->link, &link);
+    err = asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL);
     if (!err) {
-        err = asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL);
+        err = asxi_link_attach(object, ASXI_MPSC_LINK, self->home, 0);
     }
     if (err) {
         asxi_object_close(object);
@@ -441,9 +375,6 @@ asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *se
     }
     self->senders = 1;
     self->detached = false;
-    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, TO_HOME_ATTACH);
-    asxi_mail_put_handle(&msg, 3, self->link);
-    asxi_mail_send(cx->_shard, self->peer.shard, &msg);
     return ASX_OK;
 }
 
@@ -503,11 +434,11 @@ asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant
 void asxi_mpsc_far_item_push(asxi_object *object, const void *item)
 {
     far_mpsc *const self = far_of(object);
-    asx_msg msg = asxi_object_message_to(self->peer, &asxi_mpsc_far_type, TO_HOME_ITEM);
+    asx_msg msg = asxi_object_message_to(self->home, &asxi_mpsc_far_type, ASXI_LINK_ITEM);
     asx_assert(self->reserved > 0);
     self->reserved--;
     asxi_item_put(&msg, item, self->item_size, self->drop);
-    asxi_mail_send(object->shard, self->peer.shard, &msg);
+    asxi_mail_send(object->shard, self->home.shard, &msg);
     detach_if_over(self);
 }
 

@@ -18,20 +18,18 @@
 
 #include <asx/shard/sync/mpsc.h>
 
-#include "line_internal.h"
+#include "link_internal.h"
 
 #include <string.h>
 
 enum { ASXI_MPSC_SENDER = 1, ASXI_MPSC_RECEIVER, ASXI_MPSC_LINK };
-
-typedef struct asxi_mpsc_peer asxi_mpsc_peer;
 
 typedef struct asxi_mpsc {
     asxi_object object;
     char *items; /* a ring of `capacity`, in the region's heap */
     asx_drop_fn *drop;
     const char *what;
-    asxi_mpsc_peer *peers;
+    asxi_link *links;
     uint32_t capacity, item_size;
     uint32_t head, queued;
     uint32_t reserved; /* permits out, slots granted to waiters that have not run yet, credits */
@@ -57,12 +55,11 @@ void asxi_mpsc_sender_gone(asxi_mpsc *self);
 
 /* mpsc_far.c, home side */
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg);
-void asxi_mpsc_message_discard(const asx_msg *msg);
-void asxi_mpsc_link_close(asxi_mpsc *self, const asxi_end *end);
+void asxi_mpsc_link_close(asxi_mpsc *home, const asxi_end *end);
 /* Somebody waits for a slot: credits that lie idle on other shards are asked back. */
-void asxi_mpsc_recall(asxi_mpsc *self);
+void asxi_mpsc_recall(asxi_mpsc *home);
 /* The channel was stopped, or its receiver went. */
-void asxi_mpsc_peers_tell(asxi_mpsc *self);
+void asxi_mpsc_peers_tell(asxi_mpsc *home);
 
 /* mpsc_far.c, far side: what asx_mpsc_* does for a sender of another shard's channel. */
 asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadline_ns);

@@ -4,6 +4,9 @@
  *         version is not the one it has seen; intermediate values may be skipped, the latest never
  *         (CH-40, CH-41).
  * Owner.  The region it was opened in. The value is plain data.
+ * Far.    asx_watch_export makes a value that another shard turns into a receiver of its own: there
+ *         is a copy there, which home keeps up to date, one value under way at a time. The sender
+ *         stays where the watch was opened.
  * Cancel. A cancelled wait has marked nothing as seen. */
 #ifndef ASX_SHARD_SYNC_WATCH_H
 #define ASX_SHARD_SYNC_WATCH_H
@@ -45,6 +48,28 @@ ASX_NODISCARD asx_err asx_watch_subscribe(asx_cx *cx, asx_watch_sender sender,
 /* A receiver that has seen what `receiver` has. */
 ASX_NODISCARD asx_err asx_watch_receiver_clone(asx_cx *cx, asx_watch_receiver receiver,
                                                asx_watch_receiver *clone);
+
+/* A receiver for another shard, that has seen what `receiver` has: a plain value to put into the
+ * argument of asx_spawn_on or into a message. */
+typedef struct asx_watch_far {
+    asx_handle _link;
+    const char *_what;
+    uint32_t _value_size;
+} asx_watch_far;
+
+/* errors  STALE, NO_SLOTS, NO_MEMORY; WRONG_SHARD for a receiver that is far itself */
+ASX_NODISCARD asx_err asx_watch_export(asx_cx *cx, asx_watch_receiver receiver, asx_watch_far *far);
+/* On the shard that shall receive, once: a receiver in the cx's region. Waits for the value.
+ * cancel  there is no receiver, and `far` is used up
+ * errors  CLOSED (the watch has gone), TIMED_OUT, NO_CAPABILITY (REMOTE), REGION_CLOSED, NO_SLOTS,
+ *         NO_MEMORY; STALE at home */
+ASX_NODISCARD asx_outcome asx_watch_import(asx_cx *cx, const asx_watch_far *far,
+                                           asx_instant deadline_ns, asx_watch_receiver *receiver);
+/* For a value that will not be imported. */
+ASX_INLINE void asx_watch_far_abandon(asx_cx *cx, const asx_watch_far *far)
+{
+    asx_end_close(cx, far->_link);
+}
 
 /* Waits until there is a value that was not seen, and marks it as seen.
  * errors  CLOSED (the sender went, and its last value was seen), TIMED_OUT, STALE */
