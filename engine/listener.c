@@ -168,7 +168,7 @@ static bool end_step(asx_cx *cx, asx_listener *listener, asx_outcome *outcome)
 
 static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
 {
-    asx_listener *const listener = frame;
+    asx_listener *const listener = *(asx_listener **)frame;
     listener->task = asx_task_of(cx);
     if (asx_is_cancelled(cx)) { /* then the connections' region may be gone */
         return end_step(cx, listener, outcome);
@@ -202,7 +202,8 @@ static bool step(asx_cx *cx, void *frame, asx_outcome *outcome)
 /* Whatever ended the task: the socket, and what was accepted and not yet served. */
 static void drop(void *frame)
 {
-    asx_listener *const listener = frame;
+    asx_listener *const listener = *(asx_listener **)frame;
+    listener->task = NULL;
     for (uint32_t i = 0; i < listener->queued; i++) {
         listener->driver->ops->close_now(listener->driver, listener->queue[i]);
     }
@@ -213,15 +214,16 @@ asx_err asx_listener_start(asx_cx *cx, asx_region *region, const asx_listener_co
                            asx_listener **out, asx_handle *task)
 {
     const asx_spawn_options options = { .drop = drop, .label = "listener" };
-    void *frame;
     asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
-    const asx_listener init = { .config = *config, .driver = driver };
-    const asx_err err =
-        asx_spawn_poll(cx, region, step, &init, sizeof(init), &options, task, &frame);
-    if (!err) {
-        *out = frame;
+    /* The region's, not the task's: who stops it cannot know that the task is over already. */
+    asx_listener *const listener = asx_region_alloc(region, sizeof(*listener));
+    if (!listener) {
+        driver->ops->close_now(driver, config->fd);
+        return ASX_E(NO_MEMORY);
     }
-    return err;
+    *listener = (asx_listener){ .config = *config, .driver = driver };
+    *out = listener;
+    return asx_spawn_poll(cx, region, step, &listener, sizeof(listener), &options, task, NULL);
 }
 
 void asx_listener_stop(asx_listener *listener)

@@ -39,13 +39,13 @@ typedef struct asx_listener_config {
     uint64_t *dropped;       /* counts connections closed for want of anything */
 } asx_listener_config;
 
-/* Spawns the accept task into `region`.
+/* Spawns the accept task into `region`, whose memory *listener is.
  * errors  those of asx_spawn_poll */
 ASX_NODISCARD asx_err asx_listener_start(asx_cx *cx, asx_region *region,
                                          const asx_listener_config *config, asx_listener **listener,
                                          asx_handle *task);
 
-/* The task ends by itself soon after; join it. Never suspends. */
+/* The task ends by itself soon after, if it has not ended before; join it. Never suspends. */
 void asx_listener_stop(asx_listener *listener);
 
 ASX_END_DECLS
