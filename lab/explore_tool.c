@@ -16,15 +16,15 @@ void asx_explore_tool_usage(FILE *out)
     fputs("usage: asx lab explore NAME [OPTION]...   many runs, and what they showed\n"
           "       asx lab shrink NAME [OPTION]...    the first failing run, made small\n"
           "\n"
-          "  --strategy S   random (default), pct, dpor, bounded\n"
+          "  --strategy S   random (default), pct, pos, dpor, bounded\n"
           "  --budget B     runs, or seconds with an s: 500, 30s; default 1000\n"
           "  --seeds N      the same as --budget N\n"
-          "  --seed S       of the first run; random and pct count up from it; default 42\n"
+          "  --seed S       of the first run; random, pct, pos count up from it; default 42\n"
           "  --first I      index of the first run\n"
           "  --shards N     instead of the scenario's\n"
           "  --chaos P      with faults: light, heavy\n"
           "  --wide         which of a shard's ready tasks runs is a choice, too\n"
-          "  --jobs N       processes, for random and pct; 0: none; default: one a core\n"
+          "  --jobs N       processes, for random, pct, pos; 0: none; default: one a core\n"
           "  --steps N      limit of a run; default 100000\n"
           "  --depth D      of pct; default 1, 2, 3 in turn\n"
           "  --bound B      of bounded: answers that production would not give; default 2\n"
@@ -186,6 +186,9 @@ static asx_strategy *make_strategy(asxi_explore_session *s)
         };
         return asx_strategy_pct(&config);
     }
+    if (strcmp(o->strategy, "pos") == 0) {
+        return asx_strategy_pos(o->seed);
+    }
     if (strcmp(o->strategy, "dpor") == 0) {
         const asx_dpor_config config = { .seed = o->seed,
                                          .fixed_sites = o->every ? 0 : ASX_DPOR_TIMING };
@@ -194,7 +197,8 @@ static asx_strategy *make_strategy(asxi_explore_session *s)
     if (strcmp(o->strategy, "bounded") == 0) {
         return asx_strategy_bounded(o->seed, (uint32_t)o->bound);
     }
-    fprintf(stderr, "asx lab: there is no strategy %s: random, pct, dpor, bounded\n", o->strategy);
+    fprintf(stderr, "asx lab: there is no strategy %s: random, pct, pos, dpor, bounded\n",
+            o->strategy);
     return NULL;
 }
 

@@ -162,6 +162,9 @@ static asx_strategy *strategy_of(const asx_lab_test *test, asx_explore_world *wo
                                         .steps = asx_explore_measure(&world->program, &limits) };
         return asx_strategy_pct(&config);
     }
+    if (strcmp(name, "pos") == 0) {
+        return asx_strategy_pos(seed);
+    }
     if (strcmp(name, "dpor") == 0) {
         const asx_dpor_config config = { .seed = seed, .fixed_sites = ASX_DPOR_TIMING };
         return asx_dpor_create(&config);

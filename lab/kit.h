@@ -35,7 +35,7 @@ typedef struct asx_lab_test { /* zero-filled fields are the defaults */
     void *arg;
     void (*reset)(void *arg);
     void (*judge)(void *arg, asx_lab_report *report);
-    const char *strategy; /* "random" (the default), "pct", "dpor" */
+    const char *strategy; /* "random" (the default), "pct", "pos", "dpor" */
     uint64_t runs;        /* at most; 0: 1,000 */
     const char *packs;   /* folder of crashpacks; NULL: ASX_LAB_PACKS of the environment, or none */
     const char *command; /* that runs this test, for the line of the replay; NULL: "this test" */

@@ -4,6 +4,9 @@
  *   random    uniform                         nothing in closed form; the cheapest finder
  *   pct       random priorities, d - 1        a bug that d ordering constraints suffice for is hit
  *             places where they change        with probability >= 1 / (n k^(d-1)) a run
+ *   pos       a random priority a pending     nothing in closed form; one step beside n of another
+ *             step, anew after what it may    process is last in one run of n + 1, at random in one
+ *             race with                       of 2^n
  *   bounded   all runs with at most b         exhaustive within the bound
  *             answers other than 0
  *   replay    a given list                    one run; what does not fit is 0
@@ -12,7 +15,8 @@
  * Faults.  Chaos decides which come up; random strategies let all of those happen, as a run without
  *          a strategy does. The others begin without, and add them as any other answer.
  * Owner.   The caller, until destroy.
- * Source.  Burckhardt et al., ASPLOS 2010 (PCT); Emmi et al., POPL 2011 (delay bounding). */
+ * Source.  Burckhardt et al., ASPLOS 2010 (PCT); Yuan et al., CAV 2018 (POS); Emmi et al., POPL
+ *          2011 (delay bounding). */
 #ifndef ASX_LAB_STRATEGY_H
 #define ASX_LAB_STRATEGY_H
 
@@ -47,6 +51,10 @@ void asx_strategy_pct_fix(asx_strategy *pct, const int64_t *priorities, uint32_t
  * `confidence`. */
 double asx_pct_probability(uint32_t processes, uint32_t steps, uint32_t depth);
 double asx_pct_runs(uint32_t processes, uint32_t steps, uint32_t depth, double confidence);
+
+/* Run i draws from seed + i, and so does the program. A pending step is taken to race with whatever
+ * its process has touched before. */
+asx_strategy *asx_strategy_pos(uint64_t seed);
 
 asx_strategy *asx_strategy_bounded(uint64_t seed, uint32_t deviations_max);
 

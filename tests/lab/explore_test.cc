@@ -176,6 +176,32 @@ TEST_CASE("pct: a process that only spins is demoted", "[lab]")
     asx_strategy_destroy(pct);
 }
 
+TEST_CASE("pos: a step beside eight others is last as often as its priority is the least", "[lab]")
+{
+    letters world("wx | ra rb rc rd re rf rg rh",
+                  [](const std::vector<int> &order) { return order.back() == 0; });
+    const uint64_t hits = failures(world.program(), asx_strategy_pos(3), 9000);
+    CHECK(hits > 1000 - 4 * 30); /* a ninth, and four deviations */
+    CHECK(hits < 1000 + 4 * 30);
+    CHECK(failures(world.program(), asx_strategy_random(3), 9000) < 35 + 4 * 6); /* 2^-8 */
+}
+
+TEST_CASE("pos: a pending step draws anew when one that ran races with it", "[lab]")
+{
+    const std::vector<int> around = { 1, 0, 0, 0, 1 };
+    const auto is_around = [&](const std::vector<int> &order) { return order == around; };
+    /* 1/2 to begin; 1/3, the second against the least of two; and a toss for each step after. */
+    letters racing("wx wx wx | wx wx", is_around);
+    uint64_t hits = failures(racing.program(), asx_strategy_pos(3), 12000);
+    CHECK(hits > 500 - 4 * 22);
+    CHECK(hits < 500 + 4 * 22);
+    /* Where nothing races, the second keeps what it drew: 1/2 times the integral of 2 (1 - u)^4. */
+    letters apart("wx wx wx | wy wy", is_around);
+    hits = failures(apart.program(), asx_strategy_pos(3), 12000);
+    CHECK(hits > 1200 - 4 * 33);
+    CHECK(hits < 1200 + 4 * 33);
+}
+
 TEST_CASE("bounded: exactly the runs with at most b deviations", "[lab]")
 {
     letters world("wx | wx | wx", nullptr);

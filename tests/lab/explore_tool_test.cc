@@ -149,7 +149,7 @@ std::string arguments(const std::string &line)
 
 TEST_CASE("explore tool: every strategy fails, and its line repeats the failure", "[lab]")
 {
-    for (const char *strategy : { "random", "pct", "dpor", "bounded --bound 3" }) {
+    for (const char *strategy : { "random", "pct", "pos", "dpor", "bounded --bound 3" }) {
         INFO(strategy);
         const said found = explore(std::string("--strategy ") + strategy);
         INFO(found.text);

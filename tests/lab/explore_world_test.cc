@@ -40,8 +40,8 @@ TEST_CASE("explore: every strategy finds a lost update between shards", "[lab]")
     pct.steps = asx_explore_measure(&w.world.program, &limits);
     asx_dpor_config dpor = {};
     dpor.fixed_sites = ASX_DPOR_TIMING;
-    for (asx_strategy *strategy :
-         { asx_strategy_random(42), asx_strategy_pct(&pct), asx_dpor_create(&dpor) }) {
+    for (asx_strategy *strategy : { asx_strategy_random(42), asx_strategy_pct(&pct),
+                                    asx_strategy_pos(42), asx_dpor_create(&dpor) }) {
         asx_explore_config config = {};
         config.runs_max = 500;
         asx_explore_report *report = asx_explore(&w.world.program, strategy, &config);

@@ -93,7 +93,7 @@ struct folder {
 TEST_CASE("kit: a test that holds passes, and says nothing", "[kit]")
 {
     tally t{ 0, true };
-    const char *const strategy = GENERATE("random", "pct", "dpor");
+    const char *const strategy = GENERATE("random", "pct", "pos", "dpor");
     asx_lab_test test = test_of(&t);
     test.strategy = strategy;
     CHECK(explored(test, true).empty());
@@ -103,7 +103,7 @@ TEST_CASE("kit: a test that holds passes, and says nothing", "[kit]")
 TEST_CASE("kit: a failure is named, shrunk, told, and has a line that repeats it", "[kit]")
 {
     tally t{};
-    const char *const strategy = GENERATE("random", "pct", "dpor");
+    const char *const strategy = GENERATE("random", "pct", "pos", "dpor");
     asx_lab_test test = test_of(&t);
     test.strategy = strategy;
     const std::string text = explored(test, false);

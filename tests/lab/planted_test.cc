@@ -21,7 +21,7 @@ const uint64_t runs_max = 200;       /* for each bug and strategy */
 const uint32_t deviations_max = 4;   /* choices other than production's, after shrinking */
 const uint64_t clean_runs_max = 200; /* of each story without its bug */
 
-enum strategy_kind { RANDOM, PCT, DPOR };
+enum strategy_kind { RANDOM, PCT, POS, DPOR };
 
 /* What a search left, in memory that outlives its process. */
 struct outcome {
@@ -54,6 +54,9 @@ struct world_of {
             pct.seed = 1;
             pct.steps = 50;
             return asx_strategy_pct(&pct);
+        }
+        if (kind == POS) {
+            return asx_strategy_pos(1);
         }
         dpor.fixed_sites = ASX_DPOR_TIMING & ~(uint64_t(1) << ASX_CHOICE_READY);
         return asx_dpor_create(&dpor);
@@ -153,7 +156,7 @@ TEST_CASE("planted: no story fails without its bug", "[lab]")
     asxi_planted = 0;
     for (const planted_story &story : stories()) {
         world_of w(story);
-        for (strategy_kind kind : { RANDOM, PCT, DPOR }) {
+        for (strategy_kind kind : { RANDOM, PCT, POS, DPOR }) {
             asx_explore_report *report = explore(w, kind, clean_runs_max, 0);
             const outcome clean = outcome_of(report);
             INFO(story.name << " " << clean.runs << " " << clean.text);
@@ -168,7 +171,7 @@ TEST_CASE("planted: every bug is found by every strategy within its budget, and 
     REQUIRE(stories().size() >= 25);
     for (const planted_story &story : stories()) {
         asxi_planted = story.bug;
-        for (strategy_kind kind : { RANDOM, PCT, DPOR }) {
+        for (strategy_kind kind : { RANDOM, PCT, POS, DPOR }) {
             const outcome result = search(story, kind);
             INFO(story.name << ": " << story.about << "; strategy " << kind << ", " << result.runs
                             << " runs " << result.text);
@@ -186,19 +189,20 @@ TEST_CASE("planted: every bug is found by every strategy within its budget, and 
 
 TEST_CASE("planted: the table of runs to find", "[.][table]")
 {
-    printf("%-18s %7s %5s %5s %7s  %s\n", "bug", "random", "pct", "dpor", "shrunk", "seen as");
+    printf("%-18s %7s %5s %5s %5s %7s  %s\n", "bug", "random", "pct", "pos", "dpor", "shrunk",
+           "seen as");
     for (const planted_story &story : stories()) {
         asxi_planted = story.bug;
-        std::string runs[3], seen;
-        for (strategy_kind kind : { RANDOM, PCT, DPOR }) {
+        std::string runs[DPOR + 1], seen;
+        for (strategy_kind kind : { RANDOM, PCT, POS, DPOR }) {
             const outcome result = search(story, kind);
             runs[kind] = result.found ? std::to_string(result.runs) : "-";
             seen = kind == RANDOM ? result.text : seen;
         }
         bool truncated = false;
         const uint32_t left = shrink(story, &truncated);
-        printf("%-18s %7s %5s %5s %7s  %.60s\n", story.name, runs[RANDOM].c_str(),
-               runs[PCT].c_str(), runs[DPOR].c_str(),
+        printf("%-18s %7s %5s %5s %5s %7s  %.60s\n", story.name, runs[RANDOM].c_str(),
+               runs[PCT].c_str(), runs[POS].c_str(), runs[DPOR].c_str(),
                left == UINT32_MAX ? "-" : std::to_string(left).c_str(), seen.c_str());
         fflush(stdout);
     }
