@@ -11,6 +11,8 @@
 #define ASX_TURN_COMPLETION_MAX 256u /* bounds what one turn borrows buffers for */
 #define ASX_TURN_MESSAGE_MAX 256u    /* per turn, over all inbound rings */
 #define ASX_TURN_TIMER_MAX 1024u
+/* As long as a sleep costs: waiting awake then never costs more than twice what was best. */
+#define ASX_PARK_SPIN_NS (50 * ASX_NS_PER_US)
 
 #define ASX_CANCEL_STREAK_MAX 16u   /* SCH-4; doubled while a region drains (SCH-7) */
 #define ASX_TIMED_STREAK_MAX 6u     /* SCH-5 */

@@ -16,6 +16,7 @@
 
 #define RETRY_NS ASX_NS_PER_MS /* a full ring is looked at again, if nothing else runs */
 #define SENDERS_WOKEN_MAX 64u  /* of those that wait for one ring, each turn */
+#define UNPUBLISHED_MAX 64u    /* then the other shard can begin, long before the turn is over */
 
 typedef struct parked_mail {
     struct parked_mail *next;
@@ -90,25 +91,61 @@ static inline void trace_push(asx_shard *shard, uint32_t to, const asx_msg *msg)
     (void)msg;
 }
 
-void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
+/* Shows the other shard what was sent since the last time. */
+static void ring_publish(asx_shard *shard, uint32_t to)
+{
+    asx_mesh *const mesh = shard->mesh;
+    asx_ring *const ring = asx_mesh_ring(mesh, shard->index, to);
+    if (asx_ring_publish(ring) && to != shard->index &&
+        !(ASXI_PLANTED(BELL_SAVED) && asx_ring_count(ring) > 1) && asx_mesh_wake_needed(mesh, to)) {
+        ASXI_TRACE(shard, DOORBELL, shard->index, to, 0);
+        asx_mesh_ring_bell(mesh, to);
+    }
+}
+
+static inline void slot_filled(asx_shard *shard, uint32_t to, const asx_msg *msg)
+{
+    trace_push(shard, to, msg);
+    shard->stats.messages_sent++;
+    if (asx_ring_unpublished(asx_mesh_ring(shard->mesh, shard->index, to)) >= UNPUBLISHED_MAX) {
+        ring_publish(shard, to);
+    }
+}
+
+static asx_msg *parked_begin(mail_target *target)
+{
+    parked_mail *const parked = malloc(sizeof(*parked));
+    asx_assert(parked != NULL);
+    parked->next = NULL;
+    *target->last = parked;
+    target->last = &parked->next;
+    return &parked->msg;
+}
+
+asx_msg *asxi_mail_begin(asx_shard *shard, uint32_t to)
 {
     mail_target *const target = &shard->mail->targets[to];
     asx_msg *slot = NULL;
-    if (!target->first) { /* nothing overtakes what is parked */
+    if (asx_likely(!target->first)) { /* nothing overtakes what is parked */
         slot = slot_reserve(shard, to, true);
     }
-    if (asx_likely(slot != NULL)) {
-        *slot = *msg;
-        trace_push(shard, to, msg);
+    return asx_likely(slot != NULL) ? slot : parked_begin(target);
+}
+
+void asxi_mail_end(asx_shard *shard, uint32_t to, const asx_msg *msg)
+{
+    if (asx_likely(!shard->mail->targets[to].first)) {
+        slot_filled(shard, to, msg);
     } else {
-        parked_mail *const parked = malloc(sizeof(*parked));
-        asx_assert(parked != NULL);
-        parked->next = NULL;
-        parked->msg = *msg;
-        *target->last = parked;
-        target->last = &parked->next;
+        shard->stats.messages_sent++;
     }
-    shard->stats.messages_sent++;
+}
+
+void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
+{
+    asx_msg *const slot = asxi_mail_begin(shard, to);
+    *slot = *msg;
+    asxi_mail_end(shard, to, slot);
 }
 
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
@@ -119,8 +156,7 @@ bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
         return false;
     }
     *slot = *msg;
-    trace_push(shard, to, msg);
-    shard->stats.messages_sent++;
+    slot_filled(shard, to, msg);
     return true;
 }
 
@@ -372,17 +408,11 @@ void asxi_mail_publish(asx_shard *shard)
     asx_mesh *const mesh = shard->mesh;
     bool blocked = false;
     for (uint32_t to = 0; to < mesh->shard_count; to++) {
-        asx_ring *const ring = asx_mesh_ring(mesh, shard->index, to);
         if (asx_unlikely(mail->targets[to].first != NULL) ||
             asx_unlikely(!asx_list_empty(&mail->targets[to].senders))) {
             blocked |= target_flush(shard, to);
         }
-        if (asx_ring_publish(ring) && to != shard->index &&
-            !(ASXI_PLANTED(BELL_SAVED) && asx_ring_count(ring) > 1) &&
-            asx_mesh_wake_needed(mesh, to)) {
-            ASXI_TRACE(shard, DOORBELL, shard->index, to, 0);
-            asx_mesh_ring_bell(mesh, to);
-        }
+        ring_publish(shard, to);
     }
     if (asx_unlikely(blocked) && !asx_timer_armed(&mail->retry)) {
         asx_timer_arm(&shard->wheel, &mail->retry, asx_time_add(shard->now_ns, RETRY_NS));

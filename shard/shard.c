@@ -260,13 +260,7 @@ void asx_shard_park(asx_shard *shard)
         shard->driver->ops->park(shard->driver, until);
         return;
     }
-    /* Pairs with asx_mesh_wake_needed: a message that arrives after the flag rings the doorbell. */
-    asx_mesh_sleep_begin(shard->mesh, shard->index);
-    if (!asx_mesh_inbox_empty(shard->mesh, shard->index)) {
-        until = 0;
-    }
-    shard->driver->ops->park(shard->driver, until);
-    asx_mesh_sleep_end(shard->mesh, shard->index);
+    asxi_park_idle(shard, until);
 }
 
 typedef struct main_task {

@@ -62,9 +62,11 @@ struct asx_shard {
     bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
     asx_duration slice_ns;
     asx_instant slice_looked_ns; /* at the clock, last */
-    uint32_t slice_gap;   /* dispatches from one look to the next; fewer when they are long */
-    uint32_t slice_left;  /* of this stretch; 1 once slice_over is set */
-    uint32_t slice_share; /* dispatches that the turn has left behind this stretch */
+    uint32_t slice_gap;       /* dispatches from one look to the next; fewer when they are long */
+    uint32_t slice_left;      /* of this stretch; 1 once slice_over is set */
+    uint32_t slice_share;     /* dispatches that the turn has left behind this stretch */
+    uint64_t park_exchanged;  /* messages, both ways, when it last had nothing to run */
+    asx_duration park_gap_ns; /* how long it then had to wait, lately */
     bool walking; /* a cancel walk's regions are being advanced: nested walks only queue theirs */
 
     asx_chunk_source chunks;
@@ -106,6 +108,9 @@ struct asx_shard {
 extern __thread asx_shard *asxi_shard_self;
 
 void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
+
+/* park.c: until a message, a completion or `until`. */
+void asxi_park_idle(asx_shard *shard, asx_instant until);
 
 /* shard.c: true once the turn has used up its slice, after looking at the clock. */
 bool asxi_slice_look(asx_shard *shard);

@@ -60,17 +60,43 @@ static bool has_room(const asxi_mpsc *self)
     return self->queued + self->reserved < self->capacity;
 }
 
-/* Grants free slots to those that wait for them. */
+static uint32_t room_of(const asxi_mpsc *self)
+{
+    return self->capacity - self->queued - self->reserved;
+}
+
+static void slots_give(asxi_mpsc *self, asxi_baton *baton, uint32_t limit)
+{
+    asx_assert(limit > 0 && limit <= room_of(self));
+    baton->amount = baton->amount < limit ? baton->amount : limit;
+    self->reserved += (uint32_t)baton->amount;
+    asxi_line_tell(baton, ASXI_LINE_GRANTED);
+}
+
+/* Grants free slots to those that wait for them. Another shard, and who is behind it, waits until
+ * the turn is over: a message for each slot would be a round trip for each. */
 static void slots_grant(asxi_mpsc *self)
 {
-    while (has_room(self) && !asxi_line_empty(&self->reservers)) {
+    while (asx_unlikely(!asxi_line_empty(&self->reservers)) && has_room(self)) {
         asxi_baton *const head = asxi_line_head(&self->reservers);
-        const uint32_t room = self->capacity - self->queued - self->reserved;
-        /* A far shard asks for several at once, and gets them when nobody else waits. */
-        const uint64_t most = self->reservers.count > 1 ? 1 : room;
-        head->amount = head->amount < most ? head->amount : most;
-        self->reserved += (uint32_t)head->amount;
-        asxi_line_tell(head, ASXI_LINE_GRANTED);
+        if (head->tell) {
+            asx_shard_turn_end_link(self->object.shard, &self->turn_end);
+            return;
+        }
+        slots_give(self, head, 1);
+    }
+}
+
+/* To each of those that wait, its share of what the turn left free. */
+static void slots_share(asx_turn_end *hook)
+{
+    asxi_mpsc *const self = asx_container_of(hook, asxi_mpsc, turn_end);
+    while (has_room(self) && !asxi_line_empty(&self->reservers)) {
+        const uint32_t share = room_of(self) / self->reservers.count;
+        slots_give(self, asxi_line_head(&self->reservers), share > 1 ? share : 1);
+    }
+    if (!asxi_line_empty(&self->reservers)) {
+        asxi_mpsc_recall(self);
     }
 }
 
@@ -84,9 +110,11 @@ void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count)
     receiver_wake_if_over(self);
 }
 
-uint32_t asxi_mpsc_room(const asxi_mpsc *self)
+bool asxi_mpsc_slots_take(asxi_mpsc *self, uint32_t count)
 {
-    return asxi_line_empty(&self->reservers) ? self->capacity - self->queued - self->reserved : 0;
+    const bool free = asxi_line_empty(&self->reservers) && count <= room_of(self);
+    self->reserved += free ? count : 0;
+    return free;
 }
 
 void asxi_mpsc_sender_gone(asxi_mpsc *self)
@@ -116,6 +144,7 @@ static void mpsc_close(asxi_object *object)
     asxi_line_close(&self->reservers);
     asxi_line_close(&self->receiver);
     asxi_mpsc_peers_tell(self);
+    asx_list_unlink(&self->turn_end._link);
     items_drop(self);
     asx_heap_free(&object->region->heap, self->items, (size_t)self->capacity * self->item_size);
 }
@@ -176,6 +205,7 @@ asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_send
     asxi_line_init(&self->reservers);
     asxi_line_init(&self->receiver);
     self->senders = 1;
+    self->turn_end.fn = slots_share;
     self->items = asx_heap_alloc(&object->region->heap, (size_t)self->capacity * self->item_size);
     err = self->items ? asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL)
                       : ASX_E(NO_MEMORY);

@@ -2,7 +2,7 @@
 #include "item_internal.h"
 #include "mpsc_internal.h"
 
-#define BATCH_MAX 64u /* credits asked for at once: a quarter of the channel, up to this */
+#define BATCH_FIRST 64u /* credits wanted at once, at first: a quarter of the channel, up to this */
 
 enum {
     TO_HOME_WANT = ASXI_LINK_OPS, /* arg32 slots */
@@ -26,7 +26,8 @@ typedef struct far_mpsc {
     asx_drop_fn *drop;
     const char *what;
     asxi_line reservers;
-    uint32_t item_size, batch;
+    uint32_t item_size, capacity;
+    uint32_t batch;    /* credits it likes to have */
     uint32_t credits;  /* neither reserved nor spent */
     uint32_t reserved; /* permits out, and credits granted to waiters that have not run yet */
     uint32_t asked;    /* wanted, and not granted yet */
@@ -69,9 +70,6 @@ static void peer_told(asxi_baton *baton, uintptr_t value)
     peer *const self = peer_of(asxi_link_told(baton));
     if (value == ASXI_LINE_GRANTED) {
         grant(self, (uint32_t)baton->amount);
-        if (!asxi_line_empty(&home_of(self)->reservers)) {
-            recall(self); /* those that asked for it there may have left */
-        }
     }
 }
 
@@ -81,23 +79,21 @@ static void peer_wants(peer *self, uint32_t count)
     if (home->stopped || home->receiver_gone) {
         return; /* it was told */
     }
-    const uint32_t room = asxi_mpsc_room(home);
-    if (room > 0) {
-        const uint32_t granted = count < room ? count : room;
-        home->reserved += granted;
-        grant(self, granted);
+    if (asxi_mpsc_slots_take(home, count)) {
+        grant(self, count);
         return;
     }
     self->link.baton.amount = count;
     asxi_link_wait(&self->link, &home->reservers, peer_told);
-    asxi_mpsc_recall(home);
+    asx_shard_turn_end_link(home->object.shard, &home->turn_end);
 }
 
 void asxi_mpsc_recall(asxi_mpsc *home)
 {
     for (asxi_link *link = home->links; link; link = link->next) {
         peer *const each = peer_of(link);
-        if (each->credits > 0 && !each->recalled) {
+        const bool alone = link->waits && home->reservers.count == 1;
+        if (each->credits > 0 && !each->recalled && !alone) {
             recall(each);
         }
     }
@@ -227,14 +223,35 @@ static void detach_if_over(far_mpsc *self)
     }
 }
 
+static void want(far_mpsc *self, uint32_t waiting)
+{
+    asx_assert(self->asked == 0);
+    self->asked = (waiting > self->batch ? waiting : self->batch) - self->credits;
+    far_send(self, TO_HOME_WANT, self->asked);
+}
+
 static void ask(far_mpsc *self)
 {
     const uint32_t waiting = self->reservers.count;
     if (self->asked == 0 && !self->stopped &&
         (waiting > 0 || (self->batch > 1 && self->credits < self->batch / 2))) {
-        self->asked = waiting > self->batch ? waiting : self->batch;
-        far_send(self, TO_HOME_WANT, self->asked);
+        want(self, waiting);
     }
+}
+
+static void batch_init(far_mpsc *self)
+{
+    const uint32_t quarter = self->capacity / 4;
+    self->batch = quarter < BATCH_FIRST ? quarter : BATCH_FIRST;
+    self->batch += self->batch == 0;
+}
+
+/* What was asked for did not come in time. */
+static void batch_grow(far_mpsc *self)
+{
+    const uint32_t most = self->capacity / 2;
+    const uint32_t twice = 2 * self->batch;
+    self->batch = twice < most ? twice : most > self->batch ? most : self->batch;
 }
 
 static void credits_share(far_mpsc *self)
@@ -278,6 +295,7 @@ static void far_message(asxi_end *end, const asx_msg *msg)
         return;
     case TO_FAR_RECALL:
         self->recalled = true;
+        batch_init(self);
         credits_return(self);
         return;
     case TO_FAR_STOPPED:
@@ -361,8 +379,8 @@ asx_err asx_mpsc_import(asx_cx *cx, const asx_mpsc_far *far, asx_mpsc_sender *se
     self->drop = far->_drop;
     self->what = far->_what;
     self->item_size = far->_item_size;
-    self->batch = far->_capacity / 4 < BATCH_MAX ? far->_capacity / 4 : BATCH_MAX;
-    self->batch += self->batch == 0;
+    self->capacity = far->_capacity;
+    batch_init(self);
     self->detached = true; /* home still knows only the value that is imported here */
     asxi_line_init(&self->reservers);
     err = asxi_end_open(object, ASXI_MPSC_SENDER, &sender->_end, NULL);
@@ -421,11 +439,9 @@ asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant
 {
     far_mpsc *const self = far_of(object);
     asxi_baton baton = { .object = object, .leave = waiter_leave, .amount = 1 };
-    /* Asked once this waiter counts: the line is entered inside. */
+    batch_grow(self);
     if (self->asked == 0) {
-        self->asked =
-            self->reservers.count + 1 > self->batch ? self->reservers.count + 1 : self->batch;
-        far_send(self, TO_HOME_WANT, self->asked);
+        want(self, self->reservers.count + 1); /* the line is entered below */
     }
     return asxi_line_wait(cx, &self->reservers, &baton, self->what, deadline_ns,
                           ASX_E(DISCONNECTED));
@@ -434,11 +450,12 @@ asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant
 void asxi_mpsc_far_item_push(asxi_object *object, const void *item)
 {
     far_mpsc *const self = far_of(object);
-    asx_msg msg = asxi_object_message_to(self->home, &asxi_mpsc_far_type, ASXI_LINK_ITEM);
+    asx_msg *const msg = asxi_mail_begin(object->shard, self->home.shard);
     asx_assert(self->reserved > 0);
     self->reserved--;
-    asxi_item_put(&msg, item, self->item_size, self->drop);
-    asxi_mail_send(object->shard, self->home.shard, &msg);
+    asxi_object_address(msg, &self->home, &asxi_mpsc_far_type, ASXI_LINK_ITEM);
+    asxi_item_put(msg, item, self->item_size, self->drop);
+    asxi_mail_end(object->shard, self->home.shard, msg);
     detach_if_over(self);
 }
 

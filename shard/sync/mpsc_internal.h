@@ -2,7 +2,8 @@
  *
  *   far                              home
  *   import      ──ATTACH──>          the peer learns the far end
- *   WANT(n)     ──>                  stands in the line of the reservers, like a fiber
+ *   WANT(n)     ──>                  stands in the line of the reservers, like a fiber, and is
+ *                                    served at the end of a turn
  *               <──GRANT(k)──        k <= n slots are reserved: credits
  *   ITEM        ──>                  one credit spent: queued, cannot fail
  *               <──RECALL──          somebody waits here while credits may lie idle there
@@ -11,8 +12,9 @@
  *               <──GONE──            nobody will receive
  *   DETACH      ──>                  whatever credits are out come back
  *
- * queued + reserved <= capacity holds with reserved = permits + credits out (XSH-6). Both rings are
- * FIFO, so that at DETACH every item sent before it has been queued. */
+ * A far object asks before it has spent what it has, and for twice as much after it had to wait, up
+ * to half the channel. queued + reserved <= capacity holds with reserved = permits + credits out
+ * (XSH-6). Both rings are FIFO, so that at DETACH every item sent before it has been queued. */
 #ifndef ASX_SHARD_SYNC_MPSC_INTERNAL_H
 #define ASX_SHARD_SYNC_MPSC_INTERNAL_H
 
@@ -37,7 +39,8 @@ typedef struct asxi_mpsc {
     bool stopped; /* no more reserves */
     bool receiver_gone;
     asxi_line reservers;
-    asxi_line receiver; /* the task that receives, when it waits */
+    asxi_line receiver;    /* the task that receives, when it waits */
+    asx_turn_end turn_end; /* linked: another shard waits, and there is room */
 } asxi_mpsc;
 
 _Static_assert(sizeof(asxi_mpsc) <= ASXI_OBJECT_BYTES, "an mpsc fits a record");
@@ -49,14 +52,15 @@ extern const asxi_object_type asxi_mpsc_far_type;
 void asxi_mpsc_item_push(asxi_mpsc *self, const void *item);
 /* `count` reserved slots come back unused. */
 void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
-/* A slot is free and nobody waits for it. */
-uint32_t asxi_mpsc_room(const asxi_mpsc *self);
+/* Reserves `count` slots, if that many are free and nobody waits for them. */
+bool asxi_mpsc_slots_take(asxi_mpsc *self, uint32_t count);
 void asxi_mpsc_sender_gone(asxi_mpsc *self);
 
 /* mpsc_far.c, home side */
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg);
 void asxi_mpsc_link_close(asxi_mpsc *home, const asxi_end *end);
-/* Somebody waits for a slot: credits that lie idle on other shards are asked back. */
+/* Somebody waits for a slot: credits that lie idle on other shards are asked back, but not by who
+ * has them for itself. */
 void asxi_mpsc_recall(asxi_mpsc *home);
 /* The channel was stopped, or its receiver went. */
 void asxi_mpsc_peers_tell(asxi_mpsc *home);

@@ -184,9 +184,8 @@ void asxi_object_message_discard(const asx_msg *msg)
 
 asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uint16_t op)
 {
-    asx_msg msg = { .kind = ASXI_MSG_OBJECT, .flags = op };
-    asxi_mail_put_handle(&msg, 0, end);
-    memcpy(&msg.words[2], &type, sizeof(type));
+    asx_msg msg = { 0 };
+    asxi_object_address(&msg, &end, type, op);
     return msg;
 }
 

@@ -85,6 +85,15 @@ void asxi_object_unref(asxi_object *object);
 asx_err asxi_end_open(asxi_object *object, uint32_t role, asx_handle *handle, asxi_end **end);
 /* A message to a far end: `op` is the type's, arg32 and words 3..6 are free. */
 asx_msg asxi_object_message_to(asx_handle end, const asxi_object_type *type, uint16_t op);
+/* The same in place; what is free keeps its value. */
+static inline void asxi_object_address(asx_msg *msg, const asx_handle *end,
+                                       const asxi_object_type *type, uint16_t op)
+{
+    msg->kind = ASXI_MSG_OBJECT;
+    msg->flags = op;
+    memcpy(&msg->words[0], end, sizeof(*end));
+    memcpy(&msg->words[2], &type, sizeof(type));
+}
 
 /* Tells the type, and ends the handle. */
 void asxi_end_close(asxi_end *end);

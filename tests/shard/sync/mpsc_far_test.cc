@@ -246,3 +246,59 @@ TEST_CASE("far mpsc: senders that close while a slot is on its way to them give 
         REQUIRE(state.got == state.sent);
     }
 }
+
+namespace
+{
+
+constexpr uint64_t STREAM = 2000;
+
+asx_outcome stream_producer(asx_cx *cx, void *)
+{
+    asx_mpsc_sender tx;
+    REQUIRE(asx_mpsc_import(cx, &now->far[0], &tx) == ASX_OK);
+    ASX_HOLD(cx, tx);
+    for (uint64_t i = 0; i < STREAM; i++) {
+        ASX_TRY(asx_mpsc_send(cx, tx, &i));
+    }
+    return asx_ok(0);
+}
+
+asx_outcome stream_consumer(asx_cx *cx, void *)
+{
+    asx_mpsc_sender tx;
+    asx_mpsc_receiver rx;
+    const asx_mpsc_options options = { now->capacity, sizeof(uint64_t), nullptr, "far test" };
+    REQUIRE(asx_mpsc_open(cx, &options, &tx, &rx) == ASX_OK);
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        REQUIRE(asx_mpsc_export(cx, tx, &now->far[0]) == ASX_OK);
+        REQUIRE(asx_spawn_on(&s->cx, 1, stream_producer, nullptr, 0, nullptr, nullptr) == ASX_OK);
+        asx_mpsc_sender_close(cx, tx);
+        for (uint64_t i; asx_is_ok(asx_mpsc_recv(cx, rx, &i));) {
+            now->got.push_back(i);
+            if (i % 16 == 15) { /* the sender is ahead: it waits for what each turn makes free */
+                ASX_TRY(asx_sleep(cx, 1000));
+            }
+        }
+    }
+    return asx_ok(0);
+}
+
+} // namespace
+
+TEST_CASE("far mpsc: what a turn made free is granted in one message", "[sync]")
+{
+    uint64_t grants = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        world_state state;
+        state.seed = seed;
+        state.capacity = 64;
+        now = &state;
+        lab_world world(2, state.seed, 64);
+        INFO("seed " << seed);
+        world.run(stream_consumer);
+        REQUIRE(state.got.size() == STREAM);
+        CHECK(std::is_sorted(state.got.begin(), state.got.end()));
+        grants += world.ends[0].messages_sent; /* and what spawning and shutting down takes */
+    }
+    CHECK(grants < 20 * STREAM / 4);
+}
