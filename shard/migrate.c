@@ -224,7 +224,7 @@ static void guest_fill(asx_task *guest, const migrate_loan *loan)
     }
     asxi_task_start(guest);
     if (loan->flags & ASXI_TASK_STARTED) {
-        guest->state = ASX_TASK_RUNNING;
+        asxi_task_state_set(guest, ASX_TASK_RUNNING);
     }
     if (loan->wake_at != ASX_TIME_NEVER) {
         asx_task_wake_at(&guest->cx, loan->wake_at);
@@ -369,7 +369,9 @@ static void home_again(asx_task *task, const asx_msg *msg)
 {
     if (msg->arg32 & ASXI_TASK_STARTED) {
         task->flags |= ASXI_TASK_STARTED;
-        task->state = task->state == ASX_TASK_CREATED ? ASX_TASK_RUNNING : task->state;
+        if (task->state == ASX_TASK_CREATED) {
+            asxi_task_state_set(task, ASX_TASK_RUNNING);
+        }
     }
     if ((msg->arg32 & ASXI_TASK_SEEDED) && asxi_task_body(task)) {
         task->flags |= ASXI_TASK_SEEDED; /* without memory for that the stream begins anew */

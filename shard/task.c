@@ -25,6 +25,21 @@
 #define PREFETCH_QUEUED_MIN 256u
 #define PREFETCH_FRAME_BYTES 384u
 
+bool asx_task_edge_allowed(asx_task_state from, asx_task_state to)
+{
+#define TO(state) (1u << ASX_TASK_##state)
+    static const uint8_t allowed[] = {
+        [ASX_TASK_CREATED] = TO(RUNNING) | TO(CANCEL_REQUESTED) | TO(COMPLETED),
+        [ASX_TASK_RUNNING] = TO(CANCEL_REQUESTED) | TO(COMPLETED),
+        [ASX_TASK_CANCEL_REQUESTED] = TO(CANCEL_REQUESTED) | TO(CANCELLING) | TO(COMPLETED),
+        [ASX_TASK_CANCELLING] = TO(CANCELLING) | TO(FINALIZING) | TO(COMPLETED),
+        [ASX_TASK_FINALIZING] = TO(FINALIZING) | TO(COMPLETED),
+        [ASX_TASK_COMPLETED] = 0,
+    };
+#undef TO
+    return from < asx_array_count(allowed) && (allowed[from] >> to & 1) != 0;
+}
+
 const char *asx_task_state_name(asx_task_state state)
 {
     static const char *const names[] = {
@@ -202,7 +217,7 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
     switch ((asx_task_state)task->state) {
     case ASX_TASK_CREATED:
     case ASX_TASK_RUNNING:
-        task->state = ASX_TASK_CANCEL_REQUESTED;
+        asxi_task_state_set(task, ASX_TASK_CANCEL_REQUESTED);
         task->cleanup_polls = (uint16_t)cleanup->poll_quota;
         /* The lane's priority is the cleanup's from here on; deadlines order nothing in it. */
         if (task->wake == ASXI_WAKE_QUEUED) {
@@ -380,7 +395,7 @@ static void complete_incidents(asx_task *task)
 ASX_INLINE void finish(asx_shard *shard, asx_task *task)
 {
     asx_region *const region = task->cx._region;
-    task->state = ASX_TASK_COMPLETED;
+    asxi_task_state_set(task, ASX_TASK_COMPLETED);
     task->wake = ASXI_WAKE_IDLE;
     ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
                task->outcome.severity);
@@ -428,7 +443,7 @@ ASX_INLINE void end_body(asx_task *task, asx_outcome outcome)
         (void)asx_outcome_retain(outcome);
     }
     if (asx_unlikely(task->state == ASX_TASK_CANCELLING)) {
-        task->state = ASX_TASK_FINALIZING;
+        asxi_task_state_set(task, ASX_TASK_FINALIZING);
     }
     if (asx_unlikely(asx_timer_armed(&task->timer))) {
         asx_timer_disarm(&task->cx._shard->wheel, &task->timer);
@@ -722,7 +737,7 @@ ASX_INLINE bool first_dispatch(asx_task *task)
         return false;
     }
     task->flags |= ASXI_TASK_STARTED;
-    task->state = ASX_TASK_RUNNING;
+    asxi_task_state_set(task, ASX_TASK_RUNNING);
     if (!(task->flags & ASXI_TASK_POLL) &&
         asx_unlikely(!start_fiber(task, fiber_main, (size_t)task->stack_kib << 10))) {
         complete_unrun(task, asx_fail(ASX_E(NO_STACK)));

@@ -24,6 +24,9 @@ typedef enum asx_task_state {
     ASX_TASK_COMPLETED,
 } asx_task_state;
 
+/* Whether a task may go from the one to the other in one step, or stay (TSK-2). */
+bool asx_task_edge_allowed(asx_task_state from, asx_task_state to);
+
 typedef asx_outcome asx_task_fn(asx_cx *cx, void *arg);
 
 /* In an expression: 0, if `fn` is a body and `arg` says the type of what it points to. */

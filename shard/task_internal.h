@@ -199,6 +199,12 @@ _Static_assert(offsetof(asx_task, timer) == 192, "the third: what ends with the 
 #endif
 _Static_assert(offsetof(asx_timer, at_ns) == sizeof(asx_list), "late leaves the timer disarmed");
 
+ASX_INLINE void asxi_task_state_set(asx_task *task, asx_task_state state)
+{
+    asx_debug_assert(asx_task_edge_allowed((asx_task_state)task->state, state));
+    task->state = (uint8_t)state;
+}
+
 /* A stack that is not run again, remembered in the frame of the finisher that came after it. */
 typedef struct asxi_dead_fiber {
     asx_fiber fiber;

@@ -58,7 +58,7 @@ static bool spend_mask(asx_task *task)
 static void acknowledge(asx_task *task)
 {
     if (task->state == ASX_TASK_CANCEL_REQUESTED) {
-        task->state = ASX_TASK_CANCELLING;
+        asxi_task_state_set(task, ASX_TASK_CANCELLING);
         ASXI_TRACE(task->cx._shard, CANCEL_ACK, asxi_trace_of(task),
                    asxi_trace_of(task->cx._region), task->reason->kind);
         task->flags |= ASXI_TASK_ACKED;

@@ -59,6 +59,11 @@ find "$stage/root" -name '*_internal.h' >>"$log"
 [ ! -s "$log" ]
 verdict $? "public headers are installed, internal ones are not" "$log"
 
+# The program that README shows is the one that is compiled below.
+awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md |
+    diff - examples/hello.c >"$log" 2>&1
+verdict $? "README's program is examples/hello.c" "$log"
+
 # What the archive leans on is linked shared: "pkg-config --static" would ask for the archives'
 # own private libraries too, and Debian does not install those (hwloc's -ludev).
 private_libs="$(pkg-config --libs $(pkg-config --print-requires-private asx | cut -d' ' -f1)) \

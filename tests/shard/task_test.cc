@@ -591,3 +591,17 @@ TEST_CASE("task: one that ignores its cancel at every wait still ends, where ove
         CHECK(run.stats.abandoned == 1);
     }
 }
+
+TEST_CASE("task: each edge of the automaton is allowed, and no other", "[task]")
+{
+    const std::string states = "012345";
+    const char *const to[] = { "125", "25", "235", "345", "45", "" };
+    for (const char from : states) {
+        for (const char next : states) {
+            INFO(from << " to " << next);
+            const bool allowed = std::string(to[from - '0']).find(next) != std::string::npos;
+            CHECK(asx_task_edge_allowed(static_cast<asx_task_state>(from - '0'),
+                                        static_cast<asx_task_state>(next - '0')) == allowed);
+        }
+    }
+}
