@@ -1,6 +1,8 @@
 /* A seat: the thread of one shard, its gate, its control fiber, and the app that it runs. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/deadline.h>
+#include <asx/shard/explain.h>
+#include <asx/shard/inspect.h>
 #include <asx/shard/op.h>
 
 #include "access_log.h"
@@ -14,6 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of what a drain leaves: nodes looked at, requests named, lines about each. */
+#define LEFT_NODES 65536u
+#define LEFT_TOLD 3u
+#define LEFT_LINES 4u
+
 static void diagnose(ASX_UNUSED void *arg, asx_shard *shard, const char *text)
 {
     asxi_say("shard %u: %s", asx_shard_index(shard), text);
@@ -25,6 +32,34 @@ static void app_cancel(asxi_seat *seat, const char *why)
     if (asx_region_lookup(seat->shard, seat->app, &region) == ASX_OK) {
         asx_region_cancel(region, ASX_CANCEL_SHUTDOWN, why);
     }
+}
+
+typedef struct left {
+    asxi_seat *seat;
+    uint32_t told;
+} left;
+
+static void say_why(void *arg, const char *line)
+{
+    const left *const self = arg;
+    asxi_say("shard %u: %s", self->seat->index, line);
+}
+
+static void visit_left(void *arg, const asx_inspect_node *node)
+{
+    left *const self = arg;
+    if (node->kind == ASX_INSPECT_TASK && strcmp(node->label, "request") == 0 &&
+        self->told < LEFT_TOLD &&
+        asx_explain(self->seat->shard, node->handle, LEFT_LINES, say_why, self) == ASX_OK) {
+        self->told++;
+    }
+}
+
+/* Of the requests that the drain did not see end, the first say what they were waiting for. */
+static void say_left(asxi_seat *seat)
+{
+    left self = { .seat = seat };
+    (void)asx_inspect(seat->shard, LEFT_NODES, visit_left, &self);
 }
 
 /* The seat looks at what the others want of it. */
@@ -46,6 +81,7 @@ static void heed_phase(asxi_seat *seat)
     }
     if (phase == ASX_ENGINE_FORCING) {
         seat->in_flight_at_force = http.requests_in_flight;
+        say_left(seat);
         app_cancel(seat, "drain budget spent");
     }
     seat->phase_seen = phase;

@@ -141,7 +141,7 @@ static bool search_size(search *s, uint32_t size)
 {
     const derivation *open[ASX_LINEAGE_SIZE_MAX];
     uint32_t next[ASX_LINEAGE_SIZE_MAX] = { 0 };
-    uint64_t chosen[ASX_LINEAGE_SIZE_MAX];
+    uint64_t chosen[ASX_LINEAGE_SIZE_MAX] = { 0 };
     uint32_t depth = 0;
     open[0] = first_unhit(s->lineage, chosen, 0);
     asxi_array_cut(&s->found, 0);

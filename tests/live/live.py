@@ -755,6 +755,8 @@ def drain_that_takes_too_long():
             equal(status_of(drain(s)), 503)
             equal(server.process.wait(10), 0)
             check('1 were cancelled' in server.said(), server.said())
+            check(re.search(r'^asx: shard \d: task \S+ request in \S+: waits for sleep since',
+                            server.said(), re.M), 'who was cancelled? ' + server.said())
 
 
 @case
