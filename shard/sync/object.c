@@ -52,7 +52,8 @@ asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
     if (asx_unlikely(!object)) {
         return asx_handle_table_why(&shard->objects->objects);
     }
-    memset((char *)object + sizeof(asx_slot), 0, size - sizeof(asx_slot));
+    /* All of it: a size that the compiler knows is cleared by a few stores. */
+    memset((char *)object + sizeof(asx_slot), 0, ASXI_OBJECT_BYTES - sizeof(asx_slot));
     object->type = type;
     object->shard = shard;
     object->region = region;
