@@ -40,6 +40,7 @@ typedef struct asxi_entity {
     uint16_t caps_taken; /* capabilities that it does not have */
     uint8_t severity;    /* of the reason it was asked for */
     bool asked, acknowledged, queued, plain, blocked, timed, suspected, woken, masked, renewed;
+    bool woke_itself; /* by what it did while it ran */
     /* Of a region: */
     bool cancelled, finalizing;
     uint32_t tasks_asked, children_cut; /* of its live ones */

@@ -76,11 +76,12 @@ static void on_ready(asx_lab_oracles *self, const asx_lab_event *event, asxi_ent
     if (task->over) {
         asxi_oracle_fail(self, ASX_LAB_ORACLE_WAKER_DEDUP, event, T_TEXT " is woken after its end",
                          T_ARGS(task->id));
-    } else if (task->woken && !task->renewed) {
+    } else if (task->woken && !task->renewed && !task->woke_itself) {
         asxi_oracle_fail(self, ASX_LAB_ORACLE_WAKER_DEDUP, event,
                          T_TEXT " is woken again before it ran", T_ARGS(task->id));
     }
     task->woken = true;
+    task->woke_itself = event->words[2] == task->id; /* void if it ends in this same step */
     task->renewed = false;
     task->woken_at = asxi_oracle_shard_of(self, event)->dispatches;
 }

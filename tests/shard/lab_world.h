@@ -23,6 +23,7 @@ struct lab_world {
     asx_mesh *mesh;
     std::vector<asx_shard *> shards;
     std::vector<bool> held; /* takes no turn */
+    bool leaks = false;     /* the case leaks permits on purpose */
     std::vector<std::string> lines;
     asx_shard_stats sum{};
     std::vector<asx_shard_stats> ends; /* of each shard, after the run */
@@ -103,7 +104,11 @@ struct lab_world {
         asx_lab_world_finish(world, &report);
         CHECK(report.termination == ASX_LAB_QUIESCENT);
         for (uint32_t i = 0; i < report.violation_count; i++) {
-            FAIL_CHECK(report.violations[i].code << ": " << report.violations[i].text);
+            const std::string code = report.violations[i].code;
+            if (leaks && (code == "OBL-4" || code.rfind("obligation_", 0) == 0)) {
+                continue;
+            }
+            FAIL_CHECK(code << ": " << report.violations[i].text);
         }
         asx_lab_report_deinit(&report);
         asx_lab_world_destroy(world);

@@ -463,6 +463,7 @@ TEST_CASE("tree: every random script over two or three shards ends quiescent on 
         world_reset(seed, 60);
         node root = { 0, 1 };
         lab_world world(2 + (uint32_t)(seed % 2), seed, seed % 5 == 0 ? 8 : 64);
+        world.leaks = true;
         world.run(root_body, &root);
         sum.spawned += world.sum.spawned;
         sum.messages_received += world.sum.messages_received;
