@@ -36,7 +36,8 @@ ASX_BEGIN_DECLS
     X(20, PROOF_MISMATCH) /* proof and symbols disagree */                      \
     X(21, BAD_KEY)        /* a key that is none, or that nobody drew */         \
     X(22, REFUSED)        /* the other end will not take the object */          \
-    X(23, SILENCE)        /* nothing was heard for as long as was allowed */
+    X(23, SILENCE)        /* nothing was heard for as long as was allowed */    \
+    X(24, BAD_JOURNAL)    /* of no object that this receiver takes */
 
 typedef enum asx_rq_err {
 #define X(code, name) ASX_RQ_ERR_##name = (code),

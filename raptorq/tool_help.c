@@ -70,8 +70,8 @@ static const char recv_help[] =
     "usage: asx rq recv HOST:PORT --out FILE [OPTION [VALUE]]...\n"
     "\n"
     "Waits on that address for one file of `asx rq send`, and ends when it stands whole at FILE.\n"
-    "Until then FILE is as it was, and no part is left behind, however this ends. HOST may be\n"
-    "left out (any address), port 0 asks for a free one. Example:\n"
+    "Until then FILE is as it was, and no part is left behind, however this ends, unless --resume\n"
+    "asks for it. HOST may be left out (any address), port 0 asks for a free one. Example:\n"
     "  asx rq recv :9000 --out disk.img --key-file k\n"
     "\n"
     "  --key-file FILE     key of the transfer: 32 bytes, or 64 hexadecimal digits. With one,\n"
@@ -82,6 +82,8 @@ static const char recv_help[] =
     "  --wait SECONDS      for the first datagram; without end if not given\n"
     "  --timeout 30        seconds without a datagram after which to give up\n"
     "  --linger 2          seconds to go on answering, so that the sender knows\n"
+    "  --resume            keep what comes in FILE.resume until FILE is there; a run that ended\n"
+    "                      early, even by a crash, is taken up where it was\n"
     "  --quiet             no progress line (there is none anyway when stderr is no terminal)\n";
 
 const char *asxi_tool_help(const char *command)

@@ -11,6 +11,8 @@ typedef struct recv_options {
     asx_rq_recv_config config;
     asxi_tool_key key;
     const char *out;
+    bool is_resumable;
+    char journal[PATH_MAX];
     asxi_progress progress;
     asx_rq_landing landing;
     bool is_landing; /* open, and to be closed */
@@ -23,7 +25,11 @@ static bool set_option(void *arg, const char *name, const char *value)
     asx_rq_recv_config *config = &options->config;
     uint64_t size;
     if (value == NULL) {
-        options->progress.is_shown = false; /* --quiet */
+        if (strcmp(name, "--resume") == 0) {
+            options->is_resumable = true;
+        } else {
+            options->progress.is_shown = false; /* --quiet */
+        }
         return true;
     }
     if (strcmp(name, "--out") == 0) {
@@ -135,6 +141,9 @@ static void say_failure(const recv_options *options, asx_err err)
                 "the file offered has %" PRIu64 " bytes in %" PRIu32
                 " blocks: more than --max-size, or than --memory can decode\n",
                 stats->size, stats->blocks);
+    } else if (err == ASX_RQ_E(BAD_JOURNAL)) {
+        fprintf(stderr, "%s is damaged, or of another key: remove it to begin anew\n",
+                options->journal);
     } else if (err == ASX_RQ_E(CORRUPT)) {
         fprintf(stderr, "what came is not the file that was offered: %s\n",
                 options->key.is_given
@@ -161,12 +170,26 @@ static int report_end(const recv_options *options, asxi_tool_end end, asx_err er
     } else if (end == TOOL_RAN) {
         say_failure(options, err);
     }
+    if (options->report.is_kept) {
+        fprintf(stderr, "asx rq: what came is in %s: --resume goes on with it\n", options->journal);
+    }
     return TOOL_FAILED;
+}
+
+static bool name_journal(recv_options *options)
+{
+    const int len = snprintf(options->journal, sizeof(options->journal), "%s.resume", options->out);
+    if (len < 0 || (size_t)len >= sizeof(options->journal)) {
+        fputs("asx rq recv: the name of --out is too long\n", stderr);
+        return false;
+    }
+    options->config.journal = options->is_resumable ? options->journal : NULL;
+    return true;
 }
 
 int asxi_tool_recv(int argc, char **argv, const asx_rq_host *host)
 {
-    static const char *const flags[] = { "--quiet", NULL };
+    static const char *const flags[] = { "--quiet", "--resume", NULL };
     const char *word = NULL;
     recv_options options = {
         .config = { .receiver = { .digest = asx_rq_sha256, .open = open_target, .store = store },
@@ -178,7 +201,8 @@ int asxi_tool_recv(int argc, char **argv, const asx_rq_host *host)
     const bool is_read = asxi_tool_parse(argc, argv, flags, &word, 1, set_option, &options);
     if (is_read && options.out == NULL) {
         fputs("asx rq recv: --out is missing\n", stderr);
-    } else if (is_read && asxi_tool_addr(word, true, &options.config.local)) {
+    } else if (is_read && asxi_tool_addr(word, true, &options.config.local) &&
+               name_journal(&options)) {
         asx_err err;
         options.config.receiver.key = options.key.is_given ? &options.key.key : NULL;
         const asxi_tool_end end = asxi_tool_run(host, work, &options, &err);

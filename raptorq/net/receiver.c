@@ -18,6 +18,7 @@ struct asx_rq_receiver {
     asx_rq_frame frame; /* the last one heard */
     asx_rq_need_state answer;
     bool is_answer_due, is_work_due;
+    bool is_taken;           /* the last datagram heard changed what is held */
     asx_rq_offer_body offer; /* of our object */
     uint8_t object_id[ASX_RQ_OBJECT_ID_SIZE];
     asx_rq_tagger *tagger;  /* of our object; NULL without a key */
@@ -92,6 +93,11 @@ asx_rq_receiver_state asx_rq_receiver_state_of(const asx_rq_receiver *r)
     return r->state;
 }
 
+bool asx_rq_receiver_took(const asx_rq_receiver *r)
+{
+    return r->is_taken;
+}
+
 bool asx_rq_receiver_released(const asx_rq_receiver *r)
 {
     return r->is_released;
@@ -157,6 +163,7 @@ static void begin(asx_rq_receiver *r, asx_rq_tagger *tagger)
     }
     r->state = ASX_RQ_RECEIVER_OPENING;
     r->is_work_due = true;
+    r->is_taken = true;
 }
 
 static asx_rq_need_state answer_of(const asx_rq_receiver *r)
@@ -234,6 +241,7 @@ static void take_symbol(asx_rq_receiver *r)
     const asx_err err = asx_rq_receiver_object_feed(r->object, symbol->sbn, symbol->esi,
                                                     symbol->bytes, symbol->len);
     count(r, err);
+    r->is_taken = err == ASX_OK;
     if (err == ASX_OK && last > r->next[symbol->sbn]) {
         r->next[symbol->sbn] = last;
     }
@@ -289,6 +297,7 @@ bool asx_rq_receiver_hear(asx_rq_receiver *r, const uint8_t *bytes, size_t len)
 {
     asx_assert(!r->is_work_due);
     r->is_answer_due = false;
+    r->is_taken = false;
     asx_rq_tagger_destroy(r->foreign);
     r->foreign = NULL;
     r->stats.datagrams++;

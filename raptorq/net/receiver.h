@@ -87,6 +87,10 @@ bool asx_rq_receiver_hear(asx_rq_receiver *receiver, const uint8_t *bytes, size_
 /* Makes room for an object, or feeds a symbol that completes a block, which decodes it. */
 void asx_rq_receiver_work(asx_rq_receiver *receiver);
 
+/* Did the last datagram, once its work was done, change what the receiver holds? Those that did are
+ * all that another receiver has to hear to hold the same. */
+bool asx_rq_receiver_took(const asx_rq_receiver *receiver);
+
 /* What the last datagram is to be answered with; 0 when it is not. At most the datagram's size.
  *
  * out  ASX_RQ_FRAME_SIZE(0) bytes

@@ -10,6 +10,7 @@ enum {
     SOCKET_BYTES = 8 << 20,
     PROGRESS_EVERY_NS = 100 * 1000 * 1000,
     LINGERS_MAX = 5,
+    JOURNAL_EVERY_NS = 1000 * 1000 * 1000,
 };
 
 typedef struct receiving {
@@ -21,6 +22,12 @@ typedef struct receiving {
     asx_instant shown_ns;
     asx_op finish; /* check and store */
     asx_err finished;
+    asx_rq_journal *journal; /* NULL: none */
+    asx_instant written_ns;
+    asx_err journaled;
+    bool is_over; /* the journal has served */
+    bool is_kept;
+    uint64_t resumed;
 } receiving;
 
 static void work(asx_op *op)
@@ -35,10 +42,59 @@ static void finish_work(asx_op *op)
     r->finished = asx_rq_receiver_finish(r->receiver);
 }
 
-static void finish_done(asx_op *op)
+static void pool_done(asx_op *op)
 {
     const receiving *r = op->work_arg;
     asx_rq_link_wake(r->link);
+}
+
+static void journal_begin(asx_op *op)
+{
+    receiving *r = op->work_arg;
+    r->journaled = asx_rq_journal_open(&r->journal, r->config->journal);
+    if (r->journaled == ASX_OK) {
+        r->journaled = asx_rq_journal_replay(r->journal, r->receiver);
+        r->resumed = asx_rq_receiver_stats_get(r->receiver)->symbols;
+    }
+}
+
+static void journal_write(asx_op *op)
+{
+    receiving *r = op->work_arg;
+    r->journaled = asx_rq_journal_write(r->journal);
+}
+
+static void journal_end(asx_op *op)
+{
+    receiving *r = op->work_arg;
+    r->is_kept = asx_rq_journal_close(r->journal, r->is_over);
+    r->journal = NULL;
+}
+
+static asx_outcome write_journal(asx_cx *cx, receiving *r)
+{
+    asx_op op = { .code = ASX_OP_TASK, .work = journal_write, .work_arg = r };
+    r->written_ns = asx_now(cx);
+    return asx_op_await(cx, &op);
+}
+
+/* When the journal is next to be written. */
+static asx_instant journal_due(const receiving *r)
+{
+    return r->journal != NULL && !asx_rq_journal_is_empty(r->journal)
+               ? asx_time_add(r->written_ns, JOURNAL_EVERY_NS)
+               : ASX_TIME_NEVER;
+}
+
+static asx_outcome keep(asx_cx *cx, receiving *r, const uint8_t *bytes, size_t len)
+{
+    if (r->journal != NULL && asx_rq_receiver_took(r->receiver) &&
+        !asx_rq_journal_add(r->journal, bytes, len)) {
+        ASX_TRY(write_journal(cx, r));
+        const bool has_room = asx_rq_journal_add(r->journal, bytes, len);
+        asx_assert(has_room);
+    }
+    return asx_ok(0);
 }
 
 static void show(asx_cx *cx, receiving *r, bool is_last)
@@ -66,6 +122,7 @@ static asx_outcome hear_some(asx_cx *cx, receiving *r)
             asx_op op = { .code = ASX_OP_TASK, .work = work, .work_arg = r };
             ASX_TRY(asx_op_await(cx, &op));
         }
+        ASX_TRY(keep(cx, r, bytes, len));
         uint8_t *out = asx_rq_link_reserve(r->link); /* NULL: the answer is as good as lost */
         const size_t answer = out != NULL ? asx_rq_receiver_answer(r->receiver, out) : 0;
         if (answer > 0) {
@@ -118,7 +175,7 @@ static asx_outcome follow_finish(asx_cx *cx, receiving *r)
     }
     if (r->finish.code == ASX_OP_NONE) {
         r->finish = (asx_op){ .code = ASX_OP_TASK, .work = finish_work, .work_arg = r };
-        const asx_err err = asx_op_start(cx, &r->finish, finish_done);
+        const asx_err err = asx_op_start(cx, &r->finish, pool_done);
         return err == ASX_OK ? asx_ok(0) : asx_fail(err);
     }
     asx_rq_receiver_settle(r->receiver, r->finish.err != ASX_OK ? r->finish.err : r->finished);
@@ -135,8 +192,8 @@ static bool is_over(asx_cx *cx, receiving *r)
         return false;
     }
     r->ended_ns = r->ended_ns == 0 ? asx_now(cx) : r->ended_ns;
-    return asx_rq_receiver_released(r->receiver) ||
-           asx_rq_receiver_stats_get(r->receiver)->answers == 0;
+    const bool is_alone = asx_rq_receiver_stats_get(r->receiver)->answers == 0 && r->resumed == 0;
+    return asx_rq_receiver_released(r->receiver) || is_alone;
 }
 
 static asx_outcome receive(asx_cx *cx, receiving *r)
@@ -154,10 +211,15 @@ static asx_outcome receive(asx_cx *cx, receiving *r)
         if (asx_now(cx) >= until_ns) {
             return asx_ok(0);
         }
+        const asx_instant due_ns = journal_due(r);
+        if (asx_now(cx) >= due_ns) {
+            ASX_TRY(write_journal(cx, r));
+        }
         if (asx_rq_link_has(r->link)) {
             continue;
         }
-        const asx_outcome woken = asx_rq_link_wait(cx, r->link, until_ns);
+        const asx_outcome woken =
+            asx_rq_link_wait(cx, r->link, due_ns < until_ns ? due_ns : until_ns);
         if (!asx_is_ok(woken) && !asx_is_err(woken, ASX_E(TIMED_OUT))) {
             return woken;
         }
@@ -173,6 +235,13 @@ static asx_outcome run(asx_cx *cx, receiving *r)
                                         .receive_cap = ASX_RQ_FRAME_MAX + 1,
                                         .send_cap = ASX_RQ_FRAME_SIZE(0),
                                         .socket_bytes = SOCKET_BYTES };
+    if (r->config->journal != NULL) {
+        asx_op op = { .code = ASX_OP_TASK, .work = journal_begin, .work_arg = r };
+        ASX_TRY(asx_op_await(cx, &op));
+        if (r->journaled != ASX_OK) {
+            return asx_fail(r->journaled);
+        }
+    }
     asx_err err = asx_rq_link_open(cx, &config, &r->link);
     if (err != ASX_OK) {
         return asx_fail(err);
@@ -205,6 +274,27 @@ static asx_outcome verdict(const receiving *r, asx_outcome outcome)
                                                     : ASX_RQ_E(SILENCE));
 }
 
+/* Closes the journal, in the pool; here and now when the pool takes nothing any more. */
+static void end_journal(asx_cx *cx, receiving *r)
+{
+    if (r->journal == NULL) {
+        return;
+    }
+    const asx_rq_receiver_state state = asx_rq_receiver_state_of(r->receiver);
+    r->is_over =
+        state == ASX_RQ_RECEIVER_DONE ||
+        (state == ASX_RQ_RECEIVER_FAILED && asx_rq_receiver_err(r->receiver) == ASX_RQ_E(CORRUPT));
+    asx_op op = { .code = ASX_OP_TASK, .work = journal_end, .work_arg = r };
+    if (r->link != NULL && asx_op_start(cx, &op, pool_done) == ASX_OK) {
+        while (asx_op_in_flight(&op)) {
+            asx_rq_link_wait_masked(cx, r->link);
+        }
+    }
+    if (r->journal != NULL) {
+        journal_end(&op);
+    }
+}
+
 asx_outcome asx_rq_recv(asx_cx *cx, const asx_rq_recv_config *config, asx_rq_recv_report *report)
 {
     receiving r = { .config = config };
@@ -223,12 +313,17 @@ asx_outcome asx_rq_recv(asx_cx *cx, const asx_rq_recv_config *config, asx_rq_rec
             asx_rq_receiver_state_of(r.receiver) == ASX_RQ_RECEIVER_WHOLE) {
             asx_rq_receiver_settle(r.receiver, r.finish.err != ASX_OK ? r.finish.err : r.finished);
         }
+    }
+    end_journal(cx, &r);
+    if (r.link != NULL) {
         asx_rq_link_close(cx, r.link);
     }
     outcome = verdict(&r, outcome);
     report->stats = *asx_rq_receiver_stats_get(r.receiver);
     report->state = asx_rq_receiver_state_of(r.receiver);
     report->gap = asx_rq_receiver_gap_of(r.receiver);
+    report->resumed = r.resumed;
+    report->is_kept = r.is_kept;
     report->is_stored = report->state == ASX_RQ_RECEIVER_DONE;
     asx_rq_receiver_destroy(r.receiver);
     return outcome;

@@ -306,6 +306,43 @@ def receiver_killed():
 
 
 @case
+def receiver_resumed():
+    """with --resume a receiver that was killed goes on with what it had"""
+    with Place(2_000_000, 21) as place:
+        recv = place.recv('--resume')
+        send = place.send('--rate', '1M', '--block-size', '300K')
+        journal = os.path.join(place.path, 'inbox/out.resume')
+        while os.path.getsize(journal) < 1_000_000:
+            check(send.process.poll() is None, 'the sender has ended already')
+            time.sleep(0.01)
+        recv.signal(signal.SIGKILL)
+        recv.process.communicate()
+        equal(place.inbox(), ['out.resume'])
+        until_free(place.target)
+        recv = place.recv('--resume')
+        sent = send.end()
+        recv.end()
+        place.arrived()
+        found = re.search(r'(\d+) source and (\d+) repair', sent.out)
+        total = int(found[1]) + int(found[2])
+        check(total < 1563 * 1.25 * 1.5, f'{total} symbols were sent: nothing was kept')
+    with Place(2_000_000, 22) as place:
+        recv = place.recv('--resume')
+        send = place.send('--rate', '1M')
+        time.sleep(0.8)
+        recv.signal(signal.SIGINT)
+        recv.end(1, 10)
+        check('out.resume: --resume goes on with it' in recv.err, recv.err)
+        send.kill()
+        with open(os.path.join(place.path, 'other'), 'w') as f:
+            f.write(random.Random(99).randbytes(32).hex())
+        other = Run('recv', f'127.0.0.1:{place.target}', '--out', 'inbox/out', '--key-file',
+                    'other', '--resume', cwd=place.path).end(1)
+        check('damaged, or of another key' in other.err, other.err)
+        equal(place.inbox(), ['out.resume'])
+
+
+@case
 def sender_killed():
     """a receiver keeps what it has; another sender goes on with fresh symbols"""
     with Place(2_000_000, 7) as place:
