@@ -160,6 +160,18 @@ asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_st
     return ASX_OK;
 }
 
+asx_err asxi_obligation_object(asx_cx *cx, asx_permit permit, asx_obligation_fn *settle_fn,
+                               void **object)
+{
+    obligation *o;
+    const asx_err err = find(cx, permit, &o);
+    if (err) {
+        return err;
+    }
+    *object = o->options.object;
+    return o->options.settle == settle_fn ? ASX_OK : ASX_E(TYPE_MISMATCH);
+}
+
 asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle)
 {
     obligation *o;

@@ -231,6 +231,9 @@ void asxi_obligation_region_audit(asx_region *region);
  * errors  STALE, TOKEN_MISMATCH, TYPE_MISMATCH */
 asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_state state,
                                 asx_obligation_fn *settle, void **object, uint64_t *amount);
+/* The same without resolving it: what it is for. */
+asx_err asxi_obligation_object(asx_cx *cx, asx_permit permit, asx_obligation_fn *settle,
+                               void **object);
 void asxi_obligation_table_init(asx_shard *shard);
 
 /* op.c */

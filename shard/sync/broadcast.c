@@ -7,6 +7,7 @@
  *   TAKEN(k)   ──>            k more */
 #include <asx/shard/sync/broadcast.h>
 
+#include "far_internal.h"
 #include "item_internal.h"
 #include "link_internal.h"
 #include "select_internal.h"
@@ -203,6 +204,22 @@ static void broadcast_message(asxi_end *end, const asx_msg *msg)
     asx_unreachable();
 }
 
+/* For senders that are used on other shards: the amount of the answer is who got it. */
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    broadcast *const self = broadcast_of(object);
+    (void)line; /* sending never waits */
+    baton->leave = asxi_line_hold_nothing;
+    baton->amount = self->receivers;
+    if (self->receivers == 0) {
+        return ASX_E(CLOSED);
+    }
+    append(self, asxi_far_sent(baton));
+    return ASX_OK;
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask };
+
 static const asxi_object_type broadcast_type = {
     .name = "broadcast",
     .close = broadcast_close,
@@ -210,6 +227,7 @@ static const asxi_object_type broadcast_type = {
     .message = broadcast_message,
     .message_discard = asxi_link_discard,
     .message_refuse = asxi_link_refuse,
+    .far = &far_ops,
 };
 
 /* One without ends. */
@@ -248,6 +266,7 @@ asx_err asx_broadcast_open(asx_cx *cx, const asx_broadcast_options *options,
     if (err) {
         return err;
     }
+    sender->_item_size = self->item_size;
     err = asxi_end_open(&self->object, SENDER, &sender->_end, NULL);
     if (err) {
         asxi_object_close(&self->object);
@@ -266,6 +285,7 @@ asx_err asx_broadcast_sender_clone(asx_cx *cx, asx_broadcast_sender sender,
     }
     if (!err) {
         broadcast_of(end->object)->senders++;
+        clone->_item_size = sender._item_size;
     }
     return err;
 }
@@ -366,12 +386,27 @@ asx_err asx_broadcast_import(asx_cx *cx, const asx_broadcast_far *far,
     return err;
 }
 
+static asx_outcome send_far(asx_cx *cx, asx_broadcast_sender sender, const void *item)
+{
+    uint64_t receivers = 0;
+    const asxi_far_request request = { .type = &broadcast_type,
+                                       .object = sender._end,
+                                       .role = SENDER,
+                                       .sent = item,
+                                       .sent_size = sender._item_size,
+                                       .grant_wins = true,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far broadcast" };
+    const asx_outcome outcome = asxi_far_wait(cx, &request, ASX_TIME_NEVER, &receivers);
+    return asx_is_ok(outcome) ? asx_ok(receivers) : outcome;
+}
+
 asx_outcome asx_broadcast_send(asx_cx *cx, asx_broadcast_sender sender, const void *item)
 {
     asxi_end *end;
     const asx_err err = asxi_end_find(cx, sender._end, &broadcast_type, SENDER, &end);
     if (asx_unlikely(err)) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? send_far(cx, sender, item) : asx_fail(err);
     }
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);

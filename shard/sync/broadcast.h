@@ -8,6 +8,8 @@
  *         there is a ring there, which home fills as the items come. It counts as one receiver,
  *         however many are cloned from it, and they fall behind by themselves; when home has to
  *         leave items out because that shard is slow, they miss what they had not read either.
+ *         A sender works on every shard, with the REMOTE capability: there a send waits for home's
+ *         answer, and one that is cancelled meanwhile may have been made.
  * Cancel. A cancelled receive has not moved its cursor. */
 #ifndef ASX_SHARD_SYNC_BROADCAST_H
 #define ASX_SHARD_SYNC_BROADCAST_H
@@ -23,6 +25,7 @@ ASX_BEGIN_DECLS
 
 typedef struct asx_broadcast_sender {
     asx_handle _end;
+    uint32_t _item_size;
 } asx_broadcast_sender;
 
 typedef struct asx_broadcast_receiver {

@@ -19,14 +19,17 @@ typedef struct far_call {
     asx_handle object;
     const asxi_object_type *type;
     bool leaving;
-    uint64_t amount; /* of the answer */
+    uint64_t amount; /* of the answer; until then asked for */
+    uint32_t tag;    /* likewise */
+    uint32_t role, sent_size, reply_size;
     struct {
         asxi_baton baton;
         bool waiting, granted;
     } home;
+    char bytes[]; /* what was sent, then the reply */
 } far_call;
 
-/* [0,1] object, [2] call or type, [3] amount, [4] value told; arg32 is the op's */
+/* [0,1] object, [2] call or type, [3] amount, [4] value told or tag; arg32 is the op's */
 static asx_msg message(uint16_t op, asx_handle object, const void *pointer)
 {
     asx_msg msg = { .kind = ASXI_MSG_FAR, .flags = op };
@@ -50,12 +53,33 @@ static void answer(asx_shard *shard, far_call *call, uintptr_t value)
     call->home.granted = value == ASXI_LINE_GRANTED;
     msg.words[3] = call->home.baton.amount;
     msg.words[4] = value;
+    msg.arg32 = call->home.baton.tag;
     asxi_mail_send(shard, call->region->shard->index, &msg);
 }
 
-static void home_told(asxi_baton *baton, uintptr_t value)
+static far_call *call_of(asxi_baton *baton)
 {
-    far_call *const call = asx_container_of(baton, far_call, home.baton);
+    return asx_container_of(baton, far_call, home.baton);
+}
+
+void *asxi_far_sent(asxi_baton *baton)
+{
+    return call_of(baton)->bytes;
+}
+
+void *asxi_far_reply(asxi_baton *baton)
+{
+    return call_of(baton)->bytes + call_of(baton)->sent_size;
+}
+
+uint32_t asxi_far_reply_size(asxi_baton *baton)
+{
+    return call_of(baton)->reply_size;
+}
+
+void asxi_far_answer(asxi_baton *baton, uintptr_t value)
+{
+    far_call *const call = call_of(baton);
     asx_assert(call->home.waiting);
     call->home.waiting = false;
     answer(baton->object->shard, call, value);
@@ -63,13 +87,24 @@ static void home_told(asxi_baton *baton, uintptr_t value)
 
 /* errors  STALE, TYPE_MISMATCH */
 static asx_err object_here(asx_shard *shard, asx_handle handle, const asxi_object_type *type,
-                           asxi_object **object)
+                           uint32_t role, asxi_object **object)
 {
     void *record;
-    if (!shard->objects || asx_handle_lookup(&shard->objects->objects, handle, &record)) {
+    if (!shard->objects) {
         return ASX_E(STALE);
     }
-    *object = record;
+    if (role == 0) {
+        if (asx_handle_lookup(&shard->objects->objects, handle, &record)) {
+            return ASX_E(STALE);
+        }
+        *object = record;
+    } else {
+        if (asx_handle_lookup(&shard->objects->ends, handle, &record) ||
+            ((const asxi_end *)record)->role != role) {
+            return ASX_E(STALE);
+        }
+        *object = ((const asxi_end *)record)->object;
+    }
     return (*object)->type == type ? ASX_OK : ASX_E(TYPE_MISMATCH);
 }
 
@@ -79,11 +114,11 @@ static void on_ask(asx_shard *shard, const asx_msg *msg)
     asxi_baton *const baton = &call->home.baton;
     asxi_object *object;
     asxi_line *line = NULL;
-    asx_err err = object_here(shard, call->object, call->type, &object);
+    asx_err err = object_here(shard, call->object, call->type, call->role, &object);
     if (!err && !asxi_object_is_open(object)) {
         err = ASXI_LINE_CLOSED;
     }
-    *baton = (asxi_baton){ .amount = msg->words[3], .tag = msg->arg32, .tell = home_told };
+    *baton = (asxi_baton){ .amount = call->amount, .tag = call->tag, .tell = asxi_far_answer };
     if (!err) {
         baton->wait.task = call->wait.task;
         baton->object = object;
@@ -105,7 +140,8 @@ static void on_leave(asx_shard *shard, const asx_msg *msg)
     if (call->home.waiting) {
         call->home.waiting = false;
         asxi_line_leave(&call->home.baton);
-    } else if (call->home.granted && !object_here(shard, call->object, call->type, &object)) {
+    } else if (call->home.granted &&
+               !object_here(shard, call->object, call->type, call->role, &object)) {
         call->home.baton.leave(&call->home.baton, true);
     }
     const asx_msg left = message(LEFT, call->object, call);
@@ -115,14 +151,15 @@ static void on_leave(asx_shard *shard, const asx_msg *msg)
 static void on_told(asx_shard *shard, const asx_msg *msg)
 {
     asxi_object *object;
-    if (object_here(shard, asxi_mail_get_handle(msg, 0), pointer_of(msg), &object) ||
+    if (object_here(shard, asxi_mail_get_handle(msg, 0), pointer_of(msg), 0, &object) ||
         !asxi_object_is_open(object)) {
         shard->stats.messages_stale++;
         asxi_far_message_discard(msg);
     } else if (msg->flags == ITEM) {
         object->type->far->item(object, msg);
     } else if (msg->flags == RELEASE) {
-        object->type->far->release(object, msg->words[3], (asx_settlement)msg->arg32);
+        object->type->far->release(object, msg->words[3], (uint32_t)msg->words[4],
+                                   (asx_settlement)msg->arg32);
     } else {
         object->type->far->tell(object, msg->arg32, msg->words[3]);
     }
@@ -132,7 +169,7 @@ static void on_told(asx_shard *shard, const asx_msg *msg)
 
 static void call_free(far_call *call)
 {
-    asx_heap_free(&call->region->heap, call, sizeof(*call));
+    asx_heap_free(&call->region->heap, call, sizeof(*call) + call->sent_size + call->reply_size);
 }
 
 static void on_answer(const asx_msg *msg)
@@ -140,6 +177,7 @@ static void on_answer(const asx_msg *msg)
     far_call *const call = pointer_of(msg);
     if (!call->leaving) {
         call->amount = msg->words[3];
+        call->tag = msg->arg32;
         asxi_wait_resolve(&call->wait, msg->words[4]);
     }
 }
@@ -209,11 +247,20 @@ static asx_err call_open(asx_cx *cx, const asxi_far_request *request, far_call *
         return err;
     }
     asx_region *const region = cx->_task->cx._region;
-    far_call *const call = asx_heap_alloc(&region->heap, sizeof(*call));
+    far_call *const call =
+        asx_heap_alloc(&region->heap, sizeof(*call) + request->sent_size + request->reply_size);
     if (!call) {
         return ASX_E(NO_MEMORY);
     }
     memset(call, 0, sizeof(*call));
+    call->amount = request->amount;
+    call->tag = request->tag;
+    call->role = request->role;
+    call->sent_size = request->sent_size;
+    call->reply_size = request->reply_size;
+    if (request->sent_size > 0) {
+        memcpy(call->bytes, request->sent, request->sent_size);
+    }
     asxi_wait_init(&call->wait, cx);
     call->wait.leave = caller_leave;
     call->region = region;
@@ -223,9 +270,9 @@ static asx_err call_open(asx_cx *cx, const asxi_far_request *request, far_call *
     return ASX_OK;
 }
 
-/* Ok: granted, and `call` is the caller's. */
+/* Ok: granted, and `call` is the caller's. refused: the amount of a refusal; may be NULL. */
 static asx_outcome ask(asx_cx *cx, const asxi_far_request *request, asx_instant deadline_ns,
-                       far_call **asked)
+                       uint64_t *refused, far_call **asked)
 {
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
@@ -235,9 +282,7 @@ static asx_outcome ask(asx_cx *cx, const asxi_far_request *request, asx_instant 
     if (err) {
         return asx_fail(err);
     }
-    asx_msg msg = message(ASK, request->object, call);
-    msg.arg32 = request->tag;
-    msg.words[3] = request->amount;
+    const asx_msg msg = message(ASK, request->object, call);
     asxi_mail_send(cx->_shard, request->object.shard, &msg);
     const asxi_woken woken = asxi_wait_park(cx, &call->wait, request->what, deadline_ns);
     const bool granted = call->wait.resolved && call->wait.value == ASXI_LINE_GRANTED;
@@ -247,6 +292,9 @@ static asx_outcome ask(asx_cx *cx, const asxi_far_request *request, asx_instant 
     }
     const uintptr_t told = call->wait.value;
     if (told != ASXI_LINE_GRANTED) {
+        if (refused) {
+            *refused = call->amount;
+        }
         call_free(call);
         return asx_fail(told == ASXI_LINE_CLOSED ? request->closed : (asx_err)told);
     }
@@ -258,10 +306,13 @@ asx_outcome asxi_far_wait(asx_cx *cx, const asxi_far_request *request, asx_insta
                           uint64_t *amount)
 {
     far_call *call;
-    const asx_outcome outcome = ask(cx, request, deadline_ns, &call);
+    const asx_outcome outcome = ask(cx, request, deadline_ns, amount, &call);
     if (asx_is_ok(outcome)) {
         if (amount) {
             *amount = call->amount;
+        }
+        if (request->reply_size > 0) {
+            memcpy(request->reply, call->bytes + call->sent_size, request->reply_size);
         }
         call_free(call);
     }
@@ -273,6 +324,7 @@ static void permit_lost(void *object, uint64_t amount, asx_settlement how)
     far_call *const call = object;
     asx_msg msg = message(RELEASE, call->object, call->type);
     msg.words[3] = amount;
+    msg.words[4] = call->tag;
     msg.arg32 = how;
     asxi_mail_send(call->region->shard, call->object.shard, &msg);
     call_free(call);
@@ -282,7 +334,7 @@ asx_outcome asxi_far_acquire(asx_cx *cx, const asxi_far_request *request, asx_ob
                              asx_instant deadline_ns, asx_permit *permit)
 {
     far_call *call;
-    const asx_outcome outcome = ask(cx, request, deadline_ns, &call);
+    const asx_outcome outcome = ask(cx, request, deadline_ns, NULL, &call);
     if (!asx_is_ok(outcome)) {
         return outcome;
     }
@@ -311,6 +363,49 @@ void asxi_far_release(asx_cx *cx, asx_permit permit, asx_obligation_state state)
     } else {
         permit_lost(call, amount, ASX_SETTLED_CANCEL);
     }
+}
+
+asx_outcome asxi_far_ask(asx_cx *cx, const asxi_far_request *request, asx_instant deadline_ns,
+                         asxi_far_grant *grant)
+{
+    far_call *call;
+    const asx_outcome outcome = ask(cx, request, deadline_ns, NULL, &call);
+    if (asx_is_ok(outcome)) {
+        *grant = (asxi_far_grant){ call, call->amount, call->tag };
+    }
+    return outcome;
+}
+
+asx_err asxi_far_retag(asx_cx *cx, asx_permit permit, uint32_t from, uint32_t to, uint32_t op)
+{
+    void *object;
+    const asx_err err = asxi_obligation_object(cx, permit, permit_lost, &object);
+    if (err) {
+        return err;
+    }
+    far_call *const call = object;
+    if (call->tag != from) {
+        return ASX_E(TYPE_MISMATCH);
+    }
+    call->tag = to;
+    asx_msg msg = message(TELL, call->object, call->type);
+    msg.arg32 = op;
+    asxi_mail_send(cx->_shard, call->object.shard, &msg);
+    return ASX_OK;
+}
+
+void asxi_far_grant_free(asxi_far_grant *grant)
+{
+    call_free(grant->_call);
+    grant->_call = NULL;
+}
+
+void asxi_far_grant_end(asxi_far_grant *grant, uint64_t amount, uint32_t tag, asx_settlement how)
+{
+    far_call *const call = grant->_call;
+    grant->_call = NULL;
+    call->tag = tag;
+    permit_lost(call, amount, how);
 }
 
 static void send_if_there(asx_shard *shard, asx_handle object, const asx_msg *msg)

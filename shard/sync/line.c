@@ -16,7 +16,7 @@ void asxi_line_enter(asxi_line *line, asxi_baton *baton)
     line->count++;
 }
 
-static void take_out(asxi_baton *baton)
+static inline void take_out(asxi_baton *baton)
 {
     asx_assert(baton->line->count > 0 && baton->object->waits.waiting > 0);
     asx_list_unlink(&baton->wait.link);

@@ -1,5 +1,6 @@
 #include <asx/shard/sync/mpsc.h>
 
+#include "far_internal.h"
 #include "mpsc_internal.h"
 #include "select_internal.h"
 
@@ -174,6 +175,15 @@ static void mpsc_end_close(asxi_object *object, const asxi_end *end)
     }
 }
 
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    const asxi_far_ops *const calls = mpsc_of(object)->calls;
+    baton->leave = asxi_line_hold_nothing;
+    return calls ? calls->ask(object, baton, line) : ASX_E(TYPE_MISMATCH);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask };
+
 const asxi_object_type asxi_mpsc_type = {
     .name = "mpsc",
     .close = mpsc_close,
@@ -181,6 +191,7 @@ const asxi_object_type asxi_mpsc_type = {
     .message = asxi_mpsc_message,
     .message_discard = asxi_link_discard,
     .message_refuse = asxi_link_refuse,
+    .far = &far_ops,
 };
 
 asx_err asx_mpsc_open(asx_cx *cx, const asx_mpsc_options *options, asx_mpsc_sender *sender,
@@ -247,6 +258,14 @@ static asx_err find_receiver(asx_cx *cx, asx_mpsc_receiver receiver, asxi_mpsc *
     return err;
 }
 
+asxi_mpsc *asxi_mpsc_of_sender(asx_cx *cx, asx_mpsc_sender sender)
+{
+    asxi_object *object = NULL;
+    const asx_err found = find_sender(cx, sender, &object);
+    asx_assert(!found && is_home(object));
+    return mpsc_of(object);
+}
+
 asx_err asx_mpsc_sender_clone(asx_cx *cx, asx_mpsc_sender sender, asx_mpsc_sender *clone)
 {
     asxi_object *object;
@@ -272,13 +291,8 @@ static void reserver_leave(asxi_baton *baton, bool granted)
     }
 }
 
-/* Without waiting. errors: FULL, DISCONNECTED */
-static asx_err slot_try(asxi_object *object)
+asx_err asxi_mpsc_slot_try(asxi_mpsc *self)
 {
-    if (!is_home(object)) {
-        return asxi_mpsc_far_slot_try(object);
-    }
-    asxi_mpsc *const self = mpsc_of(object);
     if (asx_unlikely(self->stopped || self->receiver_gone)) {
         return ASX_E(DISCONNECTED);
     }
@@ -287,6 +301,11 @@ static asx_err slot_try(asxi_object *object)
     }
     self->reserved++;
     return ASX_OK;
+}
+
+static asx_err slot_try(asxi_object *object)
+{
+    return is_home(object) ? asxi_mpsc_slot_try(mpsc_of(object)) : asxi_mpsc_far_slot_try(object);
 }
 
 static asx_outcome slot_wait_here(asx_cx *cx, asxi_mpsc *self, asx_instant deadline_ns)
@@ -316,11 +335,16 @@ static asx_outcome slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadli
                            : asxi_mpsc_far_slot_wait(cx, object, deadline_ns);
 }
 
+void asxi_mpsc_slot_fill(asxi_mpsc *self, const void *item)
+{
+    self->reserved--;
+    asxi_mpsc_item_push(self, item);
+}
+
 static void slot_fill(asxi_object *object, const void *item)
 {
     if (is_home(object)) {
-        mpsc_of(object)->reserved--;
-        asxi_mpsc_item_push(mpsc_of(object), item);
+        asxi_mpsc_slot_fill(mpsc_of(object), item);
     } else {
         asxi_mpsc_far_item_push(object, item);
     }

@@ -32,6 +32,7 @@ typedef struct asxi_mpsc {
     asx_drop_fn *drop;
     const char *what;
     asxi_link *links;
+    const asxi_far_ops *calls; /* what other shards may call it for; NULL: nothing */
     uint32_t capacity, item_size;
     uint32_t head, queued;
     uint32_t reserved; /* permits out, slots granted to waiters that have not run yet, credits */
@@ -50,6 +51,12 @@ extern const asxi_object_type asxi_mpsc_far_type;
 
 /* mpsc.c */
 void asxi_mpsc_item_push(asxi_mpsc *self, const void *item);
+/* Without waiting. errors: FULL, DISCONNECTED */
+asx_err asxi_mpsc_slot_try(asxi_mpsc *self);
+/* A reserved slot becomes `item`. */
+void asxi_mpsc_slot_fill(asxi_mpsc *self, const void *item);
+/* The channel behind a sender of this shard. */
+asxi_mpsc *asxi_mpsc_of_sender(asx_cx *cx, asx_mpsc_sender sender);
 /* `count` reserved slots come back unused. */
 void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
 /* Reserves `count` slots, if that many are free and nobody waits for them. */

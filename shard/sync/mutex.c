@@ -150,8 +150,9 @@ static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
     return err;
 }
 
-static void far_release(asxi_object *object, uint64_t amount, asx_settlement how)
+static void far_release(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how)
 {
+    (void)tag;
     (void)amount;
     mutex_of(object)->acquired++;
     unlocked(mutex_of(object), how);

@@ -32,22 +32,11 @@ void asxi_objects_destroy(asx_shard *shard)
     }
 }
 
-asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
-                         asxi_object **opened)
+/* errors  NO_SLOTS, NO_MEMORY */
+static inline asx_err object_make(asx_shard *shard, asx_region *region,
+                                  const asxi_object_type *type, size_t size, asxi_object **opened)
 {
-    asx_shard *const shard = cx->_shard;
-    asx_region *const region = asxi_cx_region(cx);
     asx_assert(size >= sizeof(asxi_object) && size <= ASXI_OBJECT_BYTES);
-    if (asx_unlikely(!region)) {
-        return ASX_E(REGION_CLOSED);
-    }
-    asx_err err = asxi_region_admit(region, cx->_task->cx._region);
-    if (!err && asx_unlikely(!shard->objects)) {
-        err = tables_create(shard);
-    }
-    if (asx_unlikely(err)) {
-        return err;
-    }
     asxi_object *const object = asx_handle_alloc(&shard->objects->objects, NULL);
     if (asx_unlikely(!object)) {
         return asx_handle_table_why(&shard->objects->objects);
@@ -67,6 +56,28 @@ asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
     region->objects = object;
     *opened = object;
     return ASX_OK;
+}
+
+asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
+                         asxi_object **opened)
+{
+    asx_shard *const shard = cx->_shard;
+    asx_region *const region = asxi_cx_region(cx);
+    if (asx_unlikely(!region)) {
+        return ASX_E(REGION_CLOSED);
+    }
+    asx_err err = asxi_region_admit(region, cx->_task->cx._region);
+    if (!err && asx_unlikely(!shard->objects)) {
+        err = tables_create(shard);
+    }
+    return asx_unlikely(err) ? err : object_make(shard, region, type, size, opened);
+}
+
+asx_err asxi_object_open_beside(const asxi_object *beside, const asxi_object_type *type,
+                                size_t size, asxi_object **opened)
+{
+    asx_assert(asxi_object_is_open(beside));
+    return object_make(beside->shard, beside->region, type, size, opened);
 }
 
 void asxi_object_ref(asxi_object *object)

@@ -74,6 +74,9 @@ struct asxi_objects {
  * errors  REGION_CLOSED, NO_SLOTS, NO_MEMORY */
 asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
                          asxi_object **object);
+/* The same for no task, in the region of an object that is open. */
+asx_err asxi_object_open_beside(const asxi_object *beside, const asxi_object_type *type,
+                                size_t size, asxi_object **object);
 /* Idempotent. The object's refs decide when the record goes. */
 void asxi_object_close(asxi_object *object);
 /* Does nothing where the handle finds no open object of `type`. */

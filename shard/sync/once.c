@@ -1,6 +1,6 @@
 #include <asx/shard/sync/once.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
 
 enum { UNSET, INITIALISING, SET };
 
@@ -25,7 +25,8 @@ static void once_close(asxi_object *object)
     asxi_line_close(&once_of(object)->waiting);
 }
 
-static const asxi_object_type once_type = { .name = "once", .close = once_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type once_type = { .name = "once", .close = once_close, .far = &far_ops };
 
 asx_err asx_once_open(asx_cx *cx, const char *what, asx_once *opened)
 {
@@ -129,6 +130,115 @@ static asx_outcome make(asx_cx *cx, once *self, asx_once_fn *init, void *arg)
     return outcome;
 }
 
+/* For other shards: a call asks with CAN_MAKE or ONLY_WAITS. It is answered with the VALUE, or with
+ * MAKE, and then ends with the VALUE or with NONE. */
+
+enum { CAN_MAKE = 1, ONLY_WAITS, VALUE, MAKE, NONE };
+
+/* `state` is SET or UNSET. */
+static void answer_fill(once *self, asxi_baton *baton)
+{
+    if (self->state == SET) {
+        baton->amount = self->value;
+        baton->tag = VALUE;
+    } else {
+        asx_assert(self->state == UNSET && baton->tag == CAN_MAKE);
+        self->state = INITIALISING;
+        self->maker = baton->wait.task;
+        baton->tag = MAKE;
+    }
+}
+
+static void far_told(asxi_baton *baton, uintptr_t value)
+{
+    if (value == ASXI_LINE_GRANTED) {
+        answer_fill(once_of(baton->object), baton);
+    }
+    asxi_far_answer(baton, value);
+}
+
+/* It was told to make the value, and does not. */
+static void far_leave(asxi_baton *baton, bool granted)
+{
+    if (granted && baton->tag == MAKE) {
+        become_unset(once_of(baton->object));
+    }
+}
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    once *const self = once_of(object);
+    baton->leave = far_leave;
+    if (self->state == SET || (self->state == UNSET && baton->tag == CAN_MAKE)) {
+        answer_fill(self, baton);
+        return ASX_OK;
+    }
+    if (self->state == INITIALISING && self->maker == baton->wait.task) {
+        return ASX_E(WOULD_DEADLOCK);
+    }
+    baton->amount = baton->tag == CAN_MAKE;
+    baton->tell = far_told;
+    *line = &self->waiting;
+    return ASX_OK;
+}
+
+static void far_release(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how)
+{
+    (void)how;
+    asx_assert_eq(once_of(object)->state, INITIALISING);
+    if (tag == VALUE) {
+        become_set(once_of(object), (uintptr_t)amount);
+    } else {
+        become_unset(once_of(object));
+    }
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release };
+
+typedef struct making_far {
+    asx_defer defer;
+    asxi_far_grant grant;
+} making_far;
+
+static void making_far_failed(asx_cx *cx, asx_defer *defer)
+{
+    (void)cx;
+    asxi_far_grant_end(&asx_container_of(defer, making_far, defer)->grant, 0, NONE,
+                       ASX_SETTLED_CANCEL);
+}
+
+static asx_outcome make_far(asx_cx *cx, making_far *now, asx_once_fn *init, void *arg)
+{
+    asx_defer_push(cx, &now->defer, making_far_failed);
+    const asx_outcome outcome = init(cx, arg);
+    asx_defer_pop(cx, &now->defer);
+    if (asx_is_ok(outcome)) {
+        asxi_far_grant_end(&now->grant, outcome.value, VALUE, ASX_SETTLED_CANCEL);
+    } else {
+        making_far_failed(cx, &now->defer);
+    }
+    return outcome;
+}
+
+/* init  NULL: only waits */
+static asx_outcome get_far(asx_cx *cx, asx_once handle, asx_once_fn *init, void *arg,
+                           asx_instant deadline_ns)
+{
+    making_far now;
+    const asxi_far_request request = { .type = &once_type,
+                                       .object = handle._object,
+                                       .tag = init ? CAN_MAKE : ONLY_WAITS,
+                                       .grant_wins = !init,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far once" };
+    ASX_TRY(asxi_far_ask(cx, &request, deadline_ns, &now.grant));
+    if (now.grant.tag == MAKE) {
+        return make_far(cx, &now, init, arg);
+    }
+    asxi_far_grant_free(&now.grant);
+    return asx_ok(now.grant.amount);
+}
+
 asx_outcome asx_once_get_until(asx_cx *cx, asx_once handle, asx_once_fn *init, void *arg,
                                asx_instant deadline_ns)
 {
@@ -136,7 +246,8 @@ asx_outcome asx_once_get_until(asx_cx *cx, asx_once handle, asx_once_fn *init, v
         once *self;
         const asx_err err = find(cx, handle, &self);
         if (err) {
-            return asx_fail(err);
+            return err == ASX_E(WRONG_SHARD) ? get_far(cx, handle, init, arg, deadline_ns)
+                                             : asx_fail(err);
         }
         if (self->state == SET) {
             return asx_ok(self->value);
@@ -162,7 +273,8 @@ asx_outcome asx_once_wait_until(asx_cx *cx, asx_once handle, asx_instant deadlin
     once *self;
     const asx_err err = find(cx, handle, &self);
     if (err) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? get_far(cx, handle, NULL, NULL, deadline_ns)
+                                         : asx_fail(err);
     }
     if (self->state == SET) {
         return asx_ok(self->value);

@@ -2,7 +2,10 @@
  *
  * Model.  UNSET -> INITIALISING -> SET. One initialiser at a time; when it fails, is cancelled or
  *         panics, the cell is UNSET again and one of those that wait takes over (SYN-14).
- * Owner.  The region it was opened in; the value names it and may be copied. */
+ * Owner.  The region it was opened in; the value names it and may be copied.
+ * Far.    The value works on every shard, with the REMOTE capability: home has the cell, and `init`
+ *         runs where it was called. There a cancel is seen before the value, and what cannot wait
+ *         for home's answer is refused: set with WRONG_SHARD, peek with false. */
 #ifndef ASX_SHARD_SYNC_ONCE_H
 #define ASX_SHARD_SYNC_ONCE_H
 

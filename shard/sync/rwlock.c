@@ -1,6 +1,8 @@
 #include <asx/shard/sync/rwlock.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
+
+enum { READS = 1, WRITES }; /* a far call's tag */
 
 typedef struct rwlock {
     asxi_object object;
@@ -27,7 +29,10 @@ static void rwlock_close(asxi_object *object)
     asxi_line_close(&rwlock_of(object)->writing);
 }
 
-static const asxi_object_type rwlock_type = { .name = "rwlock", .close = rwlock_close };
+static const asxi_far_ops far_ops;
+static const asxi_object_type rwlock_type = { .name = "rwlock",
+                                              .close = rwlock_close,
+                                              .far = &far_ops };
 
 asx_err asx_rwlock_open(asx_cx *cx, const char *what, asx_rwlock *opened)
 {
@@ -159,15 +164,20 @@ static void read_guard_lost(void *object, uint64_t amount, asx_settlement how)
     asxi_object_unref(object);
 }
 
+static void write_unlocked(rwlock *self, asx_settlement how)
+{
+    if (how == ASX_SETTLED_CANCEL) {
+        writer_out(self);
+    } else {
+        poison(self);
+    }
+}
+
 static void write_guard_lost(void *object, uint64_t amount, asx_settlement how)
 {
     (void)amount;
     if (asxi_object_is_open(object)) {
-        if (how == ASX_SETTLED_CANCEL) {
-            writer_out(rwlock_of(object));
-        } else {
-            poison(rwlock_of(object));
-        }
+        write_unlocked(rwlock_of(object), how);
     }
     asxi_object_unref(object);
 }
@@ -188,12 +198,12 @@ static asx_err guard_make(asx_cx *cx, rwlock *self, asx_obligation_fn *lost,
     return ASX_OK;
 }
 
-static asx_err try_read(asx_cx *cx, rwlock *self)
+static asx_err try_read(rwlock *self, const asx_task *task)
 {
     if (self->poisoned) {
         return ASX_E(POISONED);
     }
-    if (self->writer == cx->_task) {
+    if (self->writer == task) {
         return ASX_E(WOULD_DEADLOCK);
     }
     if (self->writer || !asxi_line_empty(&self->writing)) {
@@ -203,18 +213,18 @@ static asx_err try_read(asx_cx *cx, rwlock *self)
     return ASX_OK;
 }
 
-static asx_err try_write(asx_cx *cx, rwlock *self)
+static asx_err try_write(rwlock *self, asx_task *task)
 {
     if (self->poisoned) {
         return ASX_E(POISONED);
     }
-    if (self->writer == cx->_task) {
+    if (self->writer == task) {
         return ASX_E(WOULD_DEADLOCK);
     }
     if (self->writer || self->readers > 0 || !asxi_line_empty(&self->writing)) {
         return ASX_E(LOCKED);
     }
-    self->writer = cx->_task;
+    self->writer = task;
     return ASX_OK;
 }
 
@@ -227,18 +237,82 @@ static asx_outcome wait_turn(asx_cx *cx, rwlock *self, bool writes, asx_instant 
     return asxi_line_wait(cx, line, &baton, self->what, deadline_ns, ASX_E(CLOSED));
 }
 
+/* For other shards */
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    rwlock *const self = rwlock_of(object);
+    const bool writes = baton->tag == WRITES;
+    const asx_err err =
+        writes ? try_write(self, baton->wait.task) : try_read(self, baton->wait.task);
+    baton->leave = writes ? writer_leave : reader_leave;
+    if (err == ASX_E(LOCKED)) {
+        baton->amount = self->arrivals++;
+        *line = writes ? &self->writing : &self->reading;
+        return ASX_OK;
+    }
+    return err;
+}
+
+static void far_release(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how)
+{
+    rwlock *const self = rwlock_of(object);
+    (void)amount;
+    self->acquired++;
+    if (tag == WRITES) {
+        write_unlocked(self, how);
+    } else {
+        reader_out(self);
+    }
+}
+
+enum { TELL_REPAIRED = 1, TELL_DOWNGRADED };
+
+static void downgraded(rwlock *self)
+{
+    const asxi_baton *const writer = asxi_line_head(&self->writing);
+    asx_assert(self->writer && self->readers == 0);
+    self->writer = NULL;
+    self->readers = 1;
+    admit_readers_before(self, writer ? writer->amount : UINT64_MAX);
+}
+
+static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
+{
+    (void)amount;
+    if (op == TELL_DOWNGRADED) {
+        downgraded(rwlock_of(object));
+    } else {
+        rwlock_of(object)->poisoned = false;
+    }
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release, .tell = far_tell };
+
+static asx_outcome lock_far(asx_cx *cx, asx_rwlock handle, bool writes, asx_instant deadline_ns,
+                            asx_rwlock_guard *guard)
+{
+    const asxi_far_request request = { .type = &rwlock_type,
+                                       .object = handle._object,
+                                       .tag = writes ? WRITES : READS,
+                                       .closed = ASX_E(CLOSED),
+                                       .what = "far rwlock" };
+    return asxi_far_acquire(cx, &request, ASX_OBLIGATION_LEASE, deadline_ns, &guard->_obligation);
+}
+
 static asx_outcome lock(asx_cx *cx, asx_rwlock handle, bool writes, asx_instant deadline_ns,
                         asx_rwlock_guard *guard)
 {
     rwlock *self;
     asx_err err = find(cx, handle, &self);
     if (asx_unlikely(err)) {
-        return asx_fail(err);
+        return err == ASX_E(WRONG_SHARD) ? lock_far(cx, handle, writes, deadline_ns, guard)
+                                         : asx_fail(err);
     }
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);
     }
-    err = writes ? try_write(cx, self) : try_read(cx, self);
+    err = writes ? try_write(self, cx->_task) : try_read(self, cx->_task);
     if (err == ASX_E(LOCKED)) {
         const asx_outcome outcome = wait_turn(cx, self, writes, deadline_ns);
         if (!asx_is_ok(outcome)) {
@@ -269,7 +343,7 @@ asx_err asx_rwlock_try_read(asx_cx *cx, asx_rwlock handle, asx_rwlock_guard *gua
     rwlock *self;
     asx_err err = find(cx, handle, &self);
     if (!err) {
-        err = try_read(cx, self);
+        err = try_read(self, cx->_task);
     }
     return err ? err : guard_make(cx, self, read_guard_lost, guard);
 }
@@ -279,7 +353,7 @@ asx_err asx_rwlock_try_write(asx_cx *cx, asx_rwlock handle, asx_rwlock_guard *gu
     rwlock *self;
     asx_err err = find(cx, handle, &self);
     if (!err) {
-        err = try_write(cx, self);
+        err = try_write(self, cx->_task);
     }
     return err ? err : guard_make(cx, self, write_guard_lost, guard);
 }
@@ -299,6 +373,9 @@ void asx_rwlock_unlock(asx_cx *cx, asx_rwlock_guard guard)
             write_guard_lost(object, amount, ASX_SETTLED_CANCEL);
         }
     }
+    if (err == ASX_E(TYPE_MISMATCH)) {
+        asxi_far_release(cx, guard._obligation, ASX_OBLIGATION_COMMITTED);
+    }
 }
 
 asx_err asx_rwlock_downgrade(asx_cx *cx, asx_rwlock_guard *guard)
@@ -308,15 +385,13 @@ asx_err asx_rwlock_downgrade(asx_cx *cx, asx_rwlock_guard *guard)
     const asx_err err = asxi_obligation_resolve(cx, guard->_obligation, ASX_OBLIGATION_COMMITTED,
                                                 write_guard_lost, &object, &amount);
     if (err) {
-        return err;
+        return err == ASX_E(TYPE_MISMATCH)
+                   ? asxi_far_retag(cx, guard->_obligation, WRITES, READS, TELL_DOWNGRADED)
+                   : err;
     }
     rwlock *const self = rwlock_of(object);
-    const bool open = asxi_object_is_open(&self->object);
-    if (open) {
-        self->writer = NULL;
-        self->readers = 1;
-        const asxi_baton *const writer = asxi_line_head(&self->writing);
-        admit_readers_before(self, writer ? writer->amount : UINT64_MAX);
+    if (asxi_object_is_open(&self->object)) {
+        downgraded(self);
     }
     const asx_err made = guard_make(cx, self, read_guard_lost, guard);
     asxi_object_unref(&self->object); /* the write guard's */
@@ -326,8 +401,11 @@ asx_err asx_rwlock_downgrade(asx_cx *cx, asx_rwlock_guard *guard)
 void asx_rwlock_clear_poison(asx_cx *cx, asx_rwlock handle)
 {
     rwlock *self;
-    if (!find(cx, handle, &self)) {
+    const asx_err err = find(cx, handle, &self);
+    if (!err) {
         self->poisoned = false;
+    } else if (err == ASX_E(WRONG_SHARD)) {
+        asxi_far_tell(cx, handle._object, &rwlock_type, TELL_REPAIRED, 0);
     }
 }
 

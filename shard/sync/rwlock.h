@@ -4,7 +4,10 @@
  *         first: the readers older than the first writer enter together, else one writer. After
  *         ASX_RWLOCK_WRITER_RUN_MAX writers in a row with readers waiting, the oldest reader enters
  *         (SYN-7..SYN-9). Only a write guard poisons.
- * Owner.  The region it was opened in; the value names it and may be copied. */
+ * Owner.  The region it was opened in; the value names it and may be copied.
+ * Far.    The value works on every shard, with the REMOTE capability: home has the lock and its
+ *         lines. What cannot wait for home's answer is refused over there: try_read and try_write
+ *         with WRONG_SHARD, stats with zeros. */
 #ifndef ASX_SHARD_SYNC_RWLOCK_H
 #define ASX_SHARD_SYNC_RWLOCK_H
 

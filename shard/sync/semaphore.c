@@ -130,8 +130,9 @@ static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
     return ASX_OK;
 }
 
-static void far_release(asxi_object *object, uint64_t amount, asx_settlement how)
+static void far_release(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how)
 {
+    (void)tag;
     (void)how;
     give_back(semaphore_of(object), amount);
 }

@@ -2,10 +2,13 @@
  *
  *   WAITING ──reply──> REPLIED   ──decline──> REFUSED   ──handler lost──> FAILED
  *
- * The requester closes it when it leaves; the obligation keeps a ref, and finds it closed. */
+ * The requester closes it when it leaves; the obligation keeps a ref, and finds it closed. A far
+ * requester's is at home, where its baton stands in the channel's line first, and then in the
+ * call's; request and reply are in the far call's memory. */
 #include <asx/shard/sync/session.h>
 
-#include "line_internal.h"
+#include "far_internal.h"
+#include "mpsc_internal.h"
 
 #include <string.h>
 
@@ -17,6 +20,7 @@ typedef struct call {
     asxi_object object;
     const char *what;
     void *reply; /* reply_inline, or in the requester's region */
+    bool far;    /* there */
     uint64_t refusal;
     asx_err failure;
     uint32_t reply_size;
@@ -46,7 +50,7 @@ static void call_close(asxi_object *object)
 {
     call *const self = call_of(object);
     asxi_line_close(&self->requester);
-    if (self->reply != self->reply_inline) {
+    if (self->reply != self->reply_inline && !self->far) {
         asx_heap_free(&object->region->heap, self->reply, self->reply_size);
     }
 }
@@ -84,6 +88,8 @@ static void envelope_dropped(void *item)
     undelivered(asxi_shard_self, item, ASX_E(DISCONNECTED));
 }
 
+static const asxi_far_ops far_ops;
+
 asx_err asx_session_open(asx_cx *cx, const asx_session_options *options, asx_session_client *client,
                          asx_session_server *server)
 {
@@ -102,6 +108,7 @@ asx_err asx_session_open(asx_cx *cx, const asx_session_options *options, asx_ses
                                     .what = options->what ? options->what : "session" };
     const asx_err err = asx_mpsc_open(cx, &mpsc, &sender, &receiver);
     if (!err) {
+        asxi_mpsc_of_sender(cx, sender)->calls = &far_ops;
         *client = (asx_session_client){ sender._end, options->request_size, options->reply_size };
         *server = (asx_session_server){ receiver._end, options->request_size };
     }
@@ -192,24 +199,124 @@ static void requester_left(asx_cx *cx, asx_defer *defer)
     asxi_object_unref(object);
 }
 
-asx_outcome asx_session_request_until(asx_cx *cx, asx_session_client client, const void *request,
-                                      void *reply, uint64_t *refusal, asx_instant deadline_ns)
+/* For other shards */
+
+static void requester_told(asxi_baton *baton, uintptr_t value)
 {
-    char item[ITEM_MAX];
+    asxi_object *const object = baton->object;
+    const call *const self = call_of(object);
+    if (value != ASXI_LINE_GRANTED) {
+        asxi_far_answer(baton, value); /* the session has closed, and the call with it */
+        return;
+    }
+    if (self->state == REFUSED) {
+        baton->amount = self->refusal;
+        value = ASX_E(REFUSED);
+    } else if (self->state == FAILED) {
+        value = self->failure;
+    }
+    asxi_far_answer(baton, value);
+    asxi_object_close(object);
+}
+
+/* granted: its reply is on its way, and nobody will read it. */
+static void requester_leave(asxi_baton *baton, bool granted)
+{
+    if (!granted) {
+        asxi_object_close(baton->object);
+    }
+}
+
+/* A slot is reserved: the request is queued, and its baton waits in `*line`. */
+static asx_err far_queue(asxi_mpsc *channel, asxi_baton *baton, asxi_line **line)
+{
+    asxi_object *object;
+    const asx_err err = asxi_object_open_beside(&channel->object, &call_type,
+                                                offsetof(call, reply_inline), &object);
+    if (err) {
+        asxi_mpsc_slots_return(channel, 1);
+        return err;
+    }
+    call *const self = call_of(object);
+    const asx_handle handle = asx_handle_of(self);
+    char *const item = asxi_far_sent(baton);
+    self->far = true;
+    self->reply = asxi_far_reply(baton);
+    self->reply_size = asxi_far_reply_size(baton);
+    asxi_line_init(&self->requester);
+    baton->object = object;
+    baton->leave = requester_leave;
+    baton->tell = requester_told;
+    *line = &self->requester;
+    memcpy(item + offsetof(envelope, call), &handle, sizeof(handle));
+    asxi_mpsc_slot_fill(channel, item);
+    return ASX_OK;
+}
+
+static void slot_told(asxi_baton *baton, uintptr_t value)
+{
+    asxi_line *line = NULL;
+    if (value == ASXI_LINE_GRANTED) {
+        value = far_queue(asx_container_of(baton->object, asxi_mpsc, object), baton, &line);
+    }
+    if (line) {
+        asxi_line_enter(line, baton);
+    } else {
+        asxi_far_answer(baton, value);
+    }
+}
+
+static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
+{
+    asxi_mpsc *const channel = asx_container_of(object, asxi_mpsc, object);
+    const asx_err err = asxi_mpsc_slot_try(channel);
+    if (err == ASX_E(FULL)) {
+        baton->amount = 1;
+        baton->tell = slot_told;
+        *line = &channel->reservers;
+        return ASX_OK;
+    }
+    return err ? err : far_queue(channel, baton, line);
+}
+
+static const asxi_far_ops far_ops = { .ask = far_ask };
+
+static asx_outcome request_far(asx_cx *cx, asx_session_client client, const void *item, void *reply,
+                               uint64_t *refusal, asx_instant deadline_ns)
+{
+    uint64_t code = 0;
+    const asxi_far_request request = {
+        .type = &asxi_mpsc_type,
+        .object = client._end,
+        .role = ASXI_MPSC_SENDER,
+        .sent = item,
+        .sent_size = (uint32_t)(sizeof(envelope) + client._request_size),
+        .reply = reply,
+        .reply_size = client._reply_size,
+        .closed = ASX_E(DISCONNECTED),
+        .what = "a far reply",
+    };
+    const asx_outcome outcome = asxi_far_wait(cx, &request, deadline_ns, &code);
+    if (refusal && asx_is_err(outcome, ASX_E(REFUSED))) {
+        *refusal = code;
+    }
+    return outcome;
+}
+
+/* Queues the item of an open call and waits for what becomes of it. */
+static asx_outcome request_here(asx_cx *cx, asx_session_client client, char *item, void *reply,
+                                uint64_t *refusal, asx_instant deadline_ns)
+{
     call *self;
     const asx_err err = call_open(cx, client._reply_size, &self);
     if (err) {
         return asx_fail(err);
     }
     requesting now = { .self = self };
+    const asx_handle handle = asx_handle_of(self);
     asxi_object_ref(&self->object);
     asx_defer_push(cx, &now.defer, requester_left);
-    const asx_instant budget_ns = asx_cx_budget(cx).deadline_ns;
-    const envelope head = { .call = asx_handle_of(self),
-                            .deadline_ns = deadline_ns < budget_ns ? deadline_ns : budget_ns,
-                            .what = "a reply" };
-    memcpy(item, &head, sizeof(head));
-    memcpy(item + sizeof(head), request, client._request_size);
+    memcpy(item + offsetof(envelope, call), &handle, sizeof(handle));
     asx_outcome outcome =
         asx_mpsc_send_until(cx, (asx_mpsc_sender){ client._end }, item, deadline_ns);
     if (asx_is_ok(outcome)) {
@@ -218,6 +325,20 @@ asx_outcome asx_session_request_until(asx_cx *cx, asx_session_client client, con
     asx_defer_pop(cx, &now.defer);
     requester_left(cx, &now.defer);
     return outcome;
+}
+
+asx_outcome asx_session_request_until(asx_cx *cx, asx_session_client client, const void *request,
+                                      void *reply, uint64_t *refusal, asx_instant deadline_ns)
+{
+    char item[ITEM_MAX];
+    const asx_instant budget_ns = asx_cx_budget(cx).deadline_ns;
+    const envelope head = { .deadline_ns = deadline_ns < budget_ns ? deadline_ns : budget_ns,
+                            .what = "a reply" };
+    memcpy(item, &head, sizeof(head));
+    memcpy(item + sizeof(head), request, client._request_size);
+    const bool far = client._end.shard != cx->_shard->index && !asx_handle_is_null(client._end);
+    return far ? request_far(cx, client, item, reply, refusal, deadline_ns)
+               : request_here(cx, client, item, reply, refusal, deadline_ns);
 }
 
 /* Handling */

@@ -4,6 +4,9 @@
  *         is sent, declined, or handed to another task of the same region. A handler that ends
  *         without doing so is told on: the requester gets PEER_LOST, PEER_CANCELLED or
  *         PEER_PANICKED, and never hangs (CH-50..CH-53).
+ * Far.    A client works on every shard, with the REMOTE capability, and is closed on any: home
+ *         queues its request, and knows at once when the requester has left. A clone is made at
+ *         home.
  * Owner.  The region it was opened in; a waiting request belongs to its requester's region.
  * Cancel. Before the request was queued: no effect. After: the requester leaves, and the reply,
  *         when it comes, is answered with DISCONNECTED. */

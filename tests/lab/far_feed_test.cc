@@ -11,6 +11,8 @@
 
 #include <vector>
 
+const char *malloc_conf = "retain:false";
+
 namespace
 {
 

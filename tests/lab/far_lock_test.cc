@@ -4,7 +4,7 @@
 #include <asx/shard/limb.h>
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/mutex.h>
-#include <asx/shard/sync/notify.h>
+#include <asx/shard/sync/rwlock.h>
 #include <asx/shard/sync/semaphore.h>
 
 #include "explore_all.h"
@@ -17,8 +17,8 @@ namespace
 
 constexpr uint32_t askers = 2, rounds = 2;
 
-enum lock_kind { SEMAPHORE, MUTEX, LOCK_KINDS };
-const char *const kind_names[LOCK_KINDS] = { "semaphore", "mutex" };
+enum lock_kind { SEMAPHORE, MUTEX, RWLOCK, LOCK_KINDS };
+const char *const kind_names[LOCK_KINDS] = { "semaphore", "mutex", "rwlock" };
 
 enum lock_story { ALL_SERVED, CANCELLED, PANICS, GIVES_UP, CLOSES, STORIES };
 const char *const story_names[STORIES] = { "all are served", "one is cancelled",
@@ -36,6 +36,7 @@ struct lock_world {
 
     asx_semaphore semaphore;
     asx_mutex mutex;
+    asx_rwlock rwlock;
     history seen;
     uint32_t inside = 0, inside_max = 0, served = 0, poisoned = 0;
     bool whole = true; /* nothing was left behind at home */
@@ -44,23 +45,45 @@ struct lock_world {
 };
 lock_world *now;
 
-asx_outcome lock(asx_cx *cx, asx_instant deadline_ns, asx_semaphore_permit *permit,
-                 asx_mutex_guard *guard)
+struct held {
+    asx_semaphore_permit permit;
+    asx_mutex_guard mutex;
+    asx_rwlock_guard rwlock;
+};
+
+asx_outcome lock(asx_cx *cx, asx_instant deadline_ns, held *h)
 {
-    return now->kind == SEMAPHORE
-               ? asx_semaphore_acquire_until(cx, now->semaphore, 1, deadline_ns, permit)
-               : asx_mutex_lock_until(cx, now->mutex, deadline_ns, guard);
+    if (now->kind == SEMAPHORE) {
+        return asx_semaphore_acquire_until(cx, now->semaphore, 1, deadline_ns, &h->permit);
+    }
+    return now->kind == MUTEX ? asx_mutex_lock_until(cx, now->mutex, deadline_ns, &h->mutex)
+                              : asx_rwlock_write_until(cx, now->rwlock, deadline_ns, &h->rwlock);
+}
+
+/* In odd rounds a writer becomes a reader first, who keeps writers out as well. */
+void unlock(asx_cx *cx, held *h, uint32_t round)
+{
+    if (now->kind == SEMAPHORE) {
+        asx_semaphore_release(cx, h->permit);
+    } else if (now->kind == MUTEX) {
+        asx_mutex_unlock(cx, h->mutex);
+    } else {
+        if (round % 2 != 0) {
+            CHECK(asx_rwlock_downgrade(cx, &h->rwlock) == ASX_OK);
+            CHECK(asx_rwlock_downgrade(cx, &h->rwlock) == ASX_E(TYPE_MISMATCH));
+        }
+        asx_rwlock_unlock(cx, h->rwlock);
+    }
 }
 
 asx_outcome use_once(asx_cx *cx, uint32_t who, uint32_t round)
 {
-    asx_semaphore_permit permit;
-    asx_mutex_guard guard;
+    held h;
     const bool marked = who == 0 && round == now->at;
     const bool gives_up = marked && now->tells == GIVES_UP;
     const size_t asked = now->seen.begin(who, ACQUIRE, 0);
     const asx_outcome outcome =
-        lock(cx, gives_up ? asx_shard_now(asx_shard_of(cx)) : ASX_TIME_NEVER, &permit, &guard);
+        lock(cx, gives_up ? asx_shard_now(asx_shard_of(cx)) : ASX_TIME_NEVER, &h);
     now->seen.end(asked, asx_is_ok(outcome));
     if (!asx_is_ok(outcome)) {
         now->poisoned += asx_is_err(outcome, ASX_E(POISONED));
@@ -77,11 +100,7 @@ asx_outcome use_once(asx_cx *cx, uint32_t who, uint32_t round)
     if (!asx_is_ok(yielded)) {
         return yielded; /* the audit gives it back */
     }
-    if (now->kind == SEMAPHORE) {
-        asx_semaphore_release(cx, permit);
-    } else {
-        asx_mutex_unlock(cx, guard);
-    }
+    unlock(cx, &h, round);
     (void)given; /* what it does at home may come later: it never ends here */
     return yielded;
 }
@@ -102,19 +121,22 @@ void disturb(asx_cx *cx, asx_handle victim)
     } else if (now->tells == CLOSES) {
         asx_semaphore_close(cx, now->semaphore);
         asx_mutex_close(cx, now->mutex);
+        asx_rwlock_close(cx, now->rwlock);
     }
 }
 
 bool home_is_whole(asx_cx *cx)
 {
-    asx_mutex_guard guard;
+    held h;
     if (now->kind == SEMAPHORE) {
         return asx_semaphore_available(cx, now->semaphore) == (now->tells == CLOSES ? 0 : 1);
     }
     asx_mutex_clear_poison(cx, now->mutex);
-    const asx_err err = asx_mutex_try_lock(cx, now->mutex, &guard);
+    asx_rwlock_clear_poison(cx, now->rwlock);
+    const asx_err err = now->kind == MUTEX ? asx_mutex_try_lock(cx, now->mutex, &h.mutex)
+                                           : asx_rwlock_try_write(cx, now->rwlock, &h.rwlock);
     if (!err) {
-        asx_mutex_unlock(cx, guard);
+        unlock(cx, &h, 0);
     }
     return now->tells == CLOSES ? err != ASX_OK : err == ASX_OK;
 }
@@ -124,7 +146,7 @@ asx_outcome home(asx_cx *cx, void *)
 {
     asx_handle limbs[askers];
     if (asx_semaphore_open(cx, 1, "far", &now->semaphore) ||
-        asx_mutex_open(cx, "far", &now->mutex)) {
+        asx_mutex_open(cx, "far", &now->mutex) || asx_rwlock_open(cx, "far", &now->rwlock)) {
         return asx_fail(ASX_E(NO_MEMORY));
     }
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
@@ -193,7 +215,7 @@ void judge(void *arg, asx_lab_report *report)
     if (w->tells == GIVES_UP && w->served < all - 1) {
         asx_lab_report_violate(report, "not_served", "%u of %u", w->served, all);
     }
-    const bool poisons = w->kind == MUTEX && w->tells == PANICS;
+    const bool poisons = w->kind != SEMAPHORE && w->tells == PANICS;
     if (!poisons && w->poisoned > 0) {
         asx_lab_report_violate(report, "poisoned", "by nobody's panic");
     }

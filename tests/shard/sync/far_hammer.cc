@@ -9,12 +9,17 @@
 #include <asx/shard/scope.h>
 #include <asx/shard/shard.h>
 #include <asx/shard/sync/barrier.h>
+#include <asx/shard/sync/broadcast.h>
 #include <asx/shard/sync/latch.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>
 #include <asx/shard/sync/notify.h>
+#include <asx/shard/sync/once.h>
 #include <asx/shard/sync/oneshot.h>
+#include <asx/shard/sync/rwlock.h>
 #include <asx/shard/sync/semaphore.h>
+#include <asx/shard/sync/session.h>
+#include <asx/shard/sync/watch.h>
 
 #include <atomic>
 #include <cstdio>
@@ -36,7 +41,15 @@ struct round_of {
     asx_notify notify;
     asx_mpsc_far far[tasks];
     asx_oneshot_far reply[tasks];
-    uint64_t counter = 0; /* by the mutex */
+    asx_rwlock rwlock;
+    asx_once once;
+    asx_session_client client[tasks];
+    asx_broadcast_sender shouter[tasks];
+    asx_broadcast_far heard[tasks];
+    asx_watch_far shown[tasks];
+    uint64_t counter = 0;        /* by the mutex */
+    uint64_t pair[2] = { 0, 0 }; /* by the rwlock: equal for readers */
+    std::atomic<uint64_t> made{ 0 };
     std::atomic<uint64_t> in_use{ 0 };
 };
 
@@ -47,6 +60,7 @@ struct task_arg {
 
 struct totals {
     uint64_t rounds = 0, locked = 0, acquired = 0, items = 0, notified = 0, cancelled = 0;
+    uint64_t replies = 0, shouted = 0, heard = 0, missed = 0;
 };
 totals sum;
 uint32_t seconds = 2;
@@ -143,6 +157,108 @@ asx_outcome doomed(asx_cx *cx, void *arg)
     }
 }
 
+void read_or_write(asx_cx *cx, round_of *r)
+{
+    asx_rwlock_guard guard;
+    if (asx_random_below(cx, 3)) {
+        if (asx_is_ok(asx_rwlock_read_until(cx, r->rwlock, soon(cx), &guard))) {
+            asx_assert_eq(r->pair[0], r->pair[1]);
+            asx_rwlock_unlock(cx, guard);
+        }
+    } else if (asx_is_ok(asx_rwlock_write_until(cx, r->rwlock, soon(cx), &guard))) {
+        r->pair[0]++;
+        const asx_outcome yielded = asx_yield(cx);
+        (void)yielded;
+        r->pair[1]++;
+        if (asx_random_below(cx, 2)) {
+            asx_assert(asx_rwlock_downgrade(cx, &guard) == ASX_OK);
+            asx_assert_eq(r->pair[0], r->pair[1]);
+        }
+        asx_rwlock_unlock(cx, guard);
+    }
+}
+
+asx_outcome make_value(asx_cx *cx, void *arg)
+{
+    round_of *const r = static_cast<round_of *>(arg);
+    ASX_TRY(asx_yield(cx));
+    if (asx_random_below(cx, 2)) {
+        return asx_fail(ASX_E(REFUSED));
+    }
+    r->made++;
+    return asx_ok(77);
+}
+
+/* Calls what home has, and tells everybody. Ok(replies | shouts << 32) */
+asx_outcome callers(asx_cx *cx, void *arg)
+{
+    const task_arg *const self = static_cast<task_arg *>(arg);
+    round_of *const r = self->round;
+    uint64_t replies = 0, shouts = 0;
+    ASX_HOLD(cx, r->client[self->who]);
+    ASX_HOLD(cx, r->shouter[self->who]);
+    for (uint64_t i = 0; i < rounds; i++) {
+        const uint64_t words[6] = { self->who, i, 2, 3, 4, 5 };
+        uint64_t reply = 0;
+        read_or_write(cx, r);
+        const asx_outcome got =
+            asx_session_request_until(cx, r->client[self->who], words, &reply, nullptr, soon(cx));
+        asx_assert(!asx_is_ok(got) || reply == self->who + i);
+        replies += asx_is_ok(got);
+        shouts += asx_is_ok(asx_broadcast_send(cx, r->shouter[self->who], words));
+        const asx_outcome value = asx_once_get_until(cx, r->once, make_value, r, ASX_TIME_NEVER);
+        asx_assert(asx_is_err(value, ASX_E(REFUSED)) || value.value == 77);
+    }
+    return asx_ok(replies | shouts << 32);
+}
+
+asx_outcome serve(asx_cx *cx, void *arg)
+{
+    const asx_session_server server = *static_cast<asx_session_server *>(arg);
+    ASX_HOLD(cx, server);
+    for (;;) {
+        uint64_t words[6];
+        asx_reply reply;
+        const asx_outcome next = asx_session_next_until(cx, server, words, &reply, ASX_TIME_NEVER);
+        if (!asx_is_ok(next)) {
+            return asx_is_err(next, ASX_E(DISCONNECTED)) ? asx_ok(0) : next;
+        }
+        const uint64_t answer = words[0] + words[1];
+        const asx_err sent = asx_reply_send(cx, reply, &answer);
+        asx_assert(!sent || sent == ASX_E(DISCONNECTED));
+    }
+}
+
+/* Until all have shouted, and until the watch's last value. Ok(heard | missed << 32) */
+asx_outcome listeners(asx_cx *cx, void *arg)
+{
+    const task_arg *const self = static_cast<task_arg *>(arg);
+    asx_broadcast_receiver rx;
+    asx_watch_receiver watch;
+    uint64_t heard = 0, missed = 0, last = 0;
+    asx_assert(asx_broadcast_import(cx, &self->round->heard[self->who], &rx) == ASX_OK);
+    ASX_TRY(asx_watch_import(cx, &self->round->shown[self->who], ASX_TIME_NEVER, &watch));
+    for (;;) {
+        uint64_t words[6], lagged = 0;
+        const asx_outcome got = asx_broadcast_recv(cx, rx, words, &lagged);
+        missed += lagged;
+        heard += asx_is_ok(got);
+        asx_assert(!asx_is_ok(got) || words[5] == 5);
+        if (asx_is_err(got, ASX_E(CLOSED))) {
+            break;
+        }
+    }
+    while (asx_is_ok(asx_watch_changed(cx, watch))) {
+        const uint64_t *const shown = static_cast<const uint64_t *>(asx_watch_borrow(cx, watch));
+        asx_assert(shown[0] > last && shown[5] == shown[0]);
+        last = shown[0];
+    }
+    asx_assert_eq(last, rounds);
+    asx_broadcast_receiver_close(cx, rx);
+    asx_watch_receiver_close(cx, watch);
+    return asx_ok(heard | missed << 32);
+}
+
 void spawn_all(asx_scope *s, round_of *r, asx_task_fn *fn, asx_handle *limbs)
 {
     for (uint32_t i = 0; i < tasks; i++) {
@@ -212,6 +328,67 @@ asx_outcome channel_round(asx_cx *cx, asx_scope *s, round_of *r)
     return asx_ok(0);
 }
 
+struct feeds {
+    asx_broadcast_sender shout;
+    asx_watch_sender show;
+    asx_session_server server;
+};
+
+feeds feeds_open(asx_cx *cx, round_of *r)
+{
+    feeds f;
+    asx_broadcast_receiver rx;
+    asx_watch_receiver watch;
+    asx_session_client client;
+    const uint64_t zero[6] = {};
+    const asx_broadcast_options shout = { 8, sizeof(zero), "hammer" };
+    const asx_session_options session = { 2, sizeof(zero), sizeof(uint64_t), "hammer" };
+    asx_assert(asx_broadcast_open(cx, &shout, &f.shout) == ASX_OK);
+    asx_assert(asx_broadcast_subscribe(cx, f.shout, &rx) == ASX_OK);
+    asx_assert(asx_watch_open(cx, sizeof(zero), zero, "hammer", &f.show, &watch) == ASX_OK);
+    asx_assert(asx_session_open(cx, &session, &client, &f.server) == ASX_OK);
+    for (uint32_t i = 0; i < tasks; i++) {
+        asx_assert(asx_broadcast_sender_clone(cx, f.shout, &r->shouter[i]) == ASX_OK);
+        asx_assert(asx_session_client_clone(cx, client, &r->client[i]) == ASX_OK);
+        asx_assert(asx_broadcast_export(cx, rx, &r->heard[i]) == ASX_OK);
+        asx_assert(asx_watch_export(cx, watch, &r->shown[i]) == ASX_OK);
+    }
+    asx_broadcast_receiver_close(cx, rx);
+    asx_watch_receiver_close(cx, watch);
+    asx_session_client_close(cx, client);
+    asx_broadcast_sender_close(cx, f.shout);
+    return f;
+}
+
+/* Everybody calls home, and hears what home and everybody says. */
+asx_outcome feed_round(asx_cx *cx, asx_scope *s, round_of *r)
+{
+    asx_handle calling[tasks], listening[tasks];
+    asx_assert(asx_rwlock_open(cx, "hammer", &r->rwlock) == ASX_OK);
+    asx_assert(asx_once_open(cx, "hammer", &r->once) == ASX_OK);
+    const feeds f = feeds_open(cx, r);
+    const asx_handle server = asx_scope_spawn(s, serve, &f.server, sizeof(f.server), nullptr);
+    spawn_all(s, r, listeners, listening);
+    spawn_all(s, r, callers, calling);
+    for (uint64_t i = 1; i <= rounds; i++) {
+        const uint64_t words[6] = { i, 0, 0, 0, 0, i };
+        asx_assert(asx_watch_set(cx, f.show, words) == ASX_OK);
+        ASX_TRY(asx_yield(cx));
+    }
+    asx_watch_sender_close(cx, f.show);
+    const uint64_t called = join_all(cx, calling), told = join_all(cx, listening);
+    ASX_TRY(asx_join(cx, server));
+    const uint64_t shouts = called >> 32, known = (told & UINT32_MAX) + (told >> 32);
+    asx_assert(shouts <= tasks * rounds && known == tasks * shouts);
+    asx_assert(r->made <= 1);
+    asx_assert_eq(r->pair[0], r->pair[1]);
+    sum.replies += called & UINT32_MAX;
+    sum.shouted += shouts;
+    sum.heard += told & UINT32_MAX;
+    sum.missed += told >> 32;
+    return asx_ok(0);
+}
+
 asx_outcome one_round(asx_cx *cx, asx_scope *s, round_of *r)
 {
     asx_handle lock[tasks], meeting[tasks], dying[tasks];
@@ -224,6 +401,7 @@ asx_outcome one_round(asx_cx *cx, asx_scope *s, round_of *r)
     spawn_all(s, r, lockers, lock);
     spawn_all(s, r, meet, meeting);
     ASX_TRY(channel_round(cx, s, r));
+    ASX_TRY(feed_round(cx, s, r));
     for (uint32_t i = 0; i < tasks; i++) {
         asx_limb_cancel(cx, dying[i], ASX_CANCEL_USER, "doomed");
         const asx_outcome ended = asx_join_limb(cx, dying[i]);
@@ -301,5 +479,7 @@ int main(int argc, char **argv)
     }
     printf("rounds %lu, locked %lu, acquired %lu, items %lu, notified %lu, cancelled %lu\n",
            sum.rounds, sum.locked, sum.acquired, sum.items, sum.notified, sum.cancelled);
+    printf("replies %lu, shouted %lu, heard %lu, missed %lu\n", sum.replies, sum.shouted, sum.heard,
+           sum.missed);
     return sum.rounds > 0 ? 0 : 1;
 }
