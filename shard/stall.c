@@ -53,12 +53,27 @@ struct asx_stall_watch {
     asxi_stall_slot slots[ASX_SHARD_COUNT_MAX];
 };
 
+/* Whether `fiber` holds a fiber. The sample may come in the midst of its making or its end, when
+ * the flag is set and the body is not there: then neither the fiber nor the names that share its
+ * memory may be read. Pairs with the signal fences of start_fiber and release_body. */
+static bool has_fiber(const asx_task *task)
+{
+    return (task->flags & ASXI_TASK_ON_FIBER) && task->body;
+}
+
+static const char *sampled_label(const asx_task *task)
+{
+    if (task->flags & ASXI_TASK_ON_FIBER) {
+        return task->body ? task->body->label : NULL;
+    }
+    return task->label;
+}
+
 /* The stack that `sp` is on: the running fiber's or the thread's. Where it ends, or 0. */
 static uintptr_t stack_end(const asx_shard *shard, const asxi_stall_slot *slot, uintptr_t sp)
 {
     const asx_task *const task = shard->running;
-    const asx_stack *const stack =
-        task && (task->flags & ASXI_TASK_ON_FIBER) ? task->fiber.stack : NULL;
+    const asx_stack *const stack = task && has_fiber(task) ? task->fiber.stack : NULL;
     if (stack && sp >= (uintptr_t)stack->base && sp < (uintptr_t)stack->top) {
         return (uintptr_t)stack->top;
     }
@@ -101,7 +116,7 @@ static void note(asxi_stall_slot *slot, const asx_shard *shard, const ucontext_t
     (void)context;
 #endif
     const asx_task *const task = shard->running;
-    slot->sample.task = task ? asxi_task_label(task) : NULL;
+    slot->sample.task = task ? sampled_label(task) : NULL;
     slot->sample.region = task ? task->cx._region->label : NULL;
     slot->sample.frame_count = walk(slot->sample.frames, pc, fp, sp, stack_end(shard, slot, sp));
 }

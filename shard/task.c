@@ -15,6 +15,7 @@
  * is being done. end_body() sets it; complete() is the only way into COMPLETED and runs on the
  * thread's stack. */
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/atomic.h>
 
 #include "migrate_internal.h"
 #include "shard_internal.h"
@@ -316,13 +317,15 @@ static void release_body(asx_task *task)
             asx_heap_free(&task->cx._region->heap, body->trail, sizeof(*body->trail));
         }
     }
-    task->body = NULL;
+    task->body = NULL; /* a stall's sample leaves the fiber alone from here on */
     if (asx_likely(task->flags & ASXI_TASK_ON_FIBER)) {
         const char *const label = body->label;
-        task->flags &= ~(uint32_t)ASXI_TASK_ON_FIBER;
+        asx_signal_fence();
         release_stack(task->cx._shard, &task->fiber);
         task->label = label;
         task->waits_for = NULL;
+        asx_signal_fence();
+        task->flags &= ~(uint32_t)ASXI_TASK_ON_FIBER;
     }
     if (asx_unlikely(task->flags & ASXI_TASK_BODY_HEAP)) {
         asx_heap_free(&task->cx._region->heap, body, sizeof(*body));
@@ -551,16 +554,21 @@ static bool start_fiber(asx_task *task, asx_fiber_fn *main, size_t stack_bytes)
     if (asx_unlikely(!stack)) {
         return false;
     }
+    asxi_body *body = task->body;
     if (asx_likely(!(task->flags & ASXI_TASK_BODY_HEAP))) {
-        asxi_body *const body = asx_stack_reserve(stack, sizeof(*body));
+        body = asx_stack_reserve(stack, sizeof(*body));
         *body = asx_unlikely(task->body != NULL) ? *task->body : (asxi_body){ 0 };
-        task->body = body;
     }
     if (asx_likely(!(task->flags & ASXI_TASK_ON_FIBER))) {
-        task->body->label = task->label;
+        body->label = task->label;
+        task->body = NULL; /* until the fiber stands: see has_fiber of stall.c */
+        asx_signal_fence();
         task->flags |= ASXI_TASK_ON_FIBER;
+        asx_signal_fence();
     }
     asx_fiber_init(&task->fiber, stack, main, task);
+    asx_signal_fence();
+    task->body = body;
     return true;
 }
 

@@ -10,6 +10,9 @@
 #define asx_store_release(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
 #define asx_fetch_add_relaxed(ptr, value) __atomic_fetch_add((ptr), (value), __ATOMIC_RELAXED)
 
+/* Orders what a thread does against a signal handler of its own. */
+#define asx_signal_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 /* TSan does not model stand-alone fences; it sees the same order through these exchanges. */
 #define asx_load_seq_cst(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
 #define asx_store_seq_cst(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)

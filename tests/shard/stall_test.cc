@@ -9,7 +9,9 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <sys/syscall.h>
 #include <thread>
+#include <unistd.h>
 
 namespace
 {
@@ -38,6 +40,18 @@ extern "C" __attribute__((noinline)) void stall_test_spin(uint64_t ms)
     while (real_ms() < end) {
     }
     asm volatile("" ::: "memory"); /* no tail call: the frame must be there */
+}
+
+/* The kernel asks for a stack's pages while it gives the stack back, once in thousands: then, if
+ * this is set, the shard stalls there. */
+std::atomic<bool> pages_stall{ false };
+
+extern "C" int mincore(void *at, size_t len, unsigned char *pages)
+{
+    if (pages_stall.exchange(false)) {
+        stall_test_spin(300);
+    }
+    return (int)syscall(SYS_mincore, at, len, pages);
 }
 
 /* Runs fn on a shard of its own that is watched; its counters. */
@@ -128,6 +142,33 @@ TEST_CASE("stall: a shard that sleeps, and one that works in small pieces, is ne
         });
     CHECK(stats.stalls == 0);
     CHECK(list.reports.empty());
+}
+
+TEST_CASE("stall: a task whose fiber is being given back has its own name, or none", "[stall]")
+{
+    static const char label[] = "short-lived";
+    seen list;
+    pages_stall = true;
+    run_watched(
+        config_of(&list, 20), TASK {
+            asx_spawn_options options{};
+            options.label = label;
+            for (int i = 0; i < 20000 && pages_stall; i++) {
+                asx_handle task;
+                REQUIRE(asx_spawn(
+                            cx, nullptr, TASK { return asx_ok(0); }, nullptr, 0, &options, &task) ==
+                        ASX_OK);
+                ASX_TRY(asx_join(cx, task));
+            }
+            return asx_ok(0);
+        });
+    REQUIRE(!pages_stall.exchange(false));
+    REQUIRE(!list.reports.empty());
+    for (const asx_stall_report &report : list.reports) {
+        const bool named =
+            report.task == nullptr || report.task == label || report.task == std::string("main");
+        CHECK(named);
+    }
 }
 
 TEST_CASE("stall: reports are few, and the next one tells of those that were left out", "[stall]")
