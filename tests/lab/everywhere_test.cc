@@ -1,6 +1,6 @@
-/* At stake: a cancellation arrives at every await point of a program sooner or later. Each
- * primitive gets a small body whose waits all have a deadline, so that whoever is left alone by a
- * cancelled partner still ends; the lab judges every run. */
+/* At stake: a cancellation, or a panic, comes at every await point of a program sooner or later.
+ * Each primitive gets a small body whose waits all have a deadline, so that whoever is left alone
+ * by a partner still ends; the lab judges every run. */
 #include <asx/lab/chaos_everywhere.h>
 #include <asx/shard/combine/branch.h>
 #include <asx/shard/combine/hedge.h>
@@ -44,8 +44,22 @@ asx_instant soon(asx_cx *cx)
     return asx_shard_now(asx_shard_of(cx)) + asx_ms(10);
 }
 
+bool panics; /* who is cancelled in a step panics there, with all that it holds */
+uint64_t panicked;
+
+asx_outcome stepped(asx_outcome outcome)
+{
+    if (panics && outcome.severity == ASX_SEVERITY_CANCELLED) {
+        panicked++;
+        asx_panic("in the midst of a step");
+    }
+    return outcome;
+}
+
+#define STEP(...) ASX_TRY(stepped(__VA_ARGS__))
+
 /* Runs the body once for each of its await points; at least `least` of them. */
-void everywhere(body fn, uint64_t least, uint64_t seed = 42)
+void visit_all(body &fn, uint64_t least, uint64_t seed)
 {
     asx_lab_config config = of_shards(1, seed);
     config.widen_ready = true;
@@ -63,6 +77,16 @@ void everywhere(body fn, uint64_t least, uint64_t seed = 42)
     CHECK(report.runs == report.points + 1);
     CHECK(report.cancelled == report.points);
     asx_everywhere_deinit(&report);
+}
+
+void everywhere(body fn, uint64_t least, uint64_t seed = 42)
+{
+    visit_all(fn, least, seed);
+    panicked = 0;
+    panics = true;
+    visit_all(fn, least, seed);
+    panics = false;
+    CHECK(panicked >= least / 3);
 }
 
 /* Two or three of the same. */
@@ -89,17 +113,17 @@ TEST_CASE("everywhere: mpsc, by permit and in one call", "[everywhere]")
             body sends = [&](asx_cx *c) {
                 for (int i = 0; i < 3; i++) {
                     asx_mpsc_permit permit;
-                    ASX_TRY(asx_mpsc_reserve_until(c, tx, soon(c), &permit));
-                    ASX_TRY(asx_yield(c));
+                    STEP(asx_mpsc_reserve_until(c, tx, soon(c), &permit));
+                    STEP(asx_yield(c));
                     (void)!asx_mpsc_permit_send(c, permit, &i);
-                    ASX_TRY(asx_mpsc_send_until(c, tx, &i, soon(c)));
+                    STEP(asx_mpsc_send_until(c, tx, &i, soon(c)));
                 }
                 return asx_ok(0);
             };
             body receives = [&](asx_cx *c) {
                 int item;
                 for (int i = 0; i < 6; i++) {
-                    ASX_TRY(asx_mpsc_recv_until(c, rx, &item, soon(c)));
+                    STEP(asx_mpsc_recv_until(c, rx, &item, soon(c)));
                 }
                 return asx_ok(0);
             };
@@ -123,15 +147,15 @@ TEST_CASE("everywhere: oneshot", "[everywhere]")
             body sends = [&](asx_cx *c) {
                 const int value = 7;
                 asx_oneshot_permit permit;
-                ASX_TRY(asx_sleep(c, asx_ms(1)));
-                ASX_TRY(asx_oneshot_reserve(c, tx, &permit));
-                ASX_TRY(asx_yield(c));
+                STEP(asx_sleep(c, asx_ms(1)));
+                STEP(asx_oneshot_reserve(c, tx, &permit));
+                STEP(asx_yield(c));
                 (void)!asx_oneshot_permit_send(c, permit, &value);
                 return asx_ok(0);
             };
             body receives = [&](asx_cx *c) {
                 int value;
-                return asx_oneshot_recv_until(c, rx, &value, soon(c));
+                return stepped(asx_oneshot_recv_until(c, rx, &value, soon(c)));
             };
             ASX_SCOPE(cx, scope, ASX_COLLECT_ALL) {
                 go(scope, sends);
@@ -158,9 +182,9 @@ TEST_CASE("everywhere: broadcast and watch", "[everywhere]")
             REQUIRE(asx_watch_open(cx, sizeof(int), &zero, "test", &set, &seen) == ASX_OK);
             body sends = [&](asx_cx *c) {
                 for (int i = 1; i <= 3; i++) {
-                    ASX_TRY(asx_broadcast_send(c, tx, &i));
+                    STEP(asx_broadcast_send(c, tx, &i));
                     (void)!asx_watch_set(c, set, &i);
-                    ASX_TRY(asx_sleep(c, asx_ms(1)));
+                    STEP(asx_sleep(c, asx_ms(1)));
                 }
                 return asx_ok(0);
             };
@@ -170,9 +194,9 @@ TEST_CASE("everywhere: broadcast and watch", "[everywhere]")
                     int item;
                     uint64_t lagged;
                     for (int i = 0; i < 3; i++) {
-                        ASX_TRY(asx_broadcast_recv_until(c, rx[which], &item, &lagged, soon(c)));
+                        STEP(asx_broadcast_recv_until(c, rx[which], &item, &lagged, soon(c)));
                         if (which == 0) {
-                            ASX_TRY(asx_watch_changed_until(c, seen, soon(c)));
+                            STEP(asx_watch_changed_until(c, seen, soon(c)));
                             (void)asx_watch_borrow_and_mark(c, seen);
                         }
                     }
@@ -202,13 +226,13 @@ TEST_CASE("everywhere: mutex and rwlock, held across an await", "[everywhere]")
                 const bool writes = at++ % 2 == 0;
                 asx_mutex_guard guard;
                 asx_rwlock_guard shared;
-                ASX_TRY(asx_mutex_lock_until(c, mutex, soon(c), &guard));
-                const asx_outcome outcome = asx_yield(c);
+                STEP(asx_mutex_lock_until(c, mutex, soon(c), &guard));
+                const asx_outcome outcome = stepped(asx_yield(c));
                 asx_mutex_unlock(c, guard);
                 ASX_TRY(outcome);
-                ASX_TRY(writes ? asx_rwlock_write_until(c, rwlock, soon(c), &shared)
-                               : asx_rwlock_read_until(c, rwlock, soon(c), &shared));
-                const asx_outcome slept = asx_sleep(c, 10);
+                STEP(writes ? asx_rwlock_write_until(c, rwlock, soon(c), &shared)
+                            : asx_rwlock_read_until(c, rwlock, soon(c), &shared));
+                const asx_outcome slept = stepped(asx_sleep(c, 10));
                 asx_rwlock_unlock(c, shared);
                 return slept;
             };
@@ -231,16 +255,16 @@ TEST_CASE("everywhere: semaphore, barrier, latch and notify", "[everywhere]")
             REQUIRE(asx_notify_open(cx, "test", &notify) == ASX_OK);
             body meets = [&](asx_cx *c) {
                 asx_semaphore_permit permit;
-                ASX_TRY(asx_semaphore_acquire_until(c, semaphore, 1, soon(c), &permit));
-                const asx_outcome slept = asx_sleep(c, 10);
+                STEP(asx_semaphore_acquire_until(c, semaphore, 1, soon(c), &permit));
+                const asx_outcome slept = stepped(asx_sleep(c, 10));
                 asx_semaphore_release(c, permit);
                 ASX_TRY(slept);
-                const asx_outcome met = asx_barrier_wait_until(c, barrier, soon(c));
+                const asx_outcome met = stepped(asx_barrier_wait_until(c, barrier, soon(c)));
                 asx_latch_done(c, latch, 1);
                 ASX_TRY(met);
-                ASX_TRY(asx_latch_wait_until(c, latch, soon(c)));
+                STEP(asx_latch_wait_until(c, latch, soon(c)));
                 asx_notify_one(c, notify);
-                return asx_notify_wait_until(c, notify, soon(c));
+                return stepped(asx_notify_wait_until(c, notify, soon(c)));
             };
             return several(cx, meets, 3);
         },
@@ -254,13 +278,13 @@ TEST_CASE("everywhere: once, whose first caller is cancelled", "[everywhere]")
             asx_once once;
             REQUIRE(asx_once_open(cx, "test", &once) == ASX_OK);
             body gets = [&](asx_cx *c) {
-                return asx_once_get_until(
+                return stepped(asx_once_get_until(
                     c, once,
                     [](asx_cx *init, void *) -> asx_outcome {
-                        ASX_TRY(asx_sleep(init, 100));
+                        ASX_TRY(stepped(asx_sleep(init, 100)));
                         return asx_ok(7);
                     },
-                    nullptr, soon(c));
+                    nullptr, soon(c)));
             };
             return several(cx, gets, 3);
         },
@@ -277,14 +301,15 @@ TEST_CASE("everywhere: session, on either side of a request", "[everywhere]")
             REQUIRE(asx_session_open(cx, &options, &client, &server) == ASX_OK);
             body asks = [&](asx_cx *c) {
                 int question = 2, answer;
-                return asx_session_request_until(c, client, &question, &answer, nullptr, soon(c));
+                return stepped(
+                    asx_session_request_until(c, client, &question, &answer, nullptr, soon(c)));
             };
             body serves = [&](asx_cx *c) {
                 for (int i = 0; i < 2; i++) {
                     int question;
                     asx_reply reply;
-                    ASX_TRY(asx_session_next_until(c, server, &question, &reply, soon(c)));
-                    ASX_TRY(asx_yield(c));
+                    STEP(asx_session_next_until(c, server, &question, &reply, soon(c)));
+                    STEP(asx_yield(c));
                     (void)!asx_reply_send(c, reply, &question);
                 }
                 return asx_ok(0);
@@ -305,8 +330,8 @@ TEST_CASE("everywhere: race, join_all, quorum, hedge and timeout", "[everywhere]
     everywhere(
         [which](asx_cx *cx) -> asx_outcome {
             body naps = [](asx_cx *c) {
-                ASX_TRY(asx_yield(c));
-                ASX_TRY(asx_sleep(c, 1000));
+                STEP(asx_yield(c));
+                STEP(asx_sleep(c, 1000));
                 return asx_ok(1);
             };
             const asx_branch branch = { body_run, &naps, nullptr, "naps", nullptr };
@@ -352,16 +377,16 @@ TEST_CASE("everywhere: select over a channel, a notification and a timer", "[eve
                     int item;
                     asx_select_case cases[] = { asx_case_recv(rx, &item), asx_case_notify(notify),
                                                 asx_case_at(soon(c)) };
-                    ASX_TRY(asx_select_wait(c, &select, cases, 3));
+                    STEP(asx_select_wait(c, &select, cases, 3));
                 }
                 return asx_ok(0);
             };
             body sends = [&](asx_cx *c) {
                 int item = 1;
-                ASX_TRY(asx_sleep(c, 10));
+                STEP(asx_sleep(c, 10));
                 asx_notify_one(c, notify);
-                ASX_TRY(asx_sleep(c, 10));
-                return asx_mpsc_send_until(c, tx, &item, soon(c));
+                STEP(asx_sleep(c, 10));
+                return stepped(asx_mpsc_send_until(c, tx, &item, soon(c)));
             };
             ASX_SCOPE(cx, scope, ASX_COLLECT_ALL) {
                 go(scope, selects);
