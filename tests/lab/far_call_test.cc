@@ -325,7 +325,7 @@ TEST_CASE("far calls: in every order of turns each is handled and answered once,
             WARN(kind_names[kind] << ", " << story_names[tells] << ": " << worlds << " worlds, "
                                   << exhausted << " without a class left, " << classes
                                   << " classes in " << runs << " runs");
-            CHECK((exhausted == worlds || tells == HANDLER_PANICS));
+            CHECK((!explores_all || exhausted == worlds || tells == HANDLER_PANICS));
         }
     }
 }

@@ -319,7 +319,7 @@ TEST_CASE("far feeds: in every order of turns each reader knows all of it, in or
             WARN(kind_names[kind] << ", " << story_names[tells] << ": " << sum.worlds << " worlds, "
                                   << sum.exhausted << " without a class left, " << sum.classes
                                   << " classes in " << sum.runs << " runs");
-            CHECK(sum.exhausted == sum.worlds);
+            CHECK((!explores_all || sum.exhausted == sum.worlds));
         }
     }
 }

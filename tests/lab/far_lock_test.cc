@@ -261,7 +261,7 @@ TEST_CASE("far locks: in every order of turns one has it, and who leaves gives i
             WARN(kind_names[kind] << ", " << story_names[tells] << ": " << worlds << " worlds, "
                                   << exhausted << " without a class left, " << classes
                                   << " classes in " << runs << " runs");
-            CHECK(exhausted == worlds);
+            CHECK((!explores_all || exhausted == worlds));
             CHECK(classes > 50);
         }
     }

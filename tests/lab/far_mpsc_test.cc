@@ -350,6 +350,6 @@ TEST_CASE("far mpsc: in every order of turns each item is received, dropped or h
         WARN(story_names[tells] << ": " << sum.worlds << " worlds, " << sum.exhausted
                                 << " without a class left, " << sum.classes << " classes in "
                                 << sum.runs << " runs");
-        CHECK((sum.exhausted == sum.worlds || tells == RECEIVER_CANCELLED));
+        CHECK((!explores_all || sum.exhausted == sum.worlds || tells == RECEIVER_CANCELLED));
     }
 }
