@@ -31,7 +31,8 @@
 #define STACK_BYTES_MIN ((size_t)16 << 10)
 #define SLAB_BYTES_MIN ((size_t)16 << 20)
 #define SLAB_BYTES_MAX ((size_t)16 << 30)
-#define CARVE_COUNT 32
+#define CARVE_COUNT_MIN 4 /* of a pool's first stacks; then as many again as there are */
+#define CARVE_COUNT_MAX 32
 #define COLOURS 16
 #define COLOUR_BYTES 128
 #define HIGH_WATER_SAMPLE 8192
@@ -173,9 +174,11 @@ static bool slab_map(asx_stack_class *class)
 static bool slab_carve(const asx_stack_pool *pool, const asx_stack_class *class,
                        asx_stack_slab *slab)
 {
-    size_t end = slab->_carved + CARVE_COUNT;
-    end = end > slab->_cell_count ? slab->_cell_count : end;
     const size_t begin = slab->_carved;
+    const size_t count = begin < CARVE_COUNT_MIN   ? CARVE_COUNT_MIN
+                         : begin < CARVE_COUNT_MAX ? begin
+                                                   : CARVE_COUNT_MAX;
+    const size_t end = begin + count > slab->_cell_count ? slab->_cell_count : begin + count;
     while (slab->_carved < end && guard_install(pool->_guard, slab_cell(class, slab, slab->_carved),
                                                 pool->_config.guard_bytes)) {
         slab->_carved++;
