@@ -20,13 +20,9 @@ void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16
     asx_assert_ne(kind, ASX_HANDLE_NONE);
     asx_assert(record_size >= sizeof(asx_slot) && record_size <= (1u << 20));
     asx_assert_lt(count_max, UINT32_MAX);
-    const size_t size =
-        asx_align_up(record_size < ASX_HANDLE_RECORD_MIN ? ASX_HANDLE_RECORD_MIN : record_size, 16);
-    /* A page is just beyond the pooled chunk sizes, hence exact: pooled ones would waste up to half
-     * of themselves on the power of two of records. Untouched pages cost address space only. */
-    const uint64_t records = asx_pow2_ceil(ASX_CHUNK_BIG / size + 1);
+    const size_t size = asx_handle_record_bytes(record_size);
     *table = (asx_handle_table){
-        ._page_shift = asx_log2_floor(records),
+        ._page_shift = asx_handle_page_shift(size), /* untouched pages cost address space only */
         .record_size = (uint32_t)size,
         .count_max = count_max,
         .shard = shard,

@@ -11,6 +11,7 @@
 #define ASX_SHARD_HANDLE_H
 
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/bits.h>
 #include <asx/shard/base/decls.h>
 #include <asx/shard/base/err.h>
 #include <asx/shard/chunk.h>
@@ -168,11 +169,31 @@ ASX_INLINE asx_handle asx_handle_of(const void *record)
     return handle;
 }
 
+/* What a record of `size` bytes takes on its page. */
+ASX_INLINE size_t asx_handle_record_bytes(size_t size)
+{
+    const size_t least = ASX_HANDLE_RECORD_MIN;
+    return asx_align_up(size < least ? least : size, 16);
+}
+
+/* log2 of the records on a page. A page is just beyond the pooled chunk sizes, hence exact: pooled
+ * ones would waste up to half of themselves on the power of two of records. */
+ASX_INLINE uint32_t asx_handle_page_shift(size_t record_size)
+{
+    return asx_log2_floor(asx_pow2_ceil(ASX_CHUNK_BIG / record_size + 1));
+}
+
+ASX_INLINE void *asx_handle_place(const asx_handle_table *table, uint32_t index, uint32_t shift,
+                                  size_t record_size)
+{
+    const uint32_t mask = (UINT32_C(1) << shift) - 1;
+    return table->_pages[index >> shift] + (size_t)(index & mask) * record_size;
+}
+
 /* The record at `index`, live or not; index < table->touched. */
 ASX_INLINE void *asx_handle_at(const asx_handle_table *table, uint32_t index)
 {
-    const uint32_t mask = (UINT32_C(1) << table->_page_shift) - 1;
-    return table->_pages[index >> table->_page_shift] + (size_t)(index & mask) * table->record_size;
+    return asx_handle_place(table, index, table->_page_shift, table->record_size);
 }
 
 /* A record under a fresh handle, or NULL (asx_handle_table_why). Its asx_slot is set; the body is
@@ -202,35 +223,49 @@ ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
     asx_debug_assert(slot == asx_handle_at(table, slot->index));
     slot->live = 0;
     table->live--;
-    if (asx_unlikely(slot->generation == UINT32_MAX)) {
-        table->retired++;
-        return;
-    }
     /* Index and generation as one word, as asx_handle_of reads them: a load that is wider than the
      * store before it stalls, 10 ns for a free with an alloc right behind it. */
     uint64_t identity;
     __builtin_memcpy(&identity, slot, sizeof(identity));
-    identity += UINT64_C(1) << 32;
+    if (asx_unlikely(__builtin_add_overflow(identity, UINT64_C(1) << 32, &identity))) {
+        table->retired++;
+        return;
+    }
     __builtin_memcpy(slot, &identity, sizeof(identity));
     *(asx_slot **)(void *)(slot + 1) = table->_free;
     table->_free = slot;
 }
 
-/* The live record, or NULL. */
-ASX_INLINE void *asx_handle_find(const asx_handle_table *table, asx_handle handle)
+ASX_INLINE void *asx_handle_find_in(const asx_handle_table *table, asx_handle handle,
+                                    uint32_t shift, size_t record_size)
 {
     /* In whole words: a handle travels in two registers. */
     uint64_t words[2], identity;
     __builtin_memcpy(words, &handle, sizeof(words));
     const uint32_t index = (uint32_t)words[0];
     if (asx_likely((words[1] & ASX_HANDLE_HOME_MASK) == table->_home && index < table->touched)) {
-        asx_slot *const slot = (asx_slot *)asx_handle_at(table, index);
+        asx_slot *const slot = (asx_slot *)asx_handle_place(table, index, shift, record_size);
         __builtin_memcpy(&identity, slot, sizeof(identity));
         if (asx_likely(slot->live && identity == words[0])) {
             return slot;
         }
     }
     return NULL;
+}
+
+/* The live record, or NULL. */
+ASX_INLINE void *asx_handle_find(const asx_handle_table *table, asx_handle handle)
+{
+    return asx_handle_find_in(table, handle, table->_page_shift, table->record_size);
+}
+
+/* The same, where the size that the table was made with is a constant. */
+ASX_INLINE void *asx_handle_find_sized(const asx_handle_table *table, asx_handle handle,
+                                       size_t record_size)
+{
+    const size_t bytes = asx_handle_record_bytes(record_size);
+    asx_debug_assert(bytes == table->record_size);
+    return asx_handle_find_in(table, handle, asx_handle_page_shift(bytes), bytes);
 }
 
 /* errors   WRONG_KIND, WRONG_SHARD (send a message instead), STALE; checked in this order */

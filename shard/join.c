@@ -6,6 +6,8 @@
 #include "shard_internal.h"
 #include "trace_internal.h"
 
+#include <string.h>
+
 /* What the cancelled body returned itself (TSK-5). */
 asx_outcome asxi_task_late(const asx_task *task)
 {
@@ -148,32 +150,43 @@ static asx_outcome join_wait(asx_cx *cx, asx_handle handle, bool masked, asx_out
     return join_woken(cx, handle, &joiner, late);
 }
 
-static ASX_NOINLINE asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
 {
-    asx_task *const task = asx_handle_find(&cx->_shard->tasks, handle);
+    asx_task *const task = asxi_task_find(cx->_shard, handle);
     if (task && task->state == ASX_TASK_COMPLETED && (task->flags & ASXI_TASK_JOINABLE)) {
         return join_take(cx->_task, task, late);
     }
     return join_wait(cx, handle, masked, late);
 }
 
+/* A handle in two registers, which its caller then need not put into memory. */
+static ASX_NOINLINE asx_outcome join_unended(asx_cx *cx, uint64_t low, uint64_t high)
+{
+    const uint64_t words[2] = { low, high };
+    asx_handle handle;
+    memcpy(&handle, words, sizeof(handle));
+    return join(cx, handle, false, NULL);
+}
+
 /* What has ended waits for nobody: of the questions that a join asks, one is left. */
 asx_outcome asx_join(asx_cx *cx, asx_handle handle)
 {
     asx_shard *const shard = cx->_shard;
+    uint64_t words[2];
+    memcpy(words, &handle, sizeof(words));
     if (asx_unlikely(cx->_task != shard->running)) {
         return asx_fail(ASX_E(WRONG_TASK));
     }
-    asx_task *const task = asx_handle_find(&shard->tasks, handle);
+    asx_task *const task = asxi_task_find(shard, handle);
     /* In this order: tests of state and flags side by side become one load, which stalls when they
      * were just stored one by one. */
     if (asx_likely(task && task->state == ASX_TASK_COMPLETED && !asxi_task_has_payloads(task) &&
                    (task->flags & ASXI_TASK_JOINABLE))) {
         const asx_outcome outcome = task->outcome;
-        asxi_task_reap_bare(task);
+        asxi_task_reap_bare(shard, task);
         return outcome;
     }
-    return join(cx, handle, false, NULL);
+    return join_unended(cx, words[0], words[1]);
 }
 
 asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late)

@@ -96,7 +96,8 @@ void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 /* Whoever asks: nothing is counted, nobody is shut out. */
 static inline bool asxi_region_admits_all(const asx_region *region)
 {
-    return region->state == ASX_REGION_OPEN && !region->sealed && region->limits.tasks_max == 0;
+    _Static_assert(ASX_REGION_OPEN == 0, "the state is asked for with `sealed`, as one");
+    return (region->state | (uint8_t)region->sealed) == 0 && region->limits.tasks_max == 0;
 }
 
 /* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */

@@ -128,18 +128,20 @@ static inline uint64_t asxi_sched_ready_count(const asxi_sched *sched)
     return sched->queued - sched->taken - sched->cancel_count - sched->timed_count;
 }
 
-/* A plain stretch, for tasks of this budget. */
-static inline bool asxi_sched_is_plain(const asx_shard *shard, const asx_budget *budget)
+/* Where tasks of this budget stand in a plain stretch; NULL: it is none, or none for them. */
+static inline asx_list *asxi_sched_plain_for(asx_shard *shard, const asx_budget *budget)
 {
-    return asx_likely(shard->sched.plain == &shard->sched.ready.fifo[budget->priority] &&
-                      budget->deadline_ns == ASX_TIME_NEVER);
+    asx_list *const plain = shard->sched.plain;
+    const bool is_for = plain == &shard->sched.ready.fifo[budget->priority] &&
+                        budget->deadline_ns == ASX_TIME_NEVER;
+    return asx_likely(is_for) ? plain : NULL;
 }
 
-static inline void asxi_sched_push_plain(asx_shard *shard, asx_task *task)
+static inline void asxi_sched_push_plain(asx_shard *shard, asx_list *fifo, asx_task *task)
 {
     asx_debug_assert(task->state <= ASX_TASK_RUNNING && task->wake == ASXI_WAKE_QUEUED);
     task->run_seq = shard->sched.queued++;
-    asx_list_push_back_anew(shard->sched.plain, &task->run);
+    asx_list_push_back_anew(fifo, &task->run);
 }
 
 /* asxi_sched_enqueue, for a task that no lane but READY can be for: neither cancelled nor a
@@ -147,9 +149,10 @@ static inline void asxi_sched_push_plain(asx_shard *shard, asx_task *task)
 static inline void asxi_sched_push(asx_shard *shard, asx_task *task)
 {
     task->wake = ASXI_WAKE_QUEUED;
-    if (asx_likely(asxi_sched_is_plain(shard, &task->budget))) {
+    asx_list *const fifo = asxi_sched_plain_for(shard, &task->budget);
+    if (asx_likely(fifo != NULL)) {
         task->lane = ASXI_LANE_READY;
-        asxi_sched_push_plain(shard, task);
+        asxi_sched_push_plain(shard, fifo, task);
     } else {
         asxi_sched_enqueue(shard, task);
     }
@@ -187,16 +190,22 @@ static inline bool asxi_task_has_payloads(const asx_task *task)
     return task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED;
 }
 
+/* The live task, or NULL. */
+static inline asx_task *asxi_task_find(const asx_shard *shard, asx_handle handle)
+{
+    return (asx_task *)asx_handle_find_sized(&shard->tasks, handle, sizeof(asx_task));
+}
+
 /* asxi_task_reap, of one that has none. */
-static inline void asxi_task_reap_bare(asx_task *task)
+static inline void asxi_task_reap_bare(asx_shard *shard, asx_task *task)
 {
     asx_assert(task->state == ASX_TASK_COMPLETED);
     asx_debug_assert(!task->body && !task->ops && !task->joiners && task->arg_size == 0);
+    asx_handle_free(&shard->tasks, task);
+    asx_list_remove(&task->sibling);
     if (task->label) {
         task->label = NULL;
     }
-    asx_list_remove(&task->sibling);
-    asx_handle_free(&task->cx._shard->tasks, task);
 }
 
 /* Ends the record of a completed task. What stays behind is what spawning relies on: nothing held,
@@ -206,7 +215,7 @@ static inline void asxi_task_reap(asx_task *task)
     if (asx_unlikely(asxi_task_has_payloads(task))) {
         asxi_task_payloads_release(task);
     }
-    asxi_task_reap_bare(task);
+    asxi_task_reap_bare(task->cx._shard, task);
 }
 
 /* panic.c */

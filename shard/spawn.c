@@ -16,9 +16,8 @@ static void task_first_use(asx_task *task, asx_shard *shard)
     task->timer.fn = asxi_task_timer_fired;
 }
 
-/* Counts it as its region's. Of what `flags` and the lane are, the compiler makes one store. */
-ASX_INLINE void task_init(asx_task *task, asx_shard *shard, asx_region *region, uint32_t caps,
-                          uint32_t flags, asxi_wake wake)
+/* What the lanes touch. Of what `flags` and the lane are, the compiler makes one store. */
+ASX_INLINE void task_begin(asx_task *task, uint32_t flags, asxi_wake wake)
 {
     asx_debug_assert(!task->reason && !task->joiners && !task->ops && !task->body);
     asx_debug_assert(!task->label && task->arg_size == 0);
@@ -28,15 +27,23 @@ ASX_INLINE void task_init(asx_task *task, asx_shard *shard, asx_region *region, 
     task->lane = ASXI_LANE_READY;
     task->kernel_masks = 0;
     task->wake_at = ASX_TIME_NEVER;
+}
+
+/* The rest, line after line of the record: stores side by side in one line take half the time.
+ * Counts it as its region's. */
+ASX_INLINE void task_belong(asx_task *task, asx_shard *shard, asx_region *region, uint32_t caps,
+                            uint32_t flags)
+{
     task->cx._region = region;
     task->cx._caps = caps;
     task->budget = region->budget;
-    task->spawn_seq = region->spawn_seq++;
-    task->spawned_at = shard->now_ns;
+    task->spawn_seq = region->spawn_seq;
     if (!(flags & ASXI_TASK_POLL)) {
         task->stack_kib = ASX_STACK_BYTES_DEFAULT >> 10;
     }
     asx_list_push_back_anew(&region->tasks, &task->sibling);
+    task->spawned_at = shard->now_ns;
+    region->spawn_seq++;
     region->live_tasks++;
     shard->stats.spawned++;
 }
@@ -81,8 +88,8 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
     if (asx_unlikely(task->slot.generation == 1)) {
         task_first_use(task, shard);
     }
-    task_init(task, shard, region, cx ? cx->_caps : region->caps, flags | ASXI_TASK_JOINABLE,
-              ASXI_WAKE_IDLE);
+    task_begin(task, flags | ASXI_TASK_JOINABLE, ASXI_WAKE_IDLE);
+    task_belong(task, shard, region, cx ? cx->_caps : region->caps, flags);
     if (options) {
         task_apply(task, options);
     }
@@ -169,20 +176,31 @@ static asx_err spawn(asx_cx *cx, asx_region *region, const asx_spawn_options *op
 /* The usual spawn, as far as it goes without a call: nothing to copy, nothing to configure, a
  * record that was used before, and the lanes in a plain stretch of the region's priority. NULL: the
  * long way. */
-ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags)
+ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags, asx_task_fn *fn,
+                                asx_step_fn *step, const void *arg)
 {
     asx_shard *const shard = cx->_shard;
     if (asx_unlikely(!shard || cx->_task != shard->running || !(cx->_caps & ASX_CAP_SPAWN))) {
         return NULL;
     }
-    region = region ? region : asxi_cx_region(cx);
-    if (asx_unlikely(!region || !asxi_region_admits_all(region) || !shard->tasks._free ||
-                     !asxi_sched_is_plain(shard, &region->budget))) {
+    region = asx_unlikely(region != NULL) ? region : asxi_cx_region(cx);
+    if (asx_unlikely(!region || !asxi_region_admits_all(region) || !shard->tasks._free)) {
+        return NULL;
+    }
+    asx_list *const fifo = asxi_sched_plain_for(shard, &region->budget);
+    if (asx_unlikely(!fifo)) {
         return NULL;
     }
     asx_task *const task = asx_handle_alloc(&shard->tasks, NULL);
-    task_init(task, shard, region, cx->_caps, flags | ASXI_TASK_JOINABLE, ASXI_WAKE_QUEUED);
-    asxi_sched_push_plain(shard, task);
+    task_begin(task, flags | ASXI_TASK_JOINABLE, ASXI_WAKE_QUEUED);
+    if (flags & ASXI_TASK_POLL) {
+        task->step = step;
+    } else {
+        task->fn = fn;
+    }
+    asxi_sched_push_plain(shard, fifo, task);
+    memcpy(&task->arg, &arg, sizeof(arg));
+    task_belong(task, shard, region, cx->_caps, flags);
     return task;
 }
 
@@ -205,9 +223,8 @@ static void drop_refused(const asx_spawn_options *options, const void *arg)
     }
 }
 
-static ASX_NOINLINE asx_err spawn_fiber(asx_cx *cx, asx_region *region, asx_task_fn *fn,
-                                        const void *arg, size_t arg_size,
-                                        const asx_spawn_options *options, asx_handle *handle)
+asx_err asx_spawn_any(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg,
+                      size_t arg_size, const asx_spawn_options *options, asx_handle *handle)
 {
     asx_task *task = NULL;
     asx_assert(fn != NULL);
@@ -225,15 +242,13 @@ static ASX_NOINLINE asx_err spawn_fiber(asx_cx *cx, asx_region *region, asx_task
     return ASX_OK;
 }
 
-asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg, size_t arg_size,
-                  const asx_spawn_options *options, asx_handle *handle)
+asx_err asx_spawn_bare(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg,
+                       asx_handle *handle)
 {
-    asx_task *const task = fn && !options && arg_size == 0 ? spawn_bare(cx, region, 0) : NULL;
+    asx_task *const task = fn ? spawn_bare(cx, region, 0, fn, NULL, arg) : NULL;
     if (asx_unlikely(!task)) {
-        return spawn_fiber(cx, region, fn, arg, arg_size, options, handle);
+        return asx_spawn_any(cx, region, fn, arg, 0, NULL, handle);
     }
-    task->fn = fn;
-    memcpy(&task->arg, &arg, sizeof(arg));
     trace_bare(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
@@ -241,10 +256,9 @@ asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *a
     return ASX_OK;
 }
 
-static ASX_NOINLINE asx_err spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step,
-                                       const void *init, size_t frame_size,
-                                       const asx_spawn_options *options, asx_handle *handle,
-                                       void **frame)
+asx_err asx_spawn_poll_any(asx_cx *cx, asx_region *region, asx_step_fn *step, const void *init,
+                           size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
+                           void **frame)
 {
     asx_task *task = NULL;
     asx_assert(step != NULL);
@@ -265,23 +279,15 @@ static ASX_NOINLINE asx_err spawn_poll(asx_cx *cx, asx_region *region, asx_step_
     return ASX_OK;
 }
 
-asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step, const void *init,
-                       size_t frame_size, const asx_spawn_options *options, asx_handle *handle,
-                       void **frame)
+asx_err asx_spawn_poll_bare(asx_cx *cx, asx_region *region, asx_step_fn *step, asx_handle *handle)
 {
-    const bool bare = step && !options && frame_size == 0;
-    asx_task *const task = bare ? spawn_bare(cx, region, ASXI_TASK_POLL) : NULL;
+    asx_task *const task = step ? spawn_bare(cx, region, ASXI_TASK_POLL, NULL, step, NULL) : NULL;
     if (asx_unlikely(!task)) {
-        return spawn_poll(cx, region, step, init, frame_size, options, handle, frame);
+        return asx_spawn_poll_any(cx, region, step, NULL, 0, NULL, handle, NULL);
     }
-    task->step = step;
-    task->arg = NULL;
     trace_bare(cx, task);
     if (handle) {
         *handle = asx_handle_of(task);
-    }
-    if (frame) {
-        *frame = NULL;
     }
     return ASX_OK;
 }

@@ -346,7 +346,7 @@ static void drop_argument(asx_task *task)
 }
 
 /* It counts no longer; what waited for that goes on. The region may be gone afterwards. */
-ASX_INLINE void leave_region(asx_region *region, asx_task *task)
+ASX_INLINE void leave_region(asx_region *region, asx_task *task, uint32_t flags)
 {
     if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK || region->judges)) {
         /* Still counted: the policy may cancel the region, which must not close under this call. */
@@ -357,7 +357,7 @@ ASX_INLINE void leave_region(asx_region *region, asx_task *task)
     if (asx_unlikely(task->joiners != NULL)) {
         asxi_task_tell_joiners(task);
     }
-    if (!(task->flags & ASXI_TASK_JOINABLE)) {
+    if (!(flags & ASXI_TASK_JOINABLE)) {
         asxi_task_reap(task);
     }
     if (left == 0 && (region->sealed || region->state != ASX_REGION_OPEN)) {
@@ -394,10 +394,11 @@ static void complete_incidents(asx_task *task)
     task->cx._shard->stats.panicked += task->outcome.severity == ASX_SEVERITY_PANICKED;
 }
 
-/* What is left to do for a task that holds nothing any more but its argument. */
-ASX_INLINE void finish(asx_shard *shard, asx_task *task)
+/* What is left to do for a task that holds nothing any more but its argument. `flags` are its. */
+ASX_INLINE void finish(asx_shard *shard, asx_task *task, uint32_t flags)
 {
     asx_region *const region = task->cx._region;
+    task->flags = flags;
     asxi_task_state_set(task, ASX_TASK_COMPLETED);
     task->wake = ASXI_WAKE_IDLE;
     ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
@@ -410,10 +411,10 @@ ASX_INLINE void finish(asx_shard *shard, asx_task *task)
         task->waits_for = NULL;
     }
     shard->stats.completed++;
-    if (asx_unlikely(task->flags & ASXI_TASK_FINALIZER)) {
+    if (asx_unlikely(flags & ASXI_TASK_FINALIZER)) {
         asxi_region_finalizer_done(region, task);
     } else {
-        leave_region(region, task);
+        leave_region(region, task, flags);
     }
 }
 
@@ -429,7 +430,7 @@ ASX_INLINE void complete_here(asx_task *task)
     if (task->body) {
         release_body(task);
     }
-    finish(shard, task);
+    finish(shard, task, task->flags);
 }
 
 /* The same, off the two paths that most tasks take. */
@@ -703,6 +704,34 @@ static void after_step(asx_shard *shard, asx_task *task)
     }
 }
 
+/* Of a poll task that holds nothing. */
+ASX_INLINE void end_bare(asx_shard *shard, asx_task *task, asx_outcome outcome, uint32_t flags)
+{
+    /* Word by word, as the step has just stored them: a load of both would stall. */
+    task->outcome.severity = outcome.severity;
+    task->outcome.value = outcome.value;
+    finish(shard, task, flags | ASXI_TASK_ENDING);
+}
+
+static ASX_NOINLINE void step_ended(asx_shard *shard, asx_task *task, asx_outcome outcome)
+{
+    if (asx_likely(holds_nothing(task) && outcome.severity <= ASX_SEVERITY_ERR)) {
+        end_bare(shard, task, outcome, task->flags);
+    } else {
+        end_body(task, outcome);
+        end_poll_task(shard, task);
+    }
+}
+
+ASX_INLINE void step_left(asx_shard *shard, asx_task *task)
+{
+    if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
+        task->wake_at == ASX_TIME_NEVER && task->state == ASX_TASK_RUNNING) {
+        asx_task_wake_at(&task->cx, ASX_TIME_NEVER - 1); /* the budget's deadline (BUD-10) */
+    }
+    after_step(shard, task);
+}
+
 ASX_INLINE void run_step(asx_shard *shard, asx_task *task)
 {
     asx_outcome outcome;
@@ -710,23 +739,10 @@ ASX_INLINE void run_step(asx_shard *shard, asx_task *task)
     const bool done = task->step(&task->cx, asxi_task_arg(task), &outcome);
     shard->in_step = false;
     if (done) {
-        if (asx_likely(holds_nothing(task) && outcome.severity <= ASX_SEVERITY_ERR)) {
-            task->flags |= ASXI_TASK_ENDING;
-            /* Word by word, as the step has just stored them: a load of both would stall. */
-            task->outcome.severity = outcome.severity;
-            task->outcome.value = outcome.value;
-            finish(shard, task);
-        } else {
-            end_body(task, outcome);
-            end_poll_task(shard, task);
-        }
-        return;
+        step_ended(shard, task, outcome);
+    } else {
+        step_left(shard, task);
     }
-    if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
-        task->wake_at == ASX_TIME_NEVER && task->state == ASX_TASK_RUNNING) {
-        asx_task_wake_at(&task->cx, ASX_TIME_NEVER - 1); /* the budget's deadline (BUD-10) */
-    }
-    after_step(shard, task);
 }
 
 static ASX_NOINLINE void complete_unrun(asx_task *task, asx_outcome outcome)
@@ -777,6 +793,46 @@ static ASX_NOINLINE void run_rarely(asx_shard *shard, asx_task *task)
     }
 }
 
+/* A poll task that nothing happened to before its first step, nor in it. */
+#define FRESH (ASXI_TASK_POLL | ASXI_TASK_JOINABLE)
+#define FRESH_STARTED (FRESH | ASXI_TASK_STARTED)
+
+ASX_INLINE bool is_fresh(const asx_task *task)
+{
+    /* In this order: flags and state side by side become one load, which stalls when they, or what
+     * stands between, were just stored one by one. */
+    return task->flags == FRESH && task->budget.poll_quota == ASX_POLLS_UNLIMITED &&
+           task->state == ASX_TASK_CREATED;
+}
+
+/* What dispatch and run_step come to for such a one, where most of their questions are answered by
+ * what its flags are. RUNNING still, it has no reason. */
+ASX_INLINE void run_fresh(asx_shard *shard, asx_task *task)
+{
+    asx_outcome outcome;
+    asx_debug_assert(task->lane == ASXI_LANE_READY && task->kernel_masks == 0);
+    task->flags = FRESH_STARTED; /* with what stands behind it, one store and later one load */
+    asxi_task_state_set(task, ASX_TASK_RUNNING);
+    task->wake = ASXI_WAKE_POLLING;
+    task->lane = ASXI_LANE_READY;
+    task->kernel_masks = 0;
+    if (task->slice_checkpoints > 0) {
+        task->slice_checkpoints = 0;
+    }
+    shard->in_step = true;
+    const bool done = task->step(&task->cx, task->arg, &outcome);
+    shard->in_step = false;
+    if (asx_unlikely(!done)) {
+        step_left(shard, task);
+    } else if (asx_likely(task->flags == FRESH_STARTED && task->state == ASX_TASK_RUNNING &&
+                          !task->ops && !task->body && !asx_timer_armed(&task->timer) &&
+                          outcome.severity <= ASX_SEVERITY_ERR)) {
+        end_bare(shard, task, outcome, FRESH_STARTED);
+    } else {
+        step_ended(shard, task, outcome);
+    }
+}
+
 ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
 {
     const uint32_t rarely = ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING | ASXI_TASK_MOVED;
@@ -784,6 +840,10 @@ ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
     ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                task->lane);
     shard->running = task;
+    if (is_fresh(task)) {
+        run_fresh(shard, task);
+        return;
+    }
     task->wake = ASXI_WAKE_POLLING;
     if (!(task->flags & ASXI_TASK_STARTED) && asx_unlikely(!first_dispatch(task))) {
         return;
@@ -836,18 +896,29 @@ static ASX_NOINLINE void prefetch_behind(const asx_shard *shard, const asx_task 
     }
 }
 
-void asxi_task_dispatch_some(asx_shard *shard)
+/* Up to the next look at the clock; false when nothing is left to run. */
+ASX_INLINE bool dispatch_stretch(asx_shard *shard, bool crowded)
 {
     do {
         asx_task *const task = asxi_sched_pick(shard);
         if (!task) {
-            break;
+            return false;
         }
-        if (asx_unlikely(shard->sched.queued - shard->sched.taken > PREFETCH_QUEUED_MIN)) {
+        if (asx_unlikely(crowded)) {
             prefetch_behind(shard, task);
         }
         dispatch(shard, task);
-    } while (--shard->slice_left > 0 || asxi_slice_goes_on(shard));
+    } while (--shard->slice_left > 0);
+    return true;
+}
+
+void asxi_task_dispatch_some(asx_shard *shard)
+{
+    bool more;
+    do {
+        more =
+            dispatch_stretch(shard, shard->sched.queued - shard->sched.taken > PREFETCH_QUEUED_MIN);
+    } while (more && asxi_slice_goes_on(shard));
     shard->running = NULL;
 }
 

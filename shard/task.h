@@ -60,19 +60,19 @@ typedef struct asx_spawn_options { /* zero-filled fields are the defaults */
 
 const char *asx_task_state_name(asx_task_state state);
 
-/* Spawns a fiber into `region` (NULL: the cx's). `arg_size` bytes at `arg` are copied; 0 passes the
- * pointer. errors  REGION_CLOSED, AT_CAPACITY, NO_CAPABILITY, NO_MEMORY, NO_SLOTS; then drop has
- * run */
-ASX_NODISCARD asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn, const void *arg,
-                                size_t arg_size, const asx_spawn_options *options,
-                                asx_handle *task);
-
-/* Spawns a poll task whose frame of `frame_size` bytes starts as a copy of `init` (NULL: zeroed).
- * *frame, when not NULL, is where it lives. */
-ASX_NODISCARD asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step,
-                                     const void *init, size_t frame_size,
-                                     const asx_spawn_options *options, asx_handle *task,
-                                     void **frame);
+/* asx_spawn and asx_spawn_poll, below, as far as they are known where they are called: without
+ * options, and a copy or a frame; and of any kind. */
+ASX_NODISCARD asx_err asx_spawn_bare(asx_cx *cx, asx_region *region, asx_task_fn *fn,
+                                     const void *arg, asx_handle *task);
+ASX_NODISCARD asx_err asx_spawn_any(asx_cx *cx, asx_region *region, asx_task_fn *fn,
+                                    const void *arg, size_t arg_size,
+                                    const asx_spawn_options *options, asx_handle *task);
+ASX_NODISCARD asx_err asx_spawn_poll_bare(asx_cx *cx, asx_region *region, asx_step_fn *step,
+                                          asx_handle *task);
+ASX_NODISCARD asx_err asx_spawn_poll_any(asx_cx *cx, asx_region *region, asx_step_fn *step,
+                                         const void *init, size_t frame_size,
+                                         const asx_spawn_options *options, asx_handle *task,
+                                         void **frame);
 
 /* Waits for a task of the same region, an ancestor's or a descendant's, and returns its outcome.
  * cancel  the child is untouched and joinable again
@@ -108,5 +108,29 @@ void asx_task_wake_at(asx_cx *cx, asx_instant at_ns);
 void asx_task_waits_for(asx_cx *cx, const char *what);
 
 ASX_END_DECLS
+
+/* Spawns a fiber into `region` (NULL: the cx's). `arg_size` bytes at `arg` are copied; 0 passes the
+ * pointer. errors  REGION_CLOSED, AT_CAPACITY, NO_CAPABILITY, NO_MEMORY, NO_SLOTS; then drop has
+ * run */
+ASX_NODISCARD ASX_INLINE asx_err asx_spawn(asx_cx *cx, asx_region *region, asx_task_fn *fn,
+                                           const void *arg, size_t arg_size,
+                                           const asx_spawn_options *options, asx_handle *task)
+{
+    return options == NULL && arg_size == 0
+               ? asx_spawn_bare(cx, region, fn, arg, task)
+               : asx_spawn_any(cx, region, fn, arg, arg_size, options, task);
+}
+
+/* Spawns a poll task whose frame of `frame_size` bytes starts as a copy of `init` (NULL: zeroed).
+ * *frame, when not NULL, is where it lives. */
+ASX_NODISCARD ASX_INLINE asx_err asx_spawn_poll(asx_cx *cx, asx_region *region, asx_step_fn *step,
+                                                const void *init, size_t frame_size,
+                                                const asx_spawn_options *options, asx_handle *task,
+                                                void **frame)
+{
+    return options == NULL && frame_size == 0 && frame == NULL
+               ? asx_spawn_poll_bare(cx, region, step, task)
+               : asx_spawn_poll_any(cx, region, step, init, frame_size, options, task, frame);
+}
 
 #endif

@@ -94,6 +94,22 @@ TEST_CASE("handle: records are reused last freed first, and never move", "[shard
     CHECK(asx_handle_alloc(&f.table, nullptr) == made[3]);
 }
 
+TEST_CASE("handle: every record is found where its size is a constant, whatever it rounds to",
+          "[shard][handle]")
+{
+    for (const size_t size : { size_t(17), size_t(40), size_t(256), size_t(264), size_t(1000) }) {
+        fixture f(3000, size);
+        std::vector<std::pair<asx_handle, void *>> made(3000);
+        for (auto &one : made) {
+            one.second = asx_handle_alloc(&f.table, &one.first);
+        }
+        for (const auto &one : made) {
+            REQUIRE(asx_handle_find_sized(&f.table, one.first, size) == one.second);
+            REQUIRE(asx_handle_find(&f.table, one.first) == one.second);
+        }
+    }
+}
+
 TEST_CASE("handle: a slot at its last generation is retired for ever", "[shard][handle]")
 {
     fixture f(2);
