@@ -29,7 +29,7 @@ static void lane_vacate(asxi_lane_queue *queue, unsigned p)
 
 /* The bucket is found by the list itself: the task's priority may have been tightened while queued.
  */
-static void lane_unlink(asxi_lane_queue *queue, asx_task *task)
+ASX_INLINE void lane_unlink(asxi_lane_queue *queue, asx_task *task)
 {
     asx_list *const next = task->run._next;
     asx_list_remove(&task->run);
@@ -87,7 +87,7 @@ static asx_task *lane_choose(asx_shard *shard, asx_list *fifo)
 }
 
 /* Live, the first is chosen. */
-static asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
+ASX_INLINE asx_task *lane_pop(asx_shard *shard, asxi_lane_queue *queue)
 {
     const unsigned p = lane_highest(queue);
     asx_task *task;
@@ -241,6 +241,19 @@ void asxi_sched_enqueue(asx_shard *shard, asx_task *task)
     } else {
         timed_sift_up(sched, sched->timed_count++, task);
     }
+}
+
+void asxi_sched_push_cancelled(asx_shard *shard, asx_task *task)
+{
+    asxi_sched *const sched = &shard->sched;
+    asx_debug_assert(lane_of(shard, task) == ASXI_LANE_CANCEL);
+    plain_end(sched);
+    task->wake = ASXI_WAKE_QUEUED;
+    task->lane = ASXI_LANE_CANCEL;
+    task->flags |= ASXI_TASK_TIMELY;
+    task->run_seq = sched->queued++;
+    lane_push(&sched->cancel, task);
+    sched->cancel_count++;
 }
 
 void asxi_sched_take(asx_shard *shard, asx_task *task)

@@ -188,16 +188,6 @@ static void reason_replace(asx_task *task, const asx_reason *stronger)
     task->reason = asx_reason_retain(stronger);
 }
 
-static void promote(asx_task *task)
-{
-    if (task->wake == ASXI_WAKE_QUEUED) {
-        requeue_take(task);
-        asxi_sched_enqueue(task->cx._shard, task);
-    } else {
-        asx_task_notify(task);
-    }
-}
-
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
 {
     if (task->state == ASX_TASK_COMPLETED || (task->flags & ASXI_TASK_FINALIZER)) {
@@ -230,7 +220,12 @@ void asxi_task_request_cancel(asx_task *task, const asx_reason *reason)
             if (ASXI_PLANTED(CANCEL_UNHEARD) && (task->flags & ASXI_TASK_SLEEPING)) {
                 break;
             }
-            promote(task);
+            if (task->wake == ASXI_WAKE_IDLE) {
+                trace_ready(task);
+                asxi_sched_push_cancelled(task->cx._shard, task);
+            } else {
+                asx_task_notify(task);
+            }
         }
         break;
     case ASX_TASK_CANCEL_REQUESTED:
@@ -345,10 +340,19 @@ static void drop_argument(asx_task *task)
     }
 }
 
+/* Of many tasks that one request ended, the first says all that the region learns from them. */
+ASX_INLINE bool is_known_cancel(const asx_region *region, const asx_task *task)
+{
+    return task->outcome.severity == ASX_SEVERITY_CANCELLED &&
+           region->outcome.severity == ASX_SEVERITY_CANCELLED &&
+           region->outcome.reason == task->outcome.reason && !region->rule;
+}
+
 /* It counts no longer; what waited for that goes on. The region may be gone afterwards. */
 ASX_INLINE void leave_region(asx_region *region, asx_task *task, uint32_t flags)
 {
-    if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK || region->judges)) {
+    if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK || region->judges) &&
+        !is_known_cancel(region, task)) {
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_task_judge(region, task);
     }

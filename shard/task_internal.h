@@ -262,6 +262,8 @@ void asxi_task_tell_joiners(asx_task *task);
 
 /* sched.c */
 void asxi_sched_enqueue(asx_shard *shard, asx_task *task);
+/* asxi_sched_enqueue, of an idle task that was just cancelled. */
+void asxi_sched_push_cancelled(asx_shard *shard, asx_task *task);
 /* Out of its lane, to be run or queued anew. */
 void asxi_sched_take(asx_shard *shard, asx_task *task);
 /* asxi_sched_pick when the stretch is not a plain one. */
