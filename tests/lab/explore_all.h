@@ -46,8 +46,8 @@ static inline explored_all explore_by(asx_explore_world *world, asx_strategy *st
     return result;
 }
 
-/* AddressSanitizer looks at what the first runs of a world touch; a run takes it five times as long,
- * and the last class is found without it. */
+/* AddressSanitizer looks at what the first runs of a world touch; a run takes it five times as
+ * long, and the last class is found without it. */
 constexpr bool explores_all = !ASX_ASAN;
 
 /* All orders of whole turns: one run a class. */
