@@ -6,8 +6,6 @@
 #include "shard_internal.h"
 #include "trace_internal.h"
 
-#include <string.h>
-
 /* What the cancelled body returned itself (TSK-5). */
 asx_outcome asxi_task_late(const asx_task *task)
 {
@@ -150,7 +148,7 @@ static asx_outcome join_wait(asx_cx *cx, asx_handle handle, bool masked, asx_out
     return join_woken(cx, handle, &joiner, late);
 }
 
-static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
+static ASX_NOINLINE asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome *late)
 {
     asx_task *const task = asxi_task_find(cx->_shard, handle);
     if (task && task->state == ASX_TASK_COMPLETED && (task->flags & ASXI_TASK_JOINABLE)) {
@@ -159,21 +157,10 @@ static asx_outcome join(asx_cx *cx, asx_handle handle, bool masked, asx_outcome 
     return join_wait(cx, handle, masked, late);
 }
 
-/* A handle in two registers, which its caller then need not put into memory. */
-static ASX_NOINLINE asx_outcome join_unended(asx_cx *cx, uint64_t low, uint64_t high)
-{
-    const uint64_t words[2] = { low, high };
-    asx_handle handle;
-    memcpy(&handle, words, sizeof(handle));
-    return join(cx, handle, false, NULL);
-}
-
 /* What has ended waits for nobody: of the questions that a join asks, one is left. */
 asx_outcome asx_join(asx_cx *cx, asx_handle handle)
 {
     asx_shard *const shard = cx->_shard;
-    uint64_t words[2];
-    memcpy(words, &handle, sizeof(words));
     if (asx_unlikely(cx->_task != shard->running)) {
         return asx_fail(ASX_E(WRONG_TASK));
     }
@@ -186,7 +173,7 @@ asx_outcome asx_join(asx_cx *cx, asx_handle handle)
         asxi_task_reap_bare(shard, task);
         return outcome;
     }
-    return join_unended(cx, words[0], words[1]);
+    return join(cx, handle, false, NULL);
 }
 
 asx_outcome asx_join_drained(asx_cx *cx, asx_handle task, asx_outcome *late)

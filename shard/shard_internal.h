@@ -201,11 +201,11 @@ static inline void asxi_task_reap_bare(asx_shard *shard, asx_task *task)
 {
     asx_assert(task->state == ASX_TASK_COMPLETED);
     asx_debug_assert(!task->body && !task->ops && !task->joiners && task->arg_size == 0);
-    asx_handle_free(&shard->tasks, task);
-    asx_list_remove(&task->sibling);
     if (task->label) {
         task->label = NULL;
     }
+    asx_list_remove(&task->sibling);
+    asx_handle_free(&shard->tasks, task);
 }
 
 /* Ends the record of a completed task. What stays behind is what spawning relies on: nothing held,
