@@ -1,7 +1,7 @@
 #include "token.h"
 
-#include <asx/lab/sha256.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* How a crashpack is made. How it is read and replayed: crashpack_read.c. */
 #include <asx/lab/explore_world.h>
-#include <asx/lab/sha256.h>
 #include <asx/lab/show.h>
 #include <asx/lab/shrink.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 
 #include "array_internal.h"
 #include "crashpack_internal.h"

@@ -1,6 +1,6 @@
 #include <asx/lab/schedule.h>
-#include <asx/lab/sha256.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 
 #include "array_internal.h"
 

@@ -1,7 +1,7 @@
 /* Snapshots as bytes, and what their rows must agree in. */
-#include <asx/lab/sha256.h>
 #include <asx/lab/snapshot.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 #include <asx/shard/inspect.h>
 
 #include "array_internal.h"

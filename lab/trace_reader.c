@@ -1,7 +1,7 @@
 #include <asx/lab/crc32c.h>
-#include <asx/lab/sha256.h>
 #include <asx/lab/trace_reader.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 
 #include "array_internal.h"
 #include "trace_internal.h"

@@ -1,6 +1,6 @@
-#include <asx/lab/sha256.h>
 #include <asx/lab/trace_writer.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/base/sha256.h>
 
 #include "array_internal.h"
 #include "trace_internal.h"

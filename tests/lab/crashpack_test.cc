@@ -1,7 +1,7 @@
 /* At stake: a failure that was found once must be found again, by another process, on another day.
  * Packs are written of runs that fail, read back, damaged, and replayed. */
 #include <asx/lab/crashpack.h>
-#include <asx/lab/sha256.h>
+#include <asx/shard/base/sha256.h>
 #include <asx/shard/limb.h>
 #include <asx/shard/scope.h>
 

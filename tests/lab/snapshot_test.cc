@@ -1,7 +1,7 @@
 /* At stake: whoever goes on from a snapshot goes on in the same run. A snapshot that is damaged,
  * foreign, or does not describe a possible world leads nowhere. */
-#include <asx/lab/sha256.h>
 #include <asx/lab/snapshot.h>
+#include <asx/shard/base/sha256.h>
 #include <asx/shard/inspect.h>
 
 #include "lab_fixture.h"

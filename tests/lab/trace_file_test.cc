@@ -3,7 +3,7 @@
 #include <asx/lab/check.h>
 #include <asx/lab/crc32c.h>
 #include <asx/lab/foata.h>
-#include <asx/lab/sha256.h>
+#include <asx/shard/base/sha256.h>
 
 #include "trace_fixture.h"
 

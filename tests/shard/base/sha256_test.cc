@@ -1,5 +1,5 @@
 /* At stake: files are trusted by this digest. */
-#include <asx/lab/sha256.h>
+#include <asx/shard/base/sha256.h>
 
 #include <catch2/catch.hpp>
 #include <cstdio>
@@ -23,7 +23,7 @@ static std::string digest_of(const std::string &text, size_t piece = 1000)
     return hex;
 }
 
-TEST_CASE("sha256: the known answers", "[lab]")
+TEST_CASE("sha256: the known answers", "[base]")
 {
     CHECK(digest_of("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     CHECK(digest_of("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -33,7 +33,7 @@ TEST_CASE("sha256: the known answers", "[lab]")
           "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-TEST_CASE("sha256: pieces of any length are the whole", "[lab]")
+TEST_CASE("sha256: pieces of any length are the whole", "[base]")
 {
     const std::string text(517, 'q');
     for (size_t piece = 1; piece < 140; piece++) {

@@ -1,5 +1,5 @@
-#include <asx/lab/sha256.h>
 #include <asx/shard/base/bits.h>
+#include <asx/shard/base/sha256.h>
 
 #include <string.h>
 

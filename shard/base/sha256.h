@@ -1,8 +1,8 @@
 /* SHA-256, for files that must be what they were.
  *
  * Source.  FIPS 180-4. */
-#ifndef ASX_LAB_SHA256_H
-#define ASX_LAB_SHA256_H
+#ifndef ASX_SHARD_BASE_SHA256_H
+#define ASX_SHARD_BASE_SHA256_H
 
 #include <asx/shard/base/decls.h>
 
