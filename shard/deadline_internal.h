@@ -46,6 +46,13 @@ typedef struct asxi_obligation_note {
 /* obligation.c: of one in a holder's list. */
 asxi_obligation_note asxi_obligation_note_of(asx_list *held);
 
+/* Of the record at `index`; false: it is not reserved. */
+typedef struct asxi_obligation_seen {
+    const asx_region *region;
+    asx_instant reserved_at;
+} asxi_obligation_seen;
+bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_seen *seen);
+
 /* futurelock.c: `holder` has reserved what `held` says. */
 void asxi_futurelock_look(asx_task *holder, const asxi_obligation_note *held,
                           asx_duration limit_ns);

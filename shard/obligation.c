@@ -289,6 +289,13 @@ asxi_obligation_note asxi_obligation_note_of(asx_list *held)
                                    .reserved_at = o->reserved_at };
 }
 
+bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_seen *seen)
+{
+    const obligation *const o = asx_handle_at(&shard->obligations, index);
+    *seen = (asxi_obligation_seen){ .region = o->region, .reserved_at = o->reserved_at };
+    return o->slot.live;
+}
+
 bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
                            asx_duration limit_ns)
 {
