@@ -107,7 +107,7 @@ static void serve_queue(asx_cx *cx, asx_listener *listener)
 {
     for (uint32_t i = 0; i < listener->queued; i++) {
         if (asx_http1_serve(cx, listener->config.connections, listener->config.server,
-                            listener->queue[i]) != ASX_OK) {
+                            listener->queue[i], 0) != ASX_OK) {
             ++*listener->config.dropped;
         }
     }
@@ -145,7 +145,7 @@ static void sweep(asx_cx *cx, asx_listener *listener)
         if (listener->driver->ops->accept_now(listener->driver, listener->config.fd, &fd)) {
             return;
         }
-        if (asx_http1_serve(cx, listener->config.connections, listener->config.server, fd)) {
+        if (asx_http1_serve(cx, listener->config.connections, listener->config.server, fd, 0)) {
             ++*listener->config.dropped;
         }
     }

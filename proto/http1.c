@@ -25,6 +25,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define RETRY_LATER "Retry-After: 1\r\n"
+
 /* Receiving */
 
 static void data_come(asxi_http_conn *conn, asx_rbuf *rbuf, uint32_t len)
@@ -122,7 +124,7 @@ static void refuse(asxi_http_conn *conn, unsigned status, const char *extra)
 static void request_shed(asxi_http_conn *conn)
 {
     conn->server->stats.shed++;
-    refuse(conn, 503, "Retry-After: 1\r\n");
+    refuse(conn, 503, RETRY_LATER);
 }
 
 /* The step */
@@ -373,6 +375,17 @@ static asx_instant next_deadline(const asxi_http_conn *conn)
     return at_ns;
 }
 
+static void conn_gone(const asxi_http_conn *conn)
+{
+    asx_http_server *const server = conn->server;
+    server->stats.connections_open--;
+    server->stats.connections_idle--;
+    server->refusals -= conn->refused;
+    if (conn->source) {
+        server->config.gone(server->config.gone_arg, conn->source);
+    }
+}
+
 static bool conn_finish(asxi_http_conn *conn, asx_outcome *outcome)
 {
     asx_http_server *const server = conn->server;
@@ -384,8 +397,7 @@ static bool conn_finish(asxi_http_conn *conn, asx_outcome *outcome)
     if (conn->shut) {
         asx_region_free(server->region, conn->shut, sizeof(asx_op));
     }
-    server->stats.connections_open--;
-    server->stats.connections_idle--;
+    conn_gone(conn);
     *outcome = asx_ok(0);
     return true;
 }
@@ -397,8 +409,7 @@ static void conn_drop(void *frame)
     if (!conn->started) {
         asx_driver *const driver = conn->server->driver;
         driver->ops->close_now(driver, conn->recv.fd);
-        conn->server->stats.connections_open--;
-        conn->server->stats.connections_idle--;
+        conn_gone(conn);
     }
 }
 
@@ -409,6 +420,11 @@ static void conn_started(asx_cx *cx, asxi_http_conn *conn)
     recv_start(conn, asx_task_of(cx));
     conn->deadline_ns =
         asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
+    if (conn->refused && asxi_http_work_acquire(conn)) {
+        refuse(conn, 503, RETRY_LATER);
+    } else {
+        conn->dead = conn->refused;
+    }
 }
 
 /* What has come in, and the requests that it makes. */
@@ -494,32 +510,24 @@ static bool conn_step(asx_cx *cx, void *frame, asx_outcome *outcome)
     return false;
 }
 
-asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd)
+asx_err asxi_http_conn_open(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd,
+                            asxi_http_conn **out)
 {
     const asx_spawn_options options = { .label = "http1 connection",
                                         .detached_result = true,
                                         .drop = conn_drop };
-    asxi_http_conn *conn;
     void *frame = NULL;
-    asx_driver *const driver = server->driver;
-    if (server->stats.connections_open >= server->limits.connections_max || server->draining) {
-        server->stats.connections_refused++;
-        driver->ops->close_now(driver, fd);
-        return ASX_E(AT_CAPACITY);
-    }
     const asx_err err =
-        asx_spawn_poll(cx, region, conn_step, NULL, sizeof(*conn), &options, NULL, &frame);
+        asx_spawn_poll(cx, region, conn_step, NULL, sizeof(**out), &options, NULL, &frame);
     if (err) {
-        server->stats.connections_refused++;
-        driver->ops->close_now(driver, fd);
         return err;
     }
-    conn = frame;
+    asxi_http_conn *const conn = frame;
     conn->server = server;
     conn->recv.fd = fd;
     conn->deadline_ns = ASX_TIME_NEVER;
-    server->stats.connections_accepted++;
     server->stats.connections_open++;
     server->stats.connections_idle++;
+    *out = conn;
     return ASX_OK;
 }

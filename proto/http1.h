@@ -30,6 +30,9 @@ typedef struct asx_http_limits {      /* zero-filled fields are the defaults */
     size_t stack_bytes;               /* of a handler's fiber; 0: 64 KiB */
 } asx_http_limits;
 
+/* Connections of a server that were refused and may still read why; more are closed at once. */
+#define ASX_HTTP_REFUSALS_MAX 64u
+
 #define ASX_HTTP_LATENCY_BUCKETS 16u /* upper bounds 2^k * 16 us, the last one is +Inf */
 
 typedef struct asx_http_stats {
@@ -53,12 +56,17 @@ typedef void asx_http_log_fn(void *arg, const asx_http_log_record *record);
 
 typedef struct asx_http_server asx_http_server;
 
+/* A connection that was served is over. On the shard, must not suspend. */
+typedef void asx_http_gone_fn(void *arg, uint32_t source);
+
 typedef struct asx_http_server_config {
     asx_http_handler *handler;
     void *arg; /* asx_http_service_arg */
     asx_http_limits limits;
     asx_http_log_fn *log; /* may be NULL; on the shard, must not suspend */
     void *log_arg;
+    asx_http_gone_fn *gone; /* may be NULL */
+    void *gone_arg;
     const char *server_name; /* Server header; NULL: none */
     uint64_t epoch_unix_ns;  /* Unix time at instant 0 of the shard clock, for Date */
 } asx_http_server_config;
@@ -69,10 +77,19 @@ ASX_NODISCARD asx_err asx_http_server_create(asx_cx *cx, asx_region *region,
                                              const asx_http_server_config *config,
                                              asx_http_server **server);
 
-/* Serves an accepted descriptor, which it owns from here on, also when it fails.
+/* Serves an accepted descriptor, which it owns from here on, also when it fails. Above
+ * connections_max, and while the server drains, it is refused.
+ *
+ * source  what config.gone is told, once, when the descriptor is given back, also when this fails;
+ *         0: nothing
  * errors  those of asx_spawn_poll; then the descriptor is closed */
 ASX_NODISCARD asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
-                                      int32_t fd);
+                                      int32_t fd, uint32_t source);
+
+/* Answers an accepted descriptor with 503 and Retry-After, whatever it would have asked, and closes
+ * it, once the peer has read that or a second is over. Not counted as refused: the caller knows
+ * why. */
+void asx_http1_refuse(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd);
 
 /* From now on: idle connections close, busy ones answer with Connection: close. Never suspends. */
 void asx_http_server_drain(asx_http_server *server);

@@ -114,11 +114,13 @@ struct asxi_http_conn {
     asx_instant deadline_ns; /* of the state */
     uint32_t requests;
     uint32_t rbuf_len;
-    uint8_t state; /* asxi_http_state */
+    uint32_t source; /* the server's config.gone is told */
+    uint8_t state;   /* asxi_http_state */
     bool started : 1, eof : 1, dead : 1, last : 1, half_closed : 1, paused : 1, cancelled : 1;
     bool end_sent : 1; /* our side's end left with the last response */
     bool closed : 1;   /* the descriptor is given back */
     bool stepping : 1; /* its step is on the stack: what is due happens at the step's end */
+    bool refused : 1;  /* says 503 before anything was asked */
     bool lingers : 1;  /* the peer may still be sending: a plain close would reset what we said */
 };
 
@@ -144,6 +146,7 @@ struct asx_http_server {
     asx_list conns;
     asxi_http_work *free_work;
     uint32_t free_work_count;
+    uint32_t refusals; /* among the open connections */
     bool draining;
     asx_instant drain_close_ns;           /* when connections that are idle while draining close */
     asx_instant date_until_ns;            /* `date` and `head` are of the second that ends here */
@@ -202,6 +205,9 @@ void asxi_http_work_destroy(asx_http_server *server, asxi_http_work *work);
 bool asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn);
 
 /* http1.c */
+/* Spawns the connection's task. errors  those of asx_spawn_poll; the descriptor stays open */
+asx_err asxi_http_conn_open(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd,
+                            asxi_http_conn **conn);
 void asxi_http_recv_arm(asxi_http_conn *conn);
 void asxi_http_recv_resume(asxi_http_conn *conn);
 

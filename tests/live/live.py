@@ -917,11 +917,24 @@ def limits():
             equal(Reader(s).response()[0], 200)
             s.close()
         server.settled(before)
-        crowd = [server.connect() for _ in range(20)]
-        time.sleep(0.2)
-        check(status_of(drain(server.connect())) in (503, None), 'one too many')
-        for s in crowd:
+        crowd = [server.connect() for _ in range(19)]
+        until(lambda: server.gauge('http_connections') == 20, 'all but one are there')
+        crowd.append(server.connect())
+        # Neither a client that asks nor one that only listens is left without a word; those above
+        # the bound on refusals are told and closed at once.
+        late = [server.connect() for _ in range(100)]
+        for n, s in enumerate(late):
+            if n < 60 and n % 2:
+                s.sendall(get(b'/plaintext'))
+        for s in late:
+            response = drain(s)
+            equal(status_of(response), 503, 'one too many')
+            check(b'Retry-After: 1\r\n' in response and b'Connection: close\r\n' in response,
+                  response)
+        for s in crowd + late:
             s.close()
+        until(lambda: status_of(server.get('/plaintext')) == 200, 'it serves again')
+        equal(server.gauge('http_connections_refused_total') >= 100, True, 'refused')
         server.settled(before)
 
 

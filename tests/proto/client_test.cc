@@ -63,7 +63,7 @@ static asx_outcome accept_loop(asx_cx *cx, void *arg)
     for (;;) {
         int32_t fd;
         ASX_TRY(asx_acceptor_next(cx, s->acceptor, ASX_TIME_NEVER, &fd));
-        (void)!asx_http1_serve(cx, s->region, s->server, fd);
+        (void)!asx_http1_serve(cx, s->region, s->server, fd, 0);
     }
 }
 

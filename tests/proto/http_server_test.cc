@@ -103,7 +103,7 @@ static asx_outcome serve_one(asx_cx *cx, void *arg)
         config.handler = r->handler;
         REQUIRE(asx_http_server_create(cx, asx_scope_region(scope), &config, &server) == ASX_OK);
         REQUIRE(asx_is_ok(asx_acceptor_next(cx, acceptor, asx_now(cx) + asx_s(10), &fd)));
-        REQUIRE(asx_http1_serve(cx, asx_scope_region(scope), server, fd) == ASX_OK);
+        REQUIRE(asx_http1_serve(cx, asx_scope_region(scope), server, fd, 0) == ASX_OK);
         while (!r->over) {
             REQUIRE(asx_is_ok(asx_sleep(cx, asx_ms(2))));
         }
