@@ -198,7 +198,7 @@ void run_on_two(void *, uint32_t count, asx_rq_job *job, void *arg)
 } // namespace
 
 TEST_CASE("encoder: two threads over the stripes make the same symbols, and decode them",
-          "[raptorq]")
+          "[raptorq][threads]")
 {
     const asx_rq_executor two = { run_on_two, nullptr };
     using shape = std::pair<uint32_t, uint32_t>;

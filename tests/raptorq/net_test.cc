@@ -174,7 +174,7 @@ const asx_driver_choice choices[] = { ASX_DRIVER_CHOICE_EPOLL, ASX_DRIVER_CHOICE
 
 } // namespace
 
-TEST_CASE("net: an object crosses loopback and lands whole", "[raptorq][net]")
+TEST_CASE("net: an object crosses loopback and lands whole", "[raptorq][net][threads]")
 {
     for (asx_driver_choice choice : choices) {
         for (size_t size : { 0u, 1u, 999999u }) {
@@ -199,7 +199,8 @@ TEST_CASE("net: an object crosses loopback and lands whole", "[raptorq][net]")
     }
 }
 
-TEST_CASE("net: without a limit on the rate, what the socket drops is repaired", "[raptorq][net]")
+TEST_CASE("net: without a limit on the rate, what the socket drops is repaired",
+          "[raptorq][net][threads]")
 {
     for (asx_driver_choice choice : choices) {
         CAPTURE(choice);
@@ -213,7 +214,7 @@ TEST_CASE("net: without a limit on the rate, what the socket drops is repaired",
     }
 }
 
-TEST_CASE("net: a cancel at any moment leaves nothing behind", "[raptorq][net]")
+TEST_CASE("net: a cancel at any moment leaves nothing behind", "[raptorq][net][threads]")
 {
     for (asx_driver_choice choice : choices) {
         for (unsigned i = 0; i < 24; i++) {
@@ -234,7 +235,7 @@ TEST_CASE("net: a cancel at any moment leaves nothing behind", "[raptorq][net]")
     }
 }
 
-TEST_CASE("net: a port in use is its errno", "[raptorq][net]")
+TEST_CASE("net: a port in use is its errno", "[raptorq][net][threads]")
 {
     for (asx_driver_choice choice : choices) {
         pair first(1000, 5), second(1000, 5);
@@ -253,7 +254,7 @@ TEST_CASE("net: a port in use is its errno", "[raptorq][net]")
     }
 }
 
-TEST_CASE("net: nobody there is silence", "[raptorq][net]")
+TEST_CASE("net: nobody there is silence", "[raptorq][net][threads]")
 {
     for (asx_driver_choice choice : choices) {
         pair p(1000, 5);

@@ -50,7 +50,8 @@ tally trials(uint32_t k, uint32_t count, uint64_t seed)
 
 } // namespace
 
-TEST_CASE("recovery: failures at 0, 1 and 2 extra symbols are as rare as promised", "[raptorq]")
+TEST_CASE("recovery: failures at 0, 1 and 2 extra symbols are as rare as promised",
+          "[raptorq][odds]")
 {
     for (uint32_t k : { 10u, 26u, 101u, 500u }) {
         CAPTURE(k);
@@ -172,7 +173,7 @@ TEST_CASE("recovery: random loss over every K' up to 2,000, with symbol sizes fr
     }
 }
 
-TEST_CASE("recovery: random loss over 50 sampled K above 2,000", "[raptorq]")
+TEST_CASE("recovery: random loss over 50 sampled K above 2,000", "[raptorq][odds]")
 {
     asx_prng prng;
     asx_prng_init(&prng, 21);
@@ -193,7 +194,7 @@ TEST_CASE("recovery: the long way over every K' with many symbol sizes", "[.camp
     sweep(56403, 2, 4000000, prng);
 }
 
-TEST_CASE("recovery: 100,000 trials at K 10, of random sets of symbols", "[raptorq]")
+TEST_CASE("recovery: 100,000 trials at K 10, of random sets of symbols", "[raptorq][odds]")
 {
     const uint32_t count = 100000;
     const tally t = trials(10, count, 77);
