@@ -24,8 +24,11 @@ struct seen {
         seen *const self = static_cast<seen *>(arg);
         const std::lock_guard<std::mutex> lock(self->mutex);
         self->reports.push_back(*report);
+        noted++;
     }
+    static std::atomic<uint32_t> noted;
 };
+std::atomic<uint32_t> seen::noted{ 0 };
 
 uint64_t real_ms()
 {
@@ -49,7 +52,10 @@ std::atomic<bool> pages_stall{ false };
 extern "C" int mincore(void *at, size_t len, unsigned char *pages)
 {
     if (pages_stall.exchange(false)) {
-        stall_test_spin(300);
+        const uint32_t before = seen::noted;
+        for (int ms = 0; ms < 30000 && seen::noted == before; ms++) {
+            stall_test_spin(1);
+        }
     }
     return (int)syscall(SYS_mincore, at, len, pages);
 }
