@@ -2,6 +2,7 @@
 
 #include <asx/proto/url.h>
 #include <asx/shard/base/assert.h>
+#include <asx/shard/drain.h>
 #include <asx/shard/explain.h>
 #include <asx/shard/inspect.h>
 
@@ -341,6 +342,73 @@ static asx_outcome metrics(asx_cx *cx, asx_http_exchange *x)
                : asx_http_reply(cx, x, 200, "text/plain; version=0.0.4; charset=utf-8", text);
 }
 
+#define DRAIN_LINE_MAX 400u
+
+static int drain_json(char *buf, size_t cap, uint32_t shard, const asx_drain_figures *f, bool first)
+{
+    char left[32] = "null";
+    if (f->left_ns != UINT64_MAX) {
+        snprintf(left, sizeof(left), "%.3f", seconds(f->left_ns));
+    }
+    return snprintf(buf, cap,
+                    "%s{\"shard\":%u,\"phase\":\"%s\",\"potential\":%.3f,\"stalls\":%llu,"
+                    "\"tasks\":%llu,\"obligations\":%llu,\"operations\":%llu,\"regions\":%llu,"
+                    "\"left_s\":%s,\"overtime_worst\":%.6f,\"overtime_likely\":%.6f}",
+                    first ? "" : ",\n", shard, asx_drain_phase_name((asx_drain_phase)f->phase),
+                    (double)f->potential / 1e3, (unsigned long long)f->stalls,
+                    (unsigned long long)f->tasks, (unsigned long long)f->obligations,
+                    (unsigned long long)f->operations, (unsigned long long)f->regions, left,
+                    (double)f->worst_ppm / 1e6, (double)f->likely_ppm / 1e6);
+}
+
+static int drain_text(char *buf, size_t cap, uint32_t shard, const asx_drain_figures *f)
+{
+    char left[48] = "no end in sight";
+    if (f->left_ns != UINT64_MAX) {
+        snprintf(left, sizeof(left), "over in about %.1f s", seconds(f->left_ns));
+    }
+    return snprintf(buf, cap,
+                    "shard %u: %s, potential %.3f: %llu tasks, %llu obligations and %llu "
+                    "operations in %llu regions; %s; too late in at most %.1f %% of cases (%.1f %% "
+                    "at worst)\n",
+                    shard, asx_drain_phase_name((asx_drain_phase)f->phase),
+                    (double)f->potential / 1e3, (unsigned long long)f->tasks,
+                    (unsigned long long)f->obligations, (unsigned long long)f->operations,
+                    (unsigned long long)f->regions, left, (double)f->likely_ppm / 1e4,
+                    (double)f->worst_ppm / 1e4);
+}
+
+/* How far the drain is, shard by shard. */
+static asx_outcome drain(asx_cx *cx, asx_http_exchange *x)
+{
+    asx_engine *const engine = asx_service_engine(x);
+    const bool json = query_wants_json(x);
+    const size_t cap = 64 + (size_t)engine->shard_count * DRAIN_LINE_MAX;
+    char *const buf = asx_alloc(cx, cap);
+    if (!buf) {
+        return asx_fail(ASX_E(NO_MEMORY));
+    }
+    ASX_TRY(asx_figures_refresh(cx, engine));
+    const char *const phase = asx_engine_phase_name(asx_engine_phase_of(engine));
+    int len = json ? snprintf(buf, cap, "{\"phase\":\"%s\",\"shards\":[", phase)
+                   : snprintf(buf, cap, "%s\n", phase);
+    bool first = true;
+    for (uint32_t i = 0; i < engine->shard_count; i++) {
+        asx_figures figures;
+        asx_figures_read(engine, i, &figures);
+        char *const at = buf + len;
+        const size_t room = cap - (size_t)len;
+        if (figures.drain.draining) {
+            len += json ? drain_json(at, room, i, &figures.drain, first)
+                        : drain_text(at, room, i, &figures.drain);
+            first = false;
+        }
+    }
+    len += snprintf(buf + len, cap - (size_t)len, "%s", json ? "]}\n" : "");
+    return asx_http_reply(cx, x, 200, json ? "application/json" : "text/plain; charset=utf-8",
+                          asx_view_of(buf, (size_t)len));
+}
+
 static asx_outcome healthz(asx_cx *cx, asx_http_exchange *x)
 {
     const asx_engine_phase phase = asx_engine_phase_of(asx_service_engine(x));
@@ -352,6 +420,7 @@ static asx_outcome healthz(asx_cx *cx, asx_http_exchange *x)
 static const asx_route routes[] = {
     { ASX_HTTP_GET, "/debug/regions", regions, NULL },
     { ASX_HTTP_GET, "/explain/:id", explain, NULL },
+    { ASX_HTTP_GET, "/drain", drain, NULL },
     { ASX_HTTP_GET, "/metrics", metrics, NULL },
     { ASX_HTTP_GET, "/healthz", healthz, NULL },
 };

@@ -43,7 +43,7 @@ static const setting settings[] = {
     { "listen", SETTING_ADDRS, AT(listen), 0, ASX_LISTEN_MAX, "127.0.0.1:8080",
       "ADDR:PORT|unix:PATH", LISTEN, "address to serve; may be given up to 16 times" },
     { "admin", SETTING_ADDR, AT(admin), 0, 1, "", "ADDR:PORT|unix:PATH", LISTEN,
-      "admin listener, loopback or Unix socket: /debug/regions, /explain/ID" },
+      "admin listener, loopback or Unix socket: /debug/regions, /explain/ID, /drain" },
     { "root", SETTING_PATH, AT(root), 0, 0, "", "DIR", LISTEN, "serve DIR below /static/" },
     { "access-log", SETTING_PATH, AT(access_log), 0, 0, "", "FILE|-", LISTEN,
       "a JSON line for each request; SIGHUP opens FILE again" },

@@ -32,6 +32,7 @@ typedef struct asxi_seat {
     uint32_t phase_seen, log_epoch_seen;
     uint64_t accept_failures, accept_dropped;
     uint64_t in_flight_at_drain, in_flight_at_force, connections_at_drain;
+    asx_drain_figures drain;
     asx_event all_done; /* seat 0: every app is over */
 
     /* Written by this shard, read by all. */
@@ -105,6 +106,10 @@ void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum);
 
 /* drain.c: the fiber on seat 0 that reads signals and moves the phases. */
 asx_outcome asxi_drain_body(asx_cx *cx, void *seat);
+/* Watches what is left of the seat's shard, but for the tasks beside it. */
+asx_outcome asxi_drain_watch_body(asx_cx *cx, void *seat);
+/* The seat's app has ended: what the watch would say if it looked once more. */
+void asxi_drain_over(asxi_seat *seat);
 /* The last line of a run that was asked to end. */
 void asxi_drain_report(const asx_engine *engine);
 

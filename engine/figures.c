@@ -1,4 +1,5 @@
 #include <asx/shard/base/assert.h>
+#include <asx/shard/drain.h>
 #include <asx/shard/region.h>
 
 #include "access_log.h"
@@ -19,6 +20,7 @@ void asxi_figures_publish(asxi_seat *seat)
 {
     asx_figures figures = { .accept_failures = seat->accept_failures,
                             .accept_dropped = seat->accept_dropped,
+                            .drain = seat->drain,
                             .published_at_ns = asx_shard_now(seat->shard) };
     asx_driver *const driver = asx_shard_driver(seat->shard);
     asx_shard_stats_read(seat->shard, &figures.shard);
@@ -79,6 +81,46 @@ void asx_figures_read(const asx_engine *engine, uint32_t shard, asx_figures *fig
     }
 }
 
+/* Who is furthest from the end comes first. */
+static unsigned phase_rank(uint64_t phase)
+{
+    static const unsigned ranks[ASX_DRAIN_PHASE_COUNT] = {
+        [ASX_DRAIN_STALLED] = 0, [ASX_DRAIN_WARM_UP] = 1,   [ASX_DRAIN_SLOW_TAIL] = 2,
+        [ASX_DRAIN_RAPID] = 3,   [ASX_DRAIN_QUIESCENT] = 4,
+    };
+    asx_assert_lt(phase, ASX_DRAIN_PHASE_COUNT);
+    return ranks[phase];
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void asx_figures_drain(const asx_engine *engine, asx_drain_figures *sum)
+{
+    *sum = (asx_drain_figures){ .phase = ASX_DRAIN_QUIESCENT };
+    for (uint32_t i = 0; i < engine->shard_count; i++) {
+        asx_figures figures;
+        asx_figures_read(engine, i, &figures);
+        const asx_drain_figures *const one = &figures.drain;
+        if (!one->draining) {
+            continue;
+        }
+        sum->draining = 1;
+        sum->phase = phase_rank(one->phase) < phase_rank(sum->phase) ? one->phase : sum->phase;
+        sum->potential += one->potential;
+        sum->stalls += one->stalls;
+        sum->tasks += one->tasks;
+        sum->obligations += one->obligations;
+        sum->operations += one->operations;
+        sum->regions += one->regions;
+        sum->left_ns = larger(sum->left_ns, one->left_ns);
+        sum->worst_ppm = larger(sum->worst_ppm, one->worst_ppm);
+        sum->likely_ppm = larger(sum->likely_ppm, one->likely_ppm);
+    }
+}
+
 /* One family a row: a figure of each shard. */
 typedef struct family {
     const char *name, *type, *help;
@@ -88,6 +130,8 @@ typedef struct family {
 #define SHARD(field) offsetof(asx_figures, shard.field)
 #define DRIVER(field) offsetof(asx_figures, driver.field)
 #define HTTP(field) offsetof(asx_figures, http.field)
+#define DRAIN(field) offsetof(asx_figures, drain.field)
+#define DRAIN_LINES (ASX_DRAIN_PHASE_COUNT + 2)
 
 static const family families[] = {
     { "turns_total", "counter", "Turns of the loop", SHARD(turns) },
@@ -147,6 +191,12 @@ static const family families[] = {
     { "http_timeouts_total", "counter", "Connections ended by a timeout", HTTP(timeouts) },
     { "http_disconnects_total", "counter", "Clients that left in a request", HTTP(disconnects) },
     { "http_panics_total", "counter", "Handlers that panicked", HTTP(panics) },
+    { "drain_potential", "gauge", "What a drain has left, weighed, in thousandths",
+      DRAIN(potential) },
+    { "drain_tasks", "gauge", "Tasks that a drain waits for", DRAIN(tasks) },
+    { "drain_obligations", "gauge", "Obligations that a drain waits for", DRAIN(obligations) },
+    { "drain_operations", "gauge", "Operations that a drain waits for", DRAIN(operations) },
+    { "drain_stalls_total", "counter", "Times that a drain stopped getting on", DRAIN(stalls) },
     { "accept_failures_total", "counter", "Accepts without descriptor or memory",
       offsetof(asx_figures, accept_failures) },
     { "accept_dropped_total", "counter", "Connections dropped while accepting",
@@ -170,6 +220,29 @@ ASX_PRINTF(2, 3) static void put(text *t, const char *fmt, ...)
     va_end(args);
     asx_assert(len >= 0 && (size_t)len < t->cap - t->len);
     t->len += (size_t)len;
+}
+
+static void put_drain(text *t, const asx_figures *all, uint32_t count)
+{
+    put(t, "# HELP asx_drain_phase 1 for the phase that the shard's drain is in\n"
+           "# TYPE asx_drain_phase gauge\n");
+    for (uint32_t shard = 0; shard < count; shard++) {
+        const asx_drain_figures *const drain = &all[shard].drain;
+        for (unsigned phase = 0; phase < ASX_DRAIN_PHASE_COUNT; phase++) {
+            put(t, "asx_drain_phase{shard=\"%u\",phase=\"%s\"} %d\n", shard,
+                asx_drain_phase_name((asx_drain_phase)phase),
+                drain->draining && drain->phase == phase);
+        }
+    }
+    put(t, "# HELP asx_drain_overtime_ratio Chance of not ending in time, at most\n"
+           "# TYPE asx_drain_overtime_ratio gauge\n");
+    for (uint32_t shard = 0; shard < count; shard++) {
+        const asx_drain_figures *const drain = &all[shard].drain;
+        put(t, "asx_drain_overtime_ratio{shard=\"%u\",bound=\"worst\"} %.6f\n", shard,
+            (double)drain->worst_ppm / 1e6);
+        put(t, "asx_drain_overtime_ratio{shard=\"%u\",bound=\"likely\"} %.6f\n", shard,
+            (double)drain->likely_ppm / 1e6);
+    }
 }
 
 static void put_families(text *t, const asx_figures *all, uint32_t count)
@@ -226,7 +299,7 @@ static void put_latency(text *t, const asx_figures *all, uint32_t count)
 asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *out)
 {
     const uint32_t count = engine->shard_count;
-    const size_t lines = asx_array_count(families) + 6 + ASX_HTTP_LATENCY_BUCKETS + 2;
+    const size_t lines = asx_array_count(families) + 6 + ASX_HTTP_LATENCY_BUCKETS + 2 + DRAIN_LINES;
     /* a head of at most 256 bytes a family, a line of at most 128 bytes a shard */
     text t = { .cap = lines * (256 + (size_t)count * 128) };
     asx_figures *const all = asx_alloc(cx, count * sizeof(*all));
@@ -240,6 +313,7 @@ asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *o
     put_families(&t, all, count);
     put_responses(&t, all, count);
     put_latency(&t, all, count);
+    put_drain(&t, all, count);
     put(&t,
         "# HELP asx_uptime_seconds Since the engine's start\n# TYPE asx_uptime_seconds gauge\n"
         "asx_uptime_seconds %.3f\n",

@@ -14,10 +14,21 @@
 
 ASX_BEGIN_DECLS
 
+/* How far a shard's drain is; zero-filled while there is none. Words of 64 bits only. */
+typedef struct asx_drain_figures {
+    uint64_t draining; /* 1: the others mean something */
+    uint64_t phase;    /* asx_drain_phase */
+    uint64_t potential, stalls;
+    uint64_t tasks, obligations, operations, regions;
+    uint64_t left_ns; /* at the pace of the last looks; UINT64_MAX: it does not fall */
+    uint64_t worst_ppm, likely_ppm; /* of not ending in time, at most */
+} asx_drain_figures;
+
 typedef struct asx_figures { /* words of 64 bits only */
     asx_shard_stats shard;
     asx_driver_stats driver;
     asx_http_stats http;
+    asx_drain_figures drain;
     uint64_t accept_failures, accept_dropped, log_lines, log_dropped;
     uint64_t published_at_ns;
 } asx_figures;
@@ -26,6 +37,9 @@ typedef struct asx_figures { /* words of 64 bits only */
  * shows what it published last.
  * cancel  as asx_sleep */
 ASX_NODISCARD asx_outcome asx_figures_refresh(asx_cx *cx, asx_engine *engine);
+
+/* Of all shards: sums, the slowest one's time, and the least advanced phase, STALLED before any. */
+void asx_figures_drain(const asx_engine *engine, asx_drain_figures *sum);
 
 void asx_figures_read(const asx_engine *engine, uint32_t shard, asx_figures *figures);
 

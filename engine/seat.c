@@ -62,8 +62,26 @@ static void say_left(asxi_seat *seat)
     (void)asx_inspect(seat->shard, LEFT_NODES, visit_left, &self);
 }
 
+static asx_err spawn_seat(asx_cx *cx, asx_region *region, asxi_seat *seat, asx_task_fn *fn,
+                          const char *label)
+{
+    const asx_spawn_options options = { .label = label, .detached_result = true };
+    asx_handle task;
+    return asx_spawn(cx, region, fn, &seat, sizeof(seat), &options, &task);
+}
+
+static void watch_drain(asx_cx *cx, asxi_seat *seat)
+{
+    const asx_err err = spawn_seat(cx, NULL, seat, asxi_drain_watch_body, "drain");
+    if (err) {
+        char name[64];
+        asxi_say("shard %u: nobody watches the drain: %s", seat->index,
+                 asx_err_name(err, name, sizeof(name)));
+    }
+}
+
 /* The seat looks at what the others want of it. */
-static void heed_phase(asxi_seat *seat)
+static void heed_phase(asx_cx *cx, asxi_seat *seat)
 {
     const uint32_t phase = asx_load_acquire(&seat->engine->phase);
     asx_http_stats http = { 0 };
@@ -74,6 +92,7 @@ static void heed_phase(asxi_seat *seat)
     if (seat->phase_seen < ASX_ENGINE_DRAINING) {
         seat->in_flight_at_drain = http.requests_in_flight;
         seat->connections_at_drain = http.connections_open;
+        watch_drain(cx, seat);
         asxi_services_drain(seat);
         if (asx_list_empty(&seat->services)) {
             app_cancel(seat, "drain"); /* nothing that could be told to finish */
@@ -87,12 +106,12 @@ static void heed_phase(asxi_seat *seat)
     seat->phase_seen = phase;
 }
 
-static void heed(asxi_seat *seat)
+static void heed(asx_cx *cx, asxi_seat *seat)
 {
     asx_engine *const engine = seat->engine;
     asxi_figures_publish(seat);
     asxi_report_answer(seat);
-    heed_phase(seat);
+    heed_phase(cx, seat);
     const uint32_t log_epoch = asx_load_acquire(&engine->log_epoch);
     if (seat->log && log_epoch != seat->log_epoch_seen) {
         asx_access_log_reopen(seat->log);
@@ -113,7 +132,7 @@ static asx_outcome control_body(asx_cx *cx, void *arg)
             .code = ASX_OP_READ, .fd = seat->bell, .iov = &iov, .iov_count = 1, .offset = UINT64_MAX
         };
         ASX_TRY(asx_op_await(cx, &op));
-        heed(seat);
+        heed(cx, seat);
     }
 }
 
@@ -121,14 +140,6 @@ static asx_outcome deadlines_body(asx_cx *cx, ASX_UNUSED void *arg)
 {
     const asx_deadline_config config = { 0 };
     return asx_deadline_watch(cx, &config);
-}
-
-static asx_err spawn_seat(asx_cx *cx, asx_region *region, asxi_seat *seat, asx_task_fn *fn,
-                          const char *label)
-{
-    const asx_spawn_options options = { .label = label, .detached_result = true };
-    asx_handle task;
-    return asx_spawn(cx, region, fn, &seat, sizeof(seat), &options, &task);
 }
 
 /* What a seat runs beside its app: control and the watch over deadlines; on seat 0, signals and the
@@ -210,6 +221,7 @@ static asx_outcome seat_body(asx_cx *cx, void *arg)
     const asx_outcome outcome = err ? asx_fail(err) : app_run(cx, seat);
     app_over(seat, outcome);
     asx_outcome_release(outcome);
+    asxi_drain_over(seat);
     if (seat->index == 0) {
         asx_event_wait_masked(cx, &seat->all_done, "the apps of the other shards");
         seat->engine->ended_at_ns = asx_now(cx);

@@ -1,9 +1,9 @@
 /* Drains: how much is left of a shard's regions, and whether it gets less (SCH-14).
  *
- * Model.  A look counts what lives below a region, and weighs it: 1 for each task, 3 for each region
- *         that closes under a reason, 5 for each second that an obligation had been held and 2 for
- *         each deadline that was due, both as they stood when the drain began. Waiting alone
- *         therefore changes nothing: the potential falls when something ends, and rises when
+ * Model.  A look counts what lives below a region, and weighs it: 1 for each task, 3 for each
+ *         region that closes under a reason, 5 for each second that an obligation had been held
+ *         and 2 for each deadline that was due, both as they stood when the drain began. Waiting
+ *         alone therefore changes nothing: the potential falls when something ends, and rises when
  *         something comes. Whether it falls, a drain tells from the looks it was given:
  *            WARM_UP ──> RAPID <──> SLOW_TAIL ──> QUIESCENT
  *                          └──> STALLED <──┘    no look was lower than all before it, for long

@@ -764,6 +764,46 @@ def drain_that_takes_too_long():
 
 
 @case
+def drain_progress():
+    """a drain says how far it is: at SIGTERM, at /drain, in /metrics, and where it has stalled"""
+    path = tempfile.mktemp(prefix='asx-live-', suffix='.sock')
+
+    def ask(what):
+        return curl('--unix-socket', path, 'http://x' + what).stdout.decode()
+    with Server('--admin', 'unix:' + path) as server, server.connect() as s, server.connect() as t:
+        equal(json.loads(ask('/drain?format=json')), {'phase': 'running', 'shards': []})
+        s.sendall(b'GET /sleep/60000 HTTP/1.1\r\nHost: x\r\n\r\n')
+        t.sendall(b'GET /sleep/500 HTTP/1.1\r\nHost: x\r\n\r\n')
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        equal(status_of(drain(t)), 200)
+
+        def shards():
+            return json.loads(ask('/drain?format=json'))['shards']
+        until(lambda: any(shard['phase'] == 'stalled' for shard in shards()), 'it stalls', 10)
+        seen = shards()
+        equal(len(seen), 2)
+        equal(sum(shard['stalls'] for shard in seen), 1)
+        stalled, = [shard for shard in seen if shard['phase'] == 'stalled']
+        other, = [shard for shard in seen if shard is not stalled]
+        check(stalled['tasks'] > other['tasks'] and stalled['potential'] >= stalled['tasks'], seen)
+        equal((stalled['left_s'], stalled['overtime_worst']), (None, 1.0))
+        check(f"shard {stalled['shard']}: stalled, potential" in ask('/drain'), ask('/drain'))
+        text = ask('/metrics')
+        check(f'asx_drain_phase{{shard="{stalled["shard"]}",phase="stalled"}} 1\n' in text, text)
+        check('asx_drain_stalls_total{' in text, text)
+        server.process.send_signal(signal.SIGINT)
+        equal(status_of(drain(s)), 503)
+        equal(server.process.wait(10), 0)
+        said = server.said()
+        check(re.search(r'^asx: SIGTERM: draining \d+ connections and 2 requests, 10 s at most',
+                        said, re.M), said)
+        check(re.search(r'^asx: shard \d: the drain has stalled: \d+ tasks .*\n'
+                        r'asx: shard \d: region \S+ request: OPEN.*\n'
+                        r'asx: shard \d: task \S+ request .*waits for sleep', said, re.M), said)
+
+
+@case
 def half_close():
     """a client that has sent its last byte still gets its answer"""
     with Server() as server:

@@ -1,5 +1,5 @@
 /* At stake: a drain that goes on is told from one that hangs, and the one that hangs says where.
- * Arithmetic by hand, looks at trees whose parts are known, and drains of random trees in the lab. */
+ * Arithmetic by hand, looks at trees whose parts are known, and random trees in the lab. */
 #include <asx/shard/drain.h>
 
 #include "lab_world.h"
