@@ -57,7 +57,7 @@ void simulate(draw fall, uint32_t looks, uint32_t more, uint64_t left_over, uint
         left -= fall(&state);
         potentials.push_back(left);
     }
-    /* What is above `left_over` falls away with the last look: only the rest is left to be taken. */
+    /* What is above `left_over` falls away with the last look: the rest is left to be taken. */
     asx_drain drain = seen(potentials);
     drain.last = left_over;
     const asx_drain_odds odds = asx_drain_odds_of(&drain, more);
