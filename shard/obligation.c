@@ -1,19 +1,5 @@
-#include <asx/shard/base/assert.h>
-#include <asx/shard/obligation.h>
-
 #include "deadline_internal.h"
-#include "shard_internal.h"
-#include "trace_internal.h"
-
-typedef struct obligation {
-    asx_slot slot;
-    asx_list held; /* in the holder's list */
-    asx_task *holder;
-    asx_region *region;
-    asx_obligation_options options;
-    asx_instant reserved_at;
-    uint64_t reserve_seq;
-} obligation;
+#include "obligation_internal.h"
 
 const char *asx_obligation_kind_name(asx_obligation_kind kind)
 {
@@ -41,130 +27,44 @@ const char *asx_obligation_state_name(asx_obligation_state state)
 void asxi_obligation_table_init(asx_shard *shard)
 {
     asx_handle_table_init(&shard->obligations, ASX_HANDLE_OBLIGATION, (uint16_t)shard->index,
-                          sizeof(obligation), &shard->chunks, ASX_OBLIGATION_COUNT_MAX);
+                          sizeof(asxi_obligation), &shard->chunks, ASX_OBLIGATION_COUNT_MAX);
 }
 
 asx_err asx_obligation_reserve(asx_cx *cx, const asx_obligation_options *options,
                                asx_permit *permit)
 {
-    asx_task *const task = cx->_task;
-    asx_region *const region = task->cx._region;
-    asx_shard *const shard = cx->_shard;
-    if (asx_unlikely(task != shard->running)) {
-        return ASX_E(WRONG_TASK);
-    }
-    if (region->limits.obligations_max != 0 &&
-        region->obligations >= region->limits.obligations_max) {
-        return ASX_E(AT_CAPACITY);
-    }
-    asxi_body *const body = asxi_task_body(task);
-    if (asx_unlikely(!body)) {
-        return ASX_E(NO_MEMORY);
-    }
-    obligation *const o = asx_handle_alloc(&shard->obligations, &permit->handle);
-    if (asx_unlikely(!o)) {
-        return asx_handle_table_why(&shard->obligations);
-    }
-    o->held = (asx_list){ 0 };
-    o->holder = task;
-    o->region = region;
-    o->options = *options;
-    o->reserved_at = shard->now_ns;
-    o->reserve_seq = shard->reserve_seq++;
-    asx_list_ring_push_back(&body->obligations, &o->held);
-    region->obligations++;
-    shard->stats.obligations_reserved++;
-    ASXI_TRACE(shard, OBL_RESERVE, asxi_trace_of(o), asxi_trace_of(task), asxi_trace_of(region),
-               options->kind);
-    return ASX_OK;
-}
-
-static void trace_settled(asx_shard *shard, const obligation *o, asx_obligation_state state)
-{
-    const uint64_t held_ns = asx_time_sub(shard->now_ns, o->reserved_at);
-    if (state == ASX_OBLIGATION_COMMITTED) {
-        ASXI_TRACE(shard, OBL_COMMIT, asxi_trace_of(o), asxi_trace_of(o->holder),
-                   asxi_trace_of(o->region), o->options.kind, held_ns);
-    } else if (state == ASX_OBLIGATION_ABORTED) {
-        ASXI_TRACE(shard, OBL_ABORT, asxi_trace_of(o), asxi_trace_of(o->holder),
-                   asxi_trace_of(o->region), o->options.kind, held_ns, 0);
-    } else {
-        ASXI_TRACE(shard, OBL_LEAK, asxi_trace_of(o), asxi_trace_of(o->holder),
-                   asxi_trace_of(o->region), o->options.kind, held_ns);
-    }
-    (void)held_ns;
-}
-
-static void settle(asx_shard *shard, obligation *o, asx_obligation_state state)
-{
-    trace_settled(shard, o, state);
-    asx_list_ring_unlink(&o->holder->body->obligations, &o->held);
-    asx_assert(o->region->obligations > 0);
-    o->region->obligations--;
-    shard->stats.obligations_committed += state == ASX_OBLIGATION_COMMITTED;
-    shard->stats.obligations_aborted += state == ASX_OBLIGATION_ABORTED;
-    shard->stats.obligations_leaked += state == ASX_OBLIGATION_LEAKED;
-    asx_handle_free(&shard->obligations, o);
-}
-
-static asx_err find(asx_cx *cx, asx_permit permit, obligation **found)
-{
-    void *record;
-    const asx_err err = asx_handle_lookup(&cx->_shard->obligations, permit.handle, &record);
-    if (err) {
-        return err;
-    }
-    *found = record;
-    return (*found)->holder == cx->_task || ASXI_PLANTED(WRONG_HOLDER) ? ASX_OK
-                                                                       : ASX_E(TOKEN_MISMATCH);
+    return asxi_obligation_make(cx, options, permit);
 }
 
 asx_err asx_obligation_commit(asx_cx *cx, asx_permit permit)
 {
-    obligation *o;
-    const asx_err err = find(cx, permit, &o);
+    asxi_obligation *o;
+    const asx_err err = asxi_obligation_find(cx, permit, &o);
     if (!err && ASXI_PLANTED(DOUBLE_RESOLVE) && asxi_task_is_cancelling(cx->_task)) {
-        trace_settled(cx->_shard, o, ASX_OBLIGATION_COMMITTED);
+        asxi_obligation_trace(cx->_shard, o, ASX_OBLIGATION_COMMITTED);
         return ASX_OK;
     }
     if (!err) {
-        settle(cx->_shard, o, ASX_OBLIGATION_COMMITTED);
+        asxi_obligation_settle(cx->_shard, o, ASX_OBLIGATION_COMMITTED);
     }
     return err;
 }
 
 asx_err asx_obligation_abort(asx_cx *cx, asx_permit permit)
 {
-    obligation *o;
-    const asx_err err = find(cx, permit, &o);
+    asxi_obligation *o;
+    const asx_err err = asxi_obligation_find(cx, permit, &o);
     if (!err) {
-        settle(cx->_shard, o, ASX_OBLIGATION_ABORTED);
+        asxi_obligation_settle(cx->_shard, o, ASX_OBLIGATION_ABORTED);
     }
     return err;
-}
-
-asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_state state,
-                                asx_obligation_fn *settle_fn, void **object, uint64_t *amount)
-{
-    obligation *o;
-    const asx_err err = find(cx, permit, &o);
-    if (asx_unlikely(err)) {
-        return err;
-    }
-    if (asx_unlikely(o->options.settle != settle_fn)) {
-        return ASX_E(TYPE_MISMATCH);
-    }
-    *object = o->options.object;
-    *amount = o->options.amount;
-    settle(cx->_shard, o, state);
-    return ASX_OK;
 }
 
 asx_err asxi_obligation_object(asx_cx *cx, asx_permit permit, asx_obligation_fn *settle_fn,
                                void **object)
 {
-    obligation *o;
-    const asx_err err = find(cx, permit, &o);
+    asxi_obligation *o;
+    const asx_err err = asxi_obligation_find(cx, permit, &o);
     if (err) {
         return err;
     }
@@ -174,9 +74,9 @@ asx_err asxi_obligation_object(asx_cx *cx, asx_permit permit, asx_obligation_fn 
 
 asx_err asx_obligation_transfer(asx_cx *cx, asx_permit permit, asx_handle handle)
 {
-    obligation *o;
+    asxi_obligation *o;
     void *record;
-    asx_err err = find(cx, permit, &o);
+    asx_err err = asxi_obligation_find(cx, permit, &o);
     if (!err) {
         err = asx_handle_lookup(&cx->_shard->tasks, handle, &record);
     }
@@ -210,12 +110,12 @@ static asx_leak_response leak_response(const asx_shard *shard)
 
 /* Marks, counts, then responds (OBL-11). True when the holder's outcome must become Panicked(LEAK).
  */
-static bool leak(asx_shard *shard, obligation *o, bool panicking)
+static bool leak(asx_shard *shard, asxi_obligation *o, bool panicking)
 {
     const asx_obligation_options options = o->options;
     const char *const label = o->holder ? asxi_task_label(o->holder) : NULL;
     const asx_duration held_ns = asx_time_sub(shard->now_ns, o->reserved_at);
-    settle(shard, o, ASX_OBLIGATION_LEAKED);
+    asxi_obligation_settle(shard, o, ASX_OBLIGATION_LEAKED);
     const asx_leak_response response = leak_response(shard);
     if (options.settle) {
         options.settle(options.object, options.amount,
@@ -239,14 +139,14 @@ void asxi_obligation_audit(asx_task *task, asx_outcome *outcome)
         panicked || (task->flags & ASXI_TASK_ACKED) || !(task->flags & ASXI_TASK_STARTED);
     bool becomes_panic = false;
     while (task->body->obligations) {
-        obligation *const o = asx_container_of(task->body->obligations, obligation, held);
+        asxi_obligation *const o = asx_container_of(task->body->obligations, asxi_obligation, held);
         if (ASXI_PLANTED(PERMIT_DROPPED) && !panicked && excused) {
             asx_list_ring_unlink(&task->body->obligations, &o->held);
             o->region->obligations--;
             asx_handle_free(&shard->obligations, o);
         } else if (excused) {
             const asx_obligation_options options = o->options;
-            settle(shard, o, ASX_OBLIGATION_ABORTED);
+            asxi_obligation_settle(shard, o, ASX_OBLIGATION_ABORTED);
             if (options.settle) {
                 options.settle(options.object, options.amount,
                                panicked ? ASX_SETTLED_PANIC : ASX_SETTLED_CANCEL);
@@ -266,7 +166,7 @@ void asxi_obligation_region_audit(asx_region *region)
 {
     asx_shard *const shard = region->shard;
     uint32_t cursor = 0;
-    obligation *o;
+    asxi_obligation *o;
     while (region->obligations > 0 &&
            (o = asx_handle_next_live(&shard->obligations, &cursor)) != NULL) {
         if (o->region == region && leak(shard, o, false)) {
@@ -280,7 +180,7 @@ void asxi_obligation_region_audit(asx_region *region)
 
 asxi_obligation_note asxi_obligation_note_of(asx_list *held)
 {
-    const obligation *const o = asx_container_of(held, obligation, held);
+    const asxi_obligation *const o = asx_container_of(held, asxi_obligation, held);
     return (asxi_obligation_note){ .kind = o->options.kind,
                                    .what = o->options.what,
                                    .file = o->options.file,
@@ -291,7 +191,7 @@ asxi_obligation_note asxi_obligation_note_of(asx_list *held)
 
 bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_seen *seen)
 {
-    const obligation *const o = asx_handle_at(&shard->obligations, index);
+    const asxi_obligation *const o = asx_handle_at(&shard->obligations, index);
     *seen = (asxi_obligation_seen){ .region = o->region, .reserved_at = o->reserved_at };
     return o->slot.live;
 }
@@ -301,7 +201,7 @@ bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
 {
     const asx_handle_table *const table = &shard->obligations;
     for (; count > 0 && *cursor < table->touched; count--, ++*cursor) {
-        obligation *const o = asx_handle_at(table, *cursor);
+        asxi_obligation *const o = asx_handle_at(table, *cursor);
         if (o->slot.live && o->holder->slot.live) {
             const asxi_obligation_note note = asxi_obligation_note_of(&o->held);
             asxi_futurelock_look(o->holder, &note, limit_ns);

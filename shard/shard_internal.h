@@ -235,12 +235,8 @@ const asx_panic_info *asxi_contain(asx_shard *shard, asx_drop_fn *fn, void *arg)
 /* obligation.c */
 void asxi_obligation_audit(asx_task *task, asx_outcome *outcome);
 void asxi_obligation_region_audit(asx_region *region);
-/* Commits or aborts an obligation of the caller's that was made with `settle`, and tells what it
- * was for.
+/* What an obligation of the caller's is for that was made with `settle`.
  * errors  STALE, TOKEN_MISMATCH, TYPE_MISMATCH */
-asx_err asxi_obligation_resolve(asx_cx *cx, asx_permit permit, asx_obligation_state state,
-                                asx_obligation_fn *settle, void **object, uint64_t *amount);
-/* The same without resolving it: what it is for. */
 asx_err asxi_obligation_object(asx_cx *cx, asx_permit permit, asx_obligation_fn *settle,
                                void **object);
 void asxi_obligation_table_init(asx_shard *shard);

@@ -1,4 +1,5 @@
 #include <asx/shard/combine/ratelimit.h>
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/line_internal.h>
 #include <asx/shard/sync/semaphore.h>
 

@@ -6,6 +6,8 @@
  *   ASKED     `wait` is parked, or about to be
  *   ANSWERED  home is done with the call
  *   LEAVING   nobody waits; the region holds a credit; an answer means nothing any more */
+#include <asx/shard/obligation_internal.h>
+
 #include "far_internal.h"
 #include "item_internal.h"
 

@@ -1,11 +1,5 @@
 #include "line_internal.h"
 
-void asxi_line_init(asxi_line *line)
-{
-    asx_list_init(&line->waiting);
-    line->count = 0;
-}
-
 void asxi_line_enter(asxi_line *line, asxi_baton *baton)
 {
     asx_assert(baton->object != NULL && baton->leave != NULL);
@@ -39,7 +33,7 @@ void asxi_line_tell(asxi_baton *baton, uintptr_t value)
     }
 }
 
-void asxi_line_close(asxi_line *line)
+void asxi_line_close_all(asxi_line *line)
 {
     for (asxi_baton *baton; (baton = asxi_line_head(line)) != NULL;) {
         asxi_line_tell(baton, ASXI_LINE_CLOSED);

@@ -33,11 +33,10 @@ struct asxi_baton {
     void (*tell)(asxi_baton *baton, uintptr_t value);
 };
 
-void asxi_line_init(asxi_line *line);
 /* Takes `baton` out of its line and tells it `value`. */
 void asxi_line_tell(asxi_baton *baton, uintptr_t value);
-/* Tells all that the object is closed. */
-void asxi_line_close(asxi_line *line);
+/* asxi_line_close, of one in which somebody waits. */
+void asxi_line_close_all(asxi_line *line);
 /* For waiters that are no fibers. */
 void asxi_line_enter(asxi_line *line, asxi_baton *baton);
 void asxi_line_leave(asxi_baton *baton);
@@ -56,6 +55,20 @@ void asxi_line_hold_nothing(asxi_baton *baton, bool granted);
 static inline bool asxi_line_empty(const asxi_line *line)
 {
     return line->count == 0;
+}
+
+ASX_INLINE void asxi_line_init(asxi_line *line)
+{
+    asx_list_init(&line->waiting);
+    line->count = 0;
+}
+
+/* Tells all that the object is closed. */
+ASX_INLINE void asxi_line_close(asxi_line *line)
+{
+    if (asx_unlikely(!asxi_line_empty(line))) {
+        asxi_line_close_all(line);
+    }
 }
 
 static inline asxi_baton *asxi_line_head(const asxi_line *line)

@@ -1,3 +1,4 @@
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/mutex.h>
 
 #include "far_internal.h"
@@ -43,7 +44,7 @@ asx_err asx_mutex_open(asx_cx *cx, const char *what, asx_mutex *opened)
 }
 
 /* errors  CLOSED, STALE */
-static asx_err find(asx_cx *cx, asx_mutex handle, mutex **self)
+ASX_INLINE asx_err find(asx_cx *cx, asx_mutex handle, mutex **self)
 {
     asxi_object *object;
     const asx_err err = asxi_object_find_open(cx, handle._object, &mutex_type, &object);
@@ -58,21 +59,26 @@ void asx_mutex_close(asx_cx *cx, asx_mutex handle)
     asxi_object_close_found(cx, handle._object, &mutex_type);
 }
 
-/* The lock is free: the oldest waiter has it next. */
-static void pass_on(mutex *self)
+static ASX_NOINLINE void grant(mutex *self)
 {
     asxi_baton *head = asxi_line_head(&self->waiting);
-    if (ASXI_PLANTED(MUTEX_UNFAIR) && head) {
+    if (ASXI_PLANTED(MUTEX_UNFAIR)) {
         head = asx_container_of(asx_list_last(&self->waiting.waiting), asxi_baton, wait.link);
     }
+    self->holder = head->wait.task;
+    asxi_line_tell(head, ASXI_LINE_GRANTED);
+}
+
+/* The lock is free: the oldest waiter has it next. */
+ASX_INLINE void pass_on(mutex *self)
+{
     self->holder = NULL;
-    if (head) {
-        self->holder = head->wait.task;
-        asxi_line_tell(head, ASXI_LINE_GRANTED);
+    if (asx_unlikely(!asxi_line_empty(&self->waiting))) {
+        grant(self);
     }
 }
 
-static void poison(mutex *self)
+static ASX_COLD void poison(mutex *self)
 {
     self->poisoned = true;
     self->holder = NULL;
@@ -88,7 +94,7 @@ static void waiter_leave(asxi_baton *baton, bool granted)
     }
 }
 
-static void unlocked(mutex *self, asx_settlement how)
+ASX_INLINE void unlocked(mutex *self, asx_settlement how)
 {
     if (how == ASX_SETTLED_CANCEL) {
         pass_on(self);
@@ -107,13 +113,13 @@ static void guard_lost(void *object, uint64_t amount, asx_settlement how)
     asxi_object_unref(&self->object);
 }
 
-static asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
+ASX_INLINE asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
 {
     const asx_obligation_options options = { .kind = ASX_OBLIGATION_LEASE,
                                              .what = self->what,
                                              .settle = guard_lost,
                                              .object = &self->object };
-    const asx_err err = asx_obligation_reserve(cx, &options, &guard->_obligation);
+    const asx_err err = asxi_obligation_make(cx, &options, &guard->_obligation);
     if (err) {
         pass_on(self);
         return err;
@@ -123,7 +129,7 @@ static asx_err guard_make(asx_cx *cx, mutex *self, asx_mutex_guard *guard)
     return ASX_OK;
 }
 
-static asx_err try_take(mutex *self, asx_task *task)
+ASX_INLINE asx_err try_take(mutex *self, asx_task *task)
 {
     if (asx_unlikely(self->poisoned)) {
         return ASX_E(POISONED);
@@ -167,13 +173,26 @@ static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
 
 static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release, .tell = far_tell };
 
-static asx_outcome lock_far(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
-                            asx_mutex_guard *guard)
+static ASX_NOINLINE asx_outcome lock_far(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
+                                         asx_mutex_guard *guard)
 {
     const asxi_far_request request = {
         .type = &mutex_type, .object = handle._object, .closed = ASX_E(CLOSED), .what = "far mutex"
     };
     return asxi_far_acquire(cx, &request, ASX_OBLIGATION_LEASE, deadline_ns, &guard->_obligation);
+}
+
+static ASX_NOINLINE asx_outcome lock_wait(asx_cx *cx, mutex *self, asx_instant deadline_ns,
+                                          asx_mutex_guard *guard)
+{
+    asxi_baton baton = { .object = &self->object, .leave = waiter_leave };
+    const asx_outcome outcome =
+        asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+    if (!asx_is_ok(outcome)) {
+        return outcome;
+    }
+    const asx_err err = guard_make(cx, self, guard);
+    return err ? asx_fail(err) : asx_ok(0);
 }
 
 asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadline_ns,
@@ -189,18 +208,12 @@ asx_outcome asx_mutex_lock_until(asx_cx *cx, asx_mutex handle, asx_instant deadl
     }
     err = try_take(self, cx->_task);
     if (asx_unlikely(err == ASX_E(LOCKED))) {
-        asxi_baton baton = { .object = &self->object, .leave = waiter_leave };
-        const asx_outcome outcome =
-            asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
-        if (!asx_is_ok(outcome)) {
-            return outcome;
-        }
-        err = ASX_OK;
+        return lock_wait(cx, self, deadline_ns, guard);
     }
     if (asx_likely(!err)) {
         err = guard_make(cx, self, guard);
     }
-    return err ? asx_fail(err) : asx_ok(0);
+    return asx_unlikely(err) ? asx_fail(err) : asx_ok(0);
 }
 
 asx_err asx_mutex_try_lock(asx_cx *cx, asx_mutex handle, asx_mutex_guard *guard)
@@ -217,8 +230,8 @@ void asx_mutex_unlock(asx_cx *cx, asx_mutex_guard guard)
 {
     void *object;
     uint64_t amount;
-    if (!asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED, guard_lost,
-                                 &object, &amount)) {
+    if (asx_likely(!asxi_obligation_resolve(cx, guard._obligation, ASX_OBLIGATION_COMMITTED,
+                                            guard_lost, &object, &amount))) {
         guard_lost(object, amount, ASX_SETTLED_CANCEL);
     } else {
         asxi_far_release(cx, guard._obligation, ASX_OBLIGATION_COMMITTED);

@@ -7,7 +7,7 @@
 
 #define OBJECT_COUNT_MAX (1u << 24)
 
-static asx_err tables_create(asx_shard *shard)
+asx_err asxi_objects_create(asx_shard *shard)
 {
     asxi_objects *const objects = calloc(1, sizeof(*objects));
     if (!objects) {
@@ -32,69 +32,13 @@ void asxi_objects_destroy(asx_shard *shard)
     }
 }
 
-/* errors  NO_SLOTS, NO_MEMORY */
-static inline asx_err object_make(asx_shard *shard, asx_region *region,
-                                  const asxi_object_type *type, size_t size, asxi_object **opened)
+void asxi_object_free(asxi_object *object)
 {
-    asx_assert(size >= sizeof(asxi_object) && size <= ASXI_OBJECT_BYTES);
-    asxi_object *const object = asx_handle_alloc(&shard->objects->objects, NULL);
-    if (asx_unlikely(!object)) {
-        return asx_handle_table_why(&shard->objects->objects);
+    asx_assert(!asxi_object_is_open(object) && object->refs == 0);
+    if (object->type->deinit) {
+        object->type->deinit(object);
     }
-    /* All of it: a size that the compiler knows is cleared by a few stores. */
-    memset((char *)object + sizeof(asx_slot), 0, ASXI_OBJECT_BYTES - sizeof(asx_slot));
-    object->type = type;
-    object->shard = shard;
-    object->region = region;
-    object->refs = 1;
-    asx_list_init(&object->ends);
-    object->next = region->objects;
-    object->at = &region->objects;
-    if (object->next) {
-        object->next->at = &object->next;
-    }
-    region->objects = object;
-    *opened = object;
-    return ASX_OK;
-}
-
-asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, size_t size,
-                         asxi_object **opened)
-{
-    asx_shard *const shard = cx->_shard;
-    asx_region *const region = asxi_cx_region(cx);
-    if (asx_unlikely(!region)) {
-        return ASX_E(REGION_CLOSED);
-    }
-    asx_err err = asxi_region_admit(region, cx->_task->cx._region);
-    if (!err && asx_unlikely(!shard->objects)) {
-        err = tables_create(shard);
-    }
-    return asx_unlikely(err) ? err : object_make(shard, region, type, size, opened);
-}
-
-asx_err asxi_object_open_beside(const asxi_object *beside, const asxi_object_type *type,
-                                size_t size, asxi_object **opened)
-{
-    asx_assert(asxi_object_is_open(beside));
-    return object_make(beside->shard, beside->region, type, size, opened);
-}
-
-void asxi_object_ref(asxi_object *object)
-{
-    object->refs++;
-}
-
-void asxi_object_unref(asxi_object *object)
-{
-    asx_assert(object->refs > 0);
-    if (--object->refs == 0) {
-        asx_assert(!asxi_object_is_open(object));
-        if (object->type->deinit) {
-            object->type->deinit(object);
-        }
-        asx_handle_free(&object->shard->objects->objects, object);
-    }
+    asx_handle_free(&object->shard->objects->objects, object);
 }
 
 static void end_free(asxi_end *end)
@@ -207,36 +151,43 @@ asx_err asxi_object_none(const asx_shard *shard, asx_handle handle)
                                                                       : ASX_E(WRONG_SHARD);
 }
 
-asx_err asxi_end_close_here(asx_shard *shard, asx_handle handle)
+ASX_INLINE asx_err end_close_here(asx_shard *shard, asx_handle handle)
 {
-    void *record;
-    asx_err err;
     const asxi_objects *const objects = shard->objects;
-    if (!objects) {
+    if (asx_unlikely(!objects)) {
         return asxi_object_none(shard, handle);
     }
-    if (handle.kind != ASX_HANDLE_CHANNEL) {
-        err = asx_handle_lookup(&objects->ends, handle, &record);
-        if (!err) {
-            asxi_end_close(record);
+    if (asxi_handle_kind(handle) != ASX_HANDLE_CHANNEL) {
+        asxi_end *const end =
+            (asxi_end *)asx_handle_find_sized(&objects->ends, handle, sizeof(asxi_end));
+        if (asx_unlikely(!end)) {
+            return asx_handle_lookup_why(&objects->ends, handle);
         }
-        return err;
+        asxi_end_close(end);
+        return ASX_OK;
     }
-    err = asx_handle_lookup(&objects->objects, handle, &record);
-    if (!err) {
-        asxi_object *const object = record;
-        if (handle._side[0] != 0) {
-            object->type->side_close(object, handle._side[0]);
-        } else {
-            asxi_object_close(object);
-        }
+    asxi_object *const object =
+        (asxi_object *)asx_handle_find_sized(&objects->objects, handle, ASXI_OBJECT_BYTES);
+    if (asx_unlikely(!object)) {
+        return asx_handle_lookup_why(&objects->objects, handle);
     }
-    return err;
+    const uint32_t side = asxi_handle_side(handle);
+    if (side != 0) {
+        object->type->side_close(object, side);
+    } else {
+        asxi_object_close(object);
+    }
+    return ASX_OK;
+}
+
+asx_err asxi_end_close_here(asx_shard *shard, asx_handle handle)
+{
+    return end_close_here(shard, handle);
 }
 
 void asx_end_close(asx_cx *cx, asx_handle handle)
 {
-    if (asx_unlikely(asxi_end_close_here(cx->_shard, handle) == ASX_E(WRONG_SHARD))) {
+    if (asx_unlikely(end_close_here(cx->_shard, handle) == ASX_E(WRONG_SHARD))) {
         asxi_far_close(cx->_shard, handle);
     }
 }

@@ -36,7 +36,7 @@ static oneshot *oneshot_of(asxi_object *object)
     return asx_container_of(object, oneshot, object);
 }
 
-static void receiver_wake(oneshot *self)
+ASX_INLINE void receiver_wake(oneshot *self)
 {
     if (!asxi_line_empty(&self->receiver)) {
         asxi_line_tell(asxi_line_head(&self->receiver), ASXI_LINE_GRANTED);
@@ -51,16 +51,18 @@ static void shut(oneshot *self)
 
 static void item_drop(oneshot *self)
 {
-    if (self->state == SENT && self->drop) {
+    if (self->drop) {
         asxi_region_drop(self->object.shard, self->object.region, self->drop, self->item);
     }
-    self->state = self->state == SENT ? SHUT : self->state;
+    self->state = SHUT;
 }
 
 static void oneshot_close(asxi_object *object)
 {
     oneshot *const self = oneshot_of(object);
-    item_drop(self);
+    if (asx_unlikely(self->state == SENT)) {
+        item_drop(self);
+    }
     asxi_line_close(&self->receiver);
     asxi_line_close(&self->watchers);
 }
@@ -112,14 +114,14 @@ asx_err asx_oneshot_open(asx_cx *cx, const asx_oneshot_options *options, asx_one
 }
 
 /* errors  STALE, TYPE_MISMATCH */
-static asx_err find(asx_cx *cx, asx_handle handle, uint32_t side, oneshot **self)
+ASX_INLINE asx_err find(asx_cx *cx, asx_handle handle, uint32_t side, oneshot **self)
 {
     asxi_object *object;
     const asx_err err = asxi_object_find(cx, handle, &asxi_oneshot_type, &object);
     if (asx_unlikely(err)) {
         return err;
     }
-    if (asx_unlikely(handle._side[0] != side)) {
+    if (asx_unlikely(asxi_handle_side(handle) != side)) {
         return ASX_E(TYPE_MISMATCH);
     }
     *self = oneshot_of(object);
@@ -138,10 +140,20 @@ static asx_err claim(oneshot *self)
     return ASX_OK;
 }
 
-static void fill(oneshot *self, const void *item)
+/* Most values are one word. */
+ASX_INLINE void item_copy(const oneshot *self, void *target, const void *source)
+{
+    if (asx_likely(self->item_size == sizeof(uint64_t))) {
+        memcpy(target, source, sizeof(uint64_t));
+    } else {
+        memcpy(target, source, self->item_size);
+    }
+}
+
+ASX_INLINE void fill(oneshot *self, const void *item)
 {
     asx_assert_eq(self->state, RESERVED);
-    memcpy(self->item, item, self->item_size);
+    item_copy(self, self->item, item);
     self->state = SENT;
     receiver_wake(self);
 }
@@ -322,36 +334,21 @@ asx_err asx_oneshot_import(asx_cx *cx, const asx_oneshot_far *far, asx_oneshot_s
 
 /* Receiving */
 
-static asx_err take(oneshot *self, void *item)
+ASX_INLINE asx_err take(oneshot *self, void *item)
 {
-    switch ((oneshot_state)self->state) {
-    case SENT:
-        memcpy(item, self->item, self->item_size);
+    if (asx_likely(self->state == SENT)) {
+        item_copy(self, item, self->item);
         self->state = TAKEN;
         return ASX_OK;
-    case SHUT:
-        return ASX_E(CLOSED);
-    case TAKEN:
-        return ASX_E(ALREADY_TAKEN);
-    case EMPTY:
-    case RESERVED:
-        break;
     }
-    return ASX_E(EMPTY);
+    return self->state == SHUT    ? ASX_E(CLOSED)
+           : self->state == TAKEN ? ASX_E(ALREADY_TAKEN)
+                                  : ASX_E(EMPTY);
 }
 
-asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, void *item,
-                                   asx_instant deadline_ns)
+static ASX_NOINLINE asx_outcome recv_wait(asx_cx *cx, oneshot *self, void *item,
+                                          asx_instant deadline_ns)
 {
-    oneshot *self;
-    asx_err err = find(cx, receiver._end, RECEIVER, &self);
-    if (asx_unlikely(err)) {
-        return asx_fail(err);
-    }
-    err = take(self, item);
-    if (err != ASX_E(EMPTY)) {
-        return err ? asx_fail(err) : asx_ok(0);
-    }
     if (asx_unlikely(asxi_observe_cancel(cx))) {
         return asxi_cancelled(cx);
     }
@@ -361,12 +358,26 @@ asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, vo
     const asx_outcome outcome =
         asxi_line_wait(cx, &self->receiver, &baton, self->what, deadline_ns, ASX_E(CLOSED));
     const bool open = asxi_object_is_open(&self->object);
-    err = open ? take(self, item) : ASX_E(CLOSED);
+    const asx_err err = open ? take(self, item) : ASX_E(CLOSED);
     asxi_object_unref(&self->object);
     if (err == ASX_E(EMPTY) || (!open && !asx_is_ok(outcome))) {
         return outcome;
     }
     return err ? asx_fail(err) : asx_ok(0);
+}
+
+asx_outcome asx_oneshot_recv_until(asx_cx *cx, asx_oneshot_receiver receiver, void *item,
+                                   asx_instant deadline_ns)
+{
+    oneshot *self;
+    asx_err err = find(cx, receiver._end, RECEIVER, &self);
+    if (asx_likely(!err)) {
+        err = take(self, item);
+        if (err == ASX_E(EMPTY)) {
+            return recv_wait(cx, self, item, deadline_ns);
+        }
+    }
+    return asx_unlikely(err) ? asx_fail(err) : asx_ok(0);
 }
 
 asx_err asx_oneshot_try_recv(asx_cx *cx, asx_oneshot_receiver receiver, void *item)

@@ -1,3 +1,4 @@
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/pool.h>
 
 #include "line_internal.h"

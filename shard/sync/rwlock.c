@@ -1,3 +1,4 @@
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/rwlock.h>
 
 #include "far_internal.h"

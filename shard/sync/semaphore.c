@@ -1,3 +1,4 @@
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/semaphore.h>
 
 #include "far_internal.h"
@@ -48,7 +49,7 @@ asx_err asx_semaphore_open(asx_cx *cx, uint64_t permits, const char *what, asx_s
 }
 
 /* A closed object that permits keep is still found. errors: CLOSED, STALE */
-static asx_err find(asx_cx *cx, asx_semaphore handle, semaphore **self)
+ASX_INLINE asx_err find(asx_cx *cx, asx_semaphore handle, semaphore **self)
 {
     asxi_object *object;
     const asx_err err = asxi_object_find_open(cx, handle._object, &semaphore_type, &object);
@@ -63,7 +64,7 @@ void asx_semaphore_close(asx_cx *cx, asx_semaphore handle)
     asxi_object_close_found(cx, handle._object, &semaphore_type);
 }
 
-static void grant(semaphore *self)
+static ASX_NOINLINE void grant(semaphore *self)
 {
     for (asxi_baton *head;
          (head = asxi_line_head(&self->waiting)) != NULL && head->amount <= self->available;) {
@@ -72,10 +73,12 @@ static void grant(semaphore *self)
     }
 }
 
-static void give_back(semaphore *self, uint64_t n)
+ASX_INLINE void give_back(semaphore *self, uint64_t n)
 {
     self->available += n;
-    grant(self);
+    if (asx_unlikely(!asxi_line_empty(&self->waiting))) {
+        grant(self);
+    }
 }
 
 static void waiter_leave(asxi_baton *baton, bool granted)
@@ -93,14 +96,15 @@ static void permit_lost(void *object, uint64_t amount, asx_settlement how)
     asxi_object_unref(object);
 }
 
-static asx_err permit_make(asx_cx *cx, semaphore *self, uint64_t n, asx_semaphore_permit *permit)
+ASX_INLINE asx_err permit_make(asx_cx *cx, semaphore *self, uint64_t n,
+                               asx_semaphore_permit *permit)
 {
     const asx_obligation_options options = { .kind = ASX_OBLIGATION_SEMAPHORE_PERMIT,
                                              .what = self->what,
                                              .settle = permit_lost,
                                              .object = &self->object,
                                              .amount = n };
-    const asx_err err = asx_obligation_reserve(cx, &options, &permit->_obligation);
+    const asx_err err = asxi_obligation_make(cx, &options, &permit->_obligation);
     if (err) {
         give_back(self, n);
     } else {
@@ -109,7 +113,7 @@ static asx_err permit_make(asx_cx *cx, semaphore *self, uint64_t n, asx_semaphor
     return err;
 }
 
-static asx_err try_take(semaphore *self, uint64_t n)
+ASX_INLINE asx_err try_take(semaphore *self, uint64_t n)
 {
     if (self->available < n || !asxi_line_empty(&self->waiting)) {
         return ASX_E(NO_PERMITS);
@@ -151,8 +155,8 @@ static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
 
 static const asxi_far_ops far_ops = { .ask = far_ask, .release = far_release, .tell = far_tell };
 
-static asx_outcome acquire_far(asx_cx *cx, asx_semaphore handle, uint64_t n,
-                               asx_instant deadline_ns, asx_semaphore_permit *permit)
+static ASX_NOINLINE asx_outcome acquire_far(asx_cx *cx, asx_semaphore handle, uint64_t n,
+                                            asx_instant deadline_ns, asx_semaphore_permit *permit)
 {
     const asxi_far_request request = { .type = &semaphore_type,
                                        .object = handle._object,
@@ -161,6 +165,19 @@ static asx_outcome acquire_far(asx_cx *cx, asx_semaphore handle, uint64_t n,
                                        .what = "far semaphore" };
     return asxi_far_acquire(cx, &request, ASX_OBLIGATION_SEMAPHORE_PERMIT, deadline_ns,
                             &permit->_obligation);
+}
+
+static ASX_NOINLINE asx_outcome acquire_wait(asx_cx *cx, semaphore *self, uint64_t n,
+                                             asx_instant deadline_ns, asx_semaphore_permit *permit)
+{
+    asxi_baton baton = { .object = &self->object, .leave = waiter_leave, .amount = n };
+    const asx_outcome outcome =
+        asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
+    if (!asx_is_ok(outcome)) {
+        return outcome;
+    }
+    const asx_err err = permit_make(cx, self, n, permit);
+    return err ? asx_fail(err) : asx_ok(0);
 }
 
 asx_outcome asx_semaphore_acquire_until(asx_cx *cx, asx_semaphore handle, uint64_t n,
@@ -180,15 +197,10 @@ asx_outcome asx_semaphore_acquire_until(asx_cx *cx, asx_semaphore handle, uint64
         return asx_ok(0);
     }
     if (asx_unlikely(try_take(self, n))) {
-        asxi_baton baton = { .object = &self->object, .leave = waiter_leave, .amount = n };
-        const asx_outcome outcome =
-            asxi_line_wait(cx, &self->waiting, &baton, self->what, deadline_ns, ASX_E(CLOSED));
-        if (!asx_is_ok(outcome)) {
-            return outcome;
-        }
+        return acquire_wait(cx, self, n, deadline_ns, permit);
     }
     err = permit_make(cx, self, n, permit);
-    return err ? asx_fail(err) : asx_ok(0);
+    return asx_unlikely(err) ? asx_fail(err) : asx_ok(0);
 }
 
 asx_err asx_semaphore_try_acquire(asx_cx *cx, asx_semaphore handle, uint64_t n,

@@ -5,6 +5,7 @@
  * The requester closes it when it leaves; the obligation keeps a ref, and finds it closed. A far
  * requester's is at home, where its baton stands in the channel's line first, and then in the
  * call's; request and reply are in the far call's memory. */
+#include <asx/shard/obligation_internal.h>
 #include <asx/shard/sync/session.h>
 
 #include "far_internal.h"
@@ -231,8 +232,8 @@ static void requester_leave(asxi_baton *baton, bool granted)
 static asx_err far_queue(asxi_mpsc *channel, asxi_baton *baton, asxi_line **line)
 {
     asxi_object *object;
-    const asx_err err = asxi_object_open_beside(&channel->object, &call_type,
-                                                offsetof(call, reply_inline), &object);
+    const asx_err err = asxi_object_make(channel->object.shard, channel->object.region, &call_type,
+                                         offsetof(call, reply_inline), &object);
     if (err) {
         asxi_mpsc_slots_return(channel, 1);
         return err;
