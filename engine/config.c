@@ -2,6 +2,7 @@
  * said here, so that a flag and a line of a file are refused with the same words. */
 #include "config.h"
 
+#include <asx/engine/admit.h>
 #include <asx/shard/base/assert.h>
 
 #include <errno.h>
@@ -15,6 +16,7 @@ typedef enum setting_kind {
     SETTING_COUNT,
     SETTING_SIZE,
     SETTING_DURATION,
+    SETTING_RATE, /* a second */
     SETTING_CORES,
     SETTING_DRIVER,
     SETTING_PATH,
@@ -59,6 +61,12 @@ static const setting settings[] = {
       "open connections; more are answered with 503 and closed" },
     { "max-in-flight", SETTING_COUNT, AT(in_flight_max), 1, 1u << 20, "16384", "N", LIMITS,
       "requests being handled; more are answered with 503 and Retry-After" },
+    { "max-per-ip", SETTING_COUNT, AT(per_ip_max), 0, 1u << 20, "0", "N", LIMITS,
+      "of them from one IPv4 address or IPv6 /64, to one listener; 0: no limit" },
+    { "accept-rate", SETTING_RATE, AT(accept_rate), 0, ASX_ADMIT_RATE_MAX, "0", "N/s", LIMITS,
+      "new connections a second, to one listener; 0: no limit" },
+    { "accept-burst", SETTING_COUNT, AT(accept_burst), 0, 1u << 20, "0", "N", LIMITS,
+      "of them at once after a rest; 0: as many as in a second" },
     { "max-requests", SETTING_COUNT, AT(requests_per_connection), 1, UINT64_MAX, "10000", "N",
       LIMITS, "requests of one connection, then it is closed" },
     { "max-body", SETTING_SIZE, AT(body_bytes_max), 0, UINT64_C(1) << 50, "16m", "SIZE", LIMITS,
@@ -138,6 +146,13 @@ asx_err asx_duration_parse(const char *text, asx_duration *duration)
         }
     }
     return ASX_E(INVALID_ARGUMENT);
+}
+
+asx_err asx_rate_parse(const char *text, uint64_t *rate)
+{
+    const char *unit;
+    const bool good = number_and_unit(text, rate, &unit);
+    return good && (*unit == '\0' || strcmp(unit, "/s") == 0) ? ASX_OK : ASX_E(INVALID_ARGUMENT);
 }
 
 asx_err asx_size_parse(const char *text, uint64_t *size)
@@ -225,6 +240,9 @@ static bool set_number(reader *r, const setting *s, const char *where, const cha
     } else if (s->kind == SETTING_SIZE) {
         good = asx_size_parse(value, &number) == ASX_OK;
         example = "a size such as 64k or 16m";
+    } else if (s->kind == SETTING_RATE) {
+        good = asx_rate_parse(value, &number) == ASX_OK;
+        example = "a rate such as 100/s";
     } else {
         good = number_and_unit(value, &number, &unit) && *unit == '\0';
         example = "a whole number";
@@ -280,6 +298,7 @@ static bool set(reader *r, const setting *s, const char *where, const char *valu
     case SETTING_COUNT:
     case SETTING_SIZE:
     case SETTING_DURATION:
+    case SETTING_RATE:
         return set_number(r, s, where, value, (uint64_t *)(void *)field);
     case SETTING_CORES:
         return asx_core_list_parse(value, (asx_core_list *)(void *)field) == ASX_OK ||

@@ -40,6 +40,9 @@ typedef struct asx_config {
     asx_duration drain_delay_ns;
     uint64_t connections_max; /* of a shard */
     uint64_t in_flight_max;   /* of a shard */
+    uint64_t per_ip_max;      /* connections, of a shard and listener; 0: no limit */
+    uint64_t accept_rate;     /* a second, of a shard and listener; 0: no limit */
+    uint64_t accept_burst;    /* 0: a second's worth */
     uint64_t requests_per_connection;
     uint64_t body_bytes_max;
     asx_duration head_timeout_ns, idle_timeout_ns, write_timeout_ns, body_grace_ns;
@@ -65,6 +68,8 @@ void asx_config_help(FILE *out, const char *program);
 
 /* "1500ms", "10s", "2m", "1h", "500us", "0". errors  INVALID_ARGUMENT */
 ASX_NODISCARD asx_err asx_duration_parse(const char *text, asx_duration *duration);
+/* "100/s", "100", a second either way. errors  INVALID_ARGUMENT */
+ASX_NODISCARD asx_err asx_rate_parse(const char *text, uint64_t *rate);
 /* "512", "64k", "16m", "1g", powers of 1024, an optional "ib" or "b" behind the letter.
  * errors  INVALID_ARGUMENT */
 ASX_NODISCARD asx_err asx_size_parse(const char *text, uint64_t *size);

@@ -103,6 +103,7 @@ int asxi_seats_join(asx_engine *engine);
 void asxi_services_drain(asxi_seat *seat);
 /* Adds up the services' counters. */
 void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum);
+asx_admit_stats asxi_services_admitted(const asxi_seat *seat);
 
 /* drain.c: the fiber on seat 0 that reads signals and moves the phases. */
 asx_outcome asxi_drain_body(asx_cx *cx, void *seat);

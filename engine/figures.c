@@ -26,6 +26,7 @@ void asxi_figures_publish(asxi_seat *seat)
     asx_shard_stats_read(seat->shard, &figures.shard);
     driver->ops->stats(driver, &figures.driver);
     asxi_services_stats(seat, &figures.http);
+    figures.admit = asxi_services_admitted(seat);
     if (seat->log) {
         const asx_access_log_stats log = asx_access_log_stats_of(seat->log);
         figures.log_lines = log.lines;
@@ -180,8 +181,8 @@ static const family families[] = {
     { "http_connections", "gauge", "Open connections", HTTP(connections_open) },
     { "http_connections_idle", "gauge", "Connections between requests", HTTP(connections_idle) },
     { "http_connections_total", "counter", "Connections accepted", HTTP(connections_accepted) },
-    { "http_connections_refused_total", "counter", "Connections above the limit",
-      HTTP(connections_refused) },
+    { "http_sources", "gauge", "Addresses with connections, where they are counted",
+      offsetof(asx_figures, admit.sources) },
     { "http_requests_total", "counter", "Requests", HTTP(requests) },
     { "http_requests_in_flight", "gauge", "Requests being handled", HTTP(requests_in_flight) },
     { "http_shed_total", "counter", "Requests refused for load", HTTP(shed) },
@@ -273,6 +274,22 @@ static void put_responses(text *t, const asx_figures *all, uint32_t count)
     }
 }
 
+static void put_refused(text *t, const asx_figures *all, uint32_t count)
+{
+    static const char name[] = "asx_http_connections_refused_total";
+    put(t, "# HELP %s Connections answered with 503, by the limit they met\n# TYPE %s counter\n",
+        name, name);
+    for (uint32_t shard = 0; shard < count; shard++) {
+        put(t, "%s{shard=\"%u\",cause=\"connections\"} %llu\n", name, shard,
+            (unsigned long long)all[shard].http.connections_refused);
+        for (unsigned i = ASX_ADMIT_OK + 1; i < ASX_ADMIT_VERDICT_COUNT; i++) {
+            put(t, "%s{shard=\"%u\",cause=\"%s\"} %llu\n", name, shard,
+                asx_admit_verdict_name((asx_admit_verdict)i),
+                (unsigned long long)all[shard].admit.verdicts[i]);
+        }
+    }
+}
+
 static void put_latency(text *t, const asx_figures *all, uint32_t count)
 {
     put(t, "# HELP asx_http_request_seconds Time from a request's head to its last byte\n"
@@ -299,7 +316,8 @@ static void put_latency(text *t, const asx_figures *all, uint32_t count)
 asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *out)
 {
     const uint32_t count = engine->shard_count;
-    const size_t lines = asx_array_count(families) + 6 + ASX_HTTP_LATENCY_BUCKETS + 2 + DRAIN_LINES;
+    const size_t lines = asx_array_count(families) + 6 + ASX_ADMIT_VERDICT_COUNT +
+                         ASX_HTTP_LATENCY_BUCKETS + 2 + DRAIN_LINES;
     /* a head of at most 256 bytes a family, a line of at most 128 bytes a shard */
     text t = { .cap = lines * (256 + (size_t)count * 128) };
     asx_figures *const all = asx_alloc(cx, count * sizeof(*all));
@@ -312,6 +330,7 @@ asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *o
     }
     put_families(&t, all, count);
     put_responses(&t, all, count);
+    put_refused(&t, all, count);
     put_latency(&t, all, count);
     put_drain(&t, all, count);
     put(&t,

@@ -8,6 +8,7 @@
 #ifndef ASX_ENGINE_FIGURES_H
 #define ASX_ENGINE_FIGURES_H
 
+#include <asx/engine/admit.h>
 #include <asx/engine/boot.h>
 #include <asx/proto/http1.h>
 #include <asx/shard/shard.h>
@@ -29,6 +30,7 @@ typedef struct asx_figures { /* words of 64 bits only */
     asx_driver_stats driver;
     asx_http_stats http;
     asx_drain_figures drain;
+    asx_admit_stats admit;
     uint64_t accept_failures, accept_dropped, log_lines, log_dropped;
     uint64_t published_at_ns;
 } asx_figures;

@@ -86,6 +86,12 @@ asx_err asx_listener_open(const asx_addr *addr, uint32_t count, bool nonblocking
     return open_inet(addr, count, nonblocking, fds, bound);
 }
 
+static void descriptor_drop(asx_listener *listener, int32_t fd)
+{
+    listener->driver->ops->close_now(listener->driver, fd);
+    ++*listener->config.dropped;
+}
+
 /* Runs inside reap, where no task may be spawned: keeps the descriptor for the step. */
 static void accepted(asx_op *op)
 {
@@ -93,8 +99,7 @@ static void accepted(asx_op *op)
     if (op->err) {
         listener->err = op->err;
     } else if (listener->queued == ASX_ACCEPT_QUEUE) {
-        listener->driver->ops->close_now(listener->driver, (int32_t)op->result);
-        ++*listener->config.dropped;
+        descriptor_drop(listener, (int32_t)op->result);
     } else {
         listener->queue[listener->queued++] = (int32_t)op->result;
     }
@@ -103,13 +108,28 @@ static void accepted(asx_op *op)
     }
 }
 
+static void serve(asx_cx *cx, asx_listener *listener, int32_t fd)
+{
+    const asx_listener_config *const config = &listener->config;
+    asx_addr peer = { .family = ASX_ADDR_NONE };
+    uint32_t source = 0;
+    if (config->admit && asx_admit_counts_sources(config->admit) &&
+        listener->driver->ops->name(listener->driver, fd, true, &peer)) {
+        descriptor_drop(listener, fd); /* it has left already */
+        return;
+    }
+    if (config->admit &&
+        asx_admit_ask(config->admit, config->index, asx_now(cx), &peer, &source) != ASX_ADMIT_OK) {
+        asx_http1_refuse(cx, config->connections, config->server, fd);
+    } else if (asx_http1_serve(cx, config->connections, config->server, fd, source)) {
+        ++*config->dropped;
+    }
+}
+
 static void serve_queue(asx_cx *cx, asx_listener *listener)
 {
     for (uint32_t i = 0; i < listener->queued; i++) {
-        if (asx_http1_serve(cx, listener->config.connections, listener->config.server,
-                            listener->queue[i], 0) != ASX_OK) {
-            ++*listener->config.dropped;
-        }
+        serve(cx, listener, listener->queue[i]);
     }
     listener->queued = 0;
 }
@@ -145,9 +165,7 @@ static void sweep(asx_cx *cx, asx_listener *listener)
         if (listener->driver->ops->accept_now(listener->driver, listener->config.fd, &fd)) {
             return;
         }
-        if (asx_http1_serve(cx, listener->config.connections, listener->config.server, fd, 0)) {
-            ++*listener->config.dropped;
-        }
+        serve(cx, listener, fd);
     }
 }
 

@@ -11,6 +11,7 @@
 #ifndef ASX_ENGINE_LISTENER_H
 #define ASX_ENGINE_LISTENER_H
 
+#include <asx/engine/admit.h>
 #include <asx/proto/http1.h>
 #include <asx/shard/driver.h>
 
@@ -35,6 +36,8 @@ typedef struct asx_listener_config {
     int32_t fd; /* owned from here on, also when starting fails */
     asx_http_server *server;
     asx_region *connections; /* stays open until the listener is over */
+    asx_admit *admit;        /* NULL: everybody; else the server tells it who is gone */
+    uint32_t index;          /* of the listener, as `admit` knows it */
     uint64_t *failures;      /* counts accepts that failed for want of descriptors or memory */
     uint64_t *dropped;       /* counts connections closed for want of anything */
 } asx_listener_config;

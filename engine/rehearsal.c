@@ -24,7 +24,7 @@ static asx_vnet *net_of(const asx_cx *cx)
 }
 
 /* Everything of the engine that a service asks about, and nothing that needs a process. */
-static asx_engine *engine_create(asx_cx *cx, uint32_t seats)
+static asx_engine *engine_create(asx_cx *cx, const asxi_rehearsal_plan *plan, uint32_t seats)
 {
     char message[ASX_CONFIG_MESSAGE_MAX];
     char *memory = asx_alloc(cx, sizeof(asx_engine) + ASX_CACHE_PAIR + sizeof(asx_config));
@@ -38,6 +38,8 @@ static asx_engine *engine_create(asx_cx *cx, uint32_t seats)
     const asx_config_result parsed = asx_config_parse(config, 0, NULL, message);
     asx_assert_eq(parsed, ASX_CONFIG_OK);
     config->listen.count = 1;
+    config->per_ip_max = plan->per_ip_max;
+    config->accept_rate = plan->accept_rate;
     memset(engine, 0, sizeof(*engine));
     engine->config = config;
     engine->shard_count = seats;
@@ -255,7 +257,7 @@ asx_outcome asxi_rehearsal_run(asx_cx *cx, asxi_rehearsal *self)
     asx_outcome outcome = asx_ok(0);
     bool closed = false;
     asx_assert_le(2, asx_cx_shard_count(cx));
-    self->engine = engine_create(cx, asx_cx_shard_count(cx) - 1);
+    self->engine = engine_create(cx, &self->plan, asx_cx_shard_count(cx) - 1);
     if (!self->engine) {
         return asx_fail(ASX_E(NO_MEMORY));
     }

@@ -35,6 +35,8 @@ typedef struct asxi_rehearsal_plan {
     uint32_t requests;      /* of each, at most ASXI_REHEARSAL_REQUESTS_MAX */
     uint32_t halt_at;       /* clients send one request of 64 bytes, cut here; 0: as they like */
     uint32_t kept_max;      /* connections that the callers share */
+    uint32_t per_ip_max;    /* of the service's limits, as in config.h; all come from one address */
+    uint32_t accept_rate;   /* the same */
     bool exact;             /* `requests` each, instead of up to so many */
     bool rude;              /* clients that stall, leave, and talk nonsense are among them */
     bool calm;              /* nobody pauses, and nothing that is asked for takes time by itself */

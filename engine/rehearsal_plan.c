@@ -54,5 +54,7 @@ asxi_rehearsal_plan asxi_rehearsal_plan_of(uint64_t seed)
         asx_vlink_preset(links[asx_prng_below(&prng, asx_array_count(links))], &plan.link);
     asx_assert_eq(err, ASX_OK);
     plan.faults = faults_draw(&prng);
+    plan.per_ip_max = asx_prng_below(&prng, 8) ? 0 : 50 + (uint32_t)asx_prng_below(&prng, 500);
+    plan.accept_rate = asx_prng_below(&prng, 8) ? 0 : 50 + (uint32_t)asx_prng_below(&prng, 2000);
     return plan;
 }

@@ -36,6 +36,34 @@ static void limits_from(const asx_config *config, asx_http_limits *limits)
     limits->connections_max = (uint32_t)config->connections_max;
 }
 
+static void source_gone(void *admit, uint32_t source)
+{
+    asx_admit_leave(admit, source);
+}
+
+static asx_outcome admit_destroy(ASX_UNUSED asx_cx *cx, void *admit)
+{
+    asx_admit_destroy(admit);
+    return asx_ok(0);
+}
+
+/* Before the server, whose connections it outlives. */
+static asx_err admit_create(asx_cx *cx, asx_region *region, asxi_service *self)
+{
+    const asx_config *const settings = self->seat->engine->config;
+    const asx_admit_config config = {
+        .per_source_max = (uint32_t)settings->per_ip_max,
+        .sources_max = settings->connections_max < ASX_ADMIT_SOURCES_MAX
+                           ? (uint32_t)settings->connections_max
+                           : ASX_ADMIT_SOURCES_MAX,
+        .rate = (uint32_t)settings->accept_rate,
+        .burst = (uint32_t)settings->accept_burst,
+        .seed = asx_random_u64(cx),
+    };
+    const asx_err err = asx_admit_create(region, &config, &self->admit);
+    return err ? err : asx_region_finalizer_add(region, admit_destroy, self->admit);
+}
+
 static asx_outcome server_destroy(ASX_UNUSED asx_cx *cx, void *server)
 {
     asx_http_server_destroy(server);
@@ -58,6 +86,10 @@ static asx_err server_create(asx_cx *cx, asx_region *region, asxi_service *self,
     } else if (seat->log) {
         config.log = asx_access_log_request;
         config.log_arg = seat->log;
+    }
+    if (self->admit) {
+        config.gone = source_gone;
+        config.gone_arg = self->admit;
     }
     asx_err err = asx_http_server_create(cx, region, &config, &self->server);
     if (!err) {
@@ -93,6 +125,8 @@ static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *sel
             .fd = fds[i],
             .server = self->server,
             .connections = connections,
+            .admit = self->admit,
+            .index = i,
             .failures = &self->seat->accept_failures,
             .dropped = &self->seat->accept_dropped,
         };
@@ -134,9 +168,13 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
                             uint32_t fd_count, bool is_admin)
 {
     const asx_region_options options = { .policy = ASX_COLLECT_ALL, .label = "connections" };
+    const asx_config *const settings = self->seat->engine->config;
     asx_region *connections = NULL;
     asx_err err =
         asx_router_create(region, self->service->routes, self->service->route_count, &self->router);
+    if (!err && !is_admin && (settings->per_ip_max > 0 || settings->accept_rate > 0)) {
+        err = admit_create(cx, region, self);
+    }
     if (!err) {
         err = server_create(cx, region, self, is_admin);
     }
@@ -230,4 +268,21 @@ void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum)
             total[i] += part[i];
         }
     }
+}
+
+asx_admit_stats asxi_services_admitted(const asxi_seat *seat)
+{
+    asx_admit_stats sum = { 0 };
+    asx_list_each(node, &seat->services) {
+        const asxi_service *const self = asx_container_of(node, asxi_service, link);
+        if (!self->admit) {
+            continue;
+        }
+        const asx_admit_stats part = asx_admit_stats_of(self->admit);
+        sum.sources += part.sources;
+        for (unsigned i = 0; i < ASX_ADMIT_VERDICT_COUNT; i++) {
+            sum.verdicts[i] += part.verdicts[i];
+        }
+    }
+    return sum;
 }

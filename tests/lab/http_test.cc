@@ -129,6 +129,38 @@ TEST_CASE("http: chaos leaves nothing behind and lets nothing wrong through", "[
     CHECK(sum.connects_failed > 0);
 }
 
+TEST_CASE("http: a service that counts connections refuses some, and forgets nobody who has left",
+          "[lab]")
+{
+    asxi_rehearsal_plan plan = good_weather();
+    plan.per_ip_max = 20;
+    const show few(plan);
+    plan.per_ip_max = 0;
+    plan.accept_rate = 200;
+    const show rare(plan);
+    plan.accept_rate = 0;
+    plan.per_ip_max = 100000;
+    const show all(plan);
+    for (const show *run : { &few, &rare }) {
+        CAPTURE(run->why, run->self.tally.right, run->self.tally.other, run->self.tally.requests);
+        CHECK(run->passed); /* at its end the service asserts that nobody is counted any more */
+        CHECK(run->self.tally.right > 100);
+        CHECK(run->self.tally.other > 100);
+    }
+    INFO(all.why);
+    CHECK(all.passed);
+    CHECK(all.self.tally.right == all.self.tally.requests);
+    for (uint64_t seed = 1; seed <= RUNS; seed++) {
+        plan = asxi_rehearsal_plan_of(seed);
+        plan.clients = 300;
+        plan.per_ip_max = 1 + (uint32_t)(seed * seed % 97);
+        plan.accept_rate = seed % 3 ? 0 : 200;
+        const show run(plan);
+        CAPTURE(seed, run.why);
+        CHECK(run.passed);
+    }
+}
+
 TEST_CASE("http: a seed is a run, and a run's choices are it again", "[lab]")
 {
     for (uint64_t seed = 1; seed <= 5; seed++) {

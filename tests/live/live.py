@@ -978,6 +978,76 @@ def limits():
         server.settled(before)
 
 
+def connect_from(server, host):
+    s = socket.create_connection(server.address, timeout=5, source_address=(host, 0))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def ask_over(s):
+    """The status of one request on a kept connection; the refusal's, where nobody asks."""
+    try:
+        s.sendall(get(b'/plaintext'))
+    except OSError:
+        pass
+    return Reader(s).response()[0]
+
+
+def refused_for(metrics, cause):
+    found = re.findall(rf'^asx_http_connections_refused_total{{[^}}]*cause="{cause}"}} (\d+)$',
+                       metrics.decode(), re.M)
+    check(found, f'no cause {cause}')
+    return sum(map(int, found))
+
+
+@case
+def connections_of_one_address():
+    """one address has no more connections than it may, and another is served meanwhile"""
+    with Server('--max-per-ip', '8', shards=1) as server:
+        before = rest(server)
+        other = [connect_from(server, '127.0.0.2') for _ in range(8)]
+        equal([ask_over(s) for s in other], [200] * 8, 'up to the limit')
+        late = [connect_from(server, '127.0.0.2') for _ in range(5)]
+        for s in late:
+            response = drain(s)
+            equal(status_of(response), 503, 'above the limit')
+            check(b'Connection: close\r\n' in response, response)
+        equal(status_of(server.get('/plaintext')), 200, 'from another address')
+        equal(server.gauge('http_sources'), 2, 'addresses with connections')
+        equal(refused_for(body_of(server.get('/metrics')), 'per_ip'), 5)
+        equal([ask_over(s) for s in other], [200] * 8, 'those that were there')
+        other.pop().close()
+        until(lambda: room_again(server), 'one that left makes room for one')
+        for s in other + late:
+            s.close()
+        server.settled(before)
+        equal(server.gauge('http_sources'), 1)
+
+
+def room_again(server):
+    with connect_from(server, '127.0.0.2') as s:
+        return ask_over(s) == 200
+
+
+@case
+def rate_of_connections():
+    """above the rate new connections read 503, and the ones there are go on"""
+    began = time.monotonic()
+    with Server('--accept-rate', '1/s', '--accept-burst', '30', shards=1) as server:
+        with server.connect() as kept:
+            equal(ask_over(kept), 200)
+            burst = [server.connect() for _ in range(100)]
+            statuses = [ask_over(s) for s in burst]
+            served = statuses.count(200)
+            equal(statuses.count(503), 100 - served, statuses)
+            check(0 < served < 32 + time.monotonic() - began, f'{served} were served')
+            equal(ask_over(kept), 200, 'one that was there')
+            kept.sendall(get(b'/metrics'))
+            equal(refused_for(Reader(kept).response()[2], 'rate'), 100 - served, 'counted')
+            for s in burst:
+                s.close()
+
+
 @case
 def memory_limit():
     """short of memory the server refuses and closes, loses nobody else's answer, and recovers"""
