@@ -298,9 +298,32 @@ static uint32_t few_max(const asx_rq_decoder *decoder)
     return k <= 32 ? k : met < 240 ? met : 240;
 }
 
-static void list_symbols(asxi_decode_job *job)
+/* Ascending by esi, so that the order of arrival decides nothing. Two passes over 12 bits each. */
+static void sort_repair(const asx_rq_decoder *decoder, uint32_t *list, uint32_t count,
+                        uint32_t *scratch)
+{
+    enum { BITS = 12, DIGITS = 1 << BITS };
+    uint32_t end[DIGITS];
+    for (uint32_t shift = 0; shift < 2 * BITS; shift += BITS) {
+        memset(end, 0, sizeof(end));
+        for (uint32_t i = 0; i < count; i++) {
+            end[decoder->repair_esi[list[i]] >> shift & (DIGITS - 1)]++;
+        }
+        for (uint32_t digit = 1; digit < DIGITS; digit++) {
+            end[digit] += end[digit - 1];
+        }
+        for (uint32_t i = count; i-- > 0;) {
+            scratch[--end[decoder->repair_esi[list[i]] >> shift & (DIGITS - 1)]] = list[i];
+        }
+        memcpy(list, scratch, count * sizeof(*list));
+    }
+}
+
+/* scratch  as many as there are repair symbols */
+static void list_symbols(asxi_decode_job *job, uint32_t *scratch)
 {
     const asx_rq_decoder *decoder = job->decoder;
+    bool is_ascending = true;
     for (uint32_t esi = 0; esi < decoder->block.param.k; esi++) {
         if (decoder->source_state[esi] != ASXI_SYMBOL_USABLE) {
             job->lost[job->lost_count++] = (uint16_t)esi;
@@ -308,8 +331,14 @@ static void list_symbols(asxi_decode_job *job)
     }
     for (uint32_t i = 0; i < decoder->repairs; i++) {
         if (decoder->repair_state[i] == ASXI_SYMBOL_USABLE) {
+            const uint32_t n = job->repair_count;
+            is_ascending &=
+                n == 0 || decoder->repair_esi[job->repair[n - 1]] < decoder->repair_esi[i];
             job->repair[job->repair_count++] = i;
         }
+    }
+    if (!is_ascending) {
+        sort_repair(decoder, job->repair, job->repair_count, scratch);
     }
 }
 
@@ -336,15 +365,15 @@ static asx_err attempt(asx_rq_decoder *decoder, const asx_rq_executor *executor)
     if (decoder->stats.sources == k) {
         return ASX_OK;
     }
-    const size_t size = decoder->repairs * sizeof(uint32_t) + k * sizeof(uint16_t);
+    const size_t size = 2 * decoder->repairs * sizeof(uint32_t) + k * sizeof(uint16_t);
     uint32_t *lists = asx_rq_alloc_get(alloc_of(decoder), size);
     if (lists == NULL) {
         return ASX_RQ_E(NO_MEMORY);
     }
     asxi_decode_job job = { .decoder = decoder,
                             .repair = lists,
-                            .lost = (uint16_t *)(void *)(lists + decoder->repairs) };
-    list_symbols(&job);
+                            .lost = (uint16_t *)(void *)(lists + 2 * (size_t)decoder->repairs) };
+    list_symbols(&job, lists + decoder->repairs);
     const bool few = job.lost_count <= few_max(decoder);
     if (few) {
         wipe_lost(&job); /* read as zero */
@@ -369,6 +398,7 @@ asx_err asx_rq_decoder_attempt(asx_rq_decoder *decoder, const asx_rq_executor *e
         return decoder->last;
     }
     decoder->stats.attempts++;
+    decoder->stats.solve = (asx_rq_solve_stats){ 0 };
     decoder->last = attempt(decoder, executor);
     decoder->is_done = decoder->last == ASX_OK;
     decoder->is_stale = !decoder->is_done && decoder->last != ASX_RQ_E(NO_MEMORY);

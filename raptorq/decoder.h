@@ -34,6 +34,8 @@ typedef struct asx_rq_decoder_config {
     bool cache_solved; /* keep solved plans too: pays when many blocks lose the same packets */
 } asx_rq_decoder_config;
 
+#define ASX_RQ_DECODER_COLUMNS 256 /* that the statistics list */
+
 typedef enum asx_rq_method {
     ASX_RQ_METHOD_NONE = 0,  /* not decoded, or nothing was lost */
     ASX_RQ_METHOD_FEW = 1,   /* small system over the lost symbols */
@@ -46,7 +48,11 @@ typedef struct asx_rq_decoder_stats {
     uint32_t sources, repairs; /* usable now */
     uint32_t verified;         /* equations checked */
     asx_rq_method method;
-    asx_rq_solve_stats solve; /* of the last attempt by METHOD_SOLVE */
+    asx_rq_solve_stats solve; /* of the last attempt, zero when METHOD_SOLVE was not tried; after a
+                               * failure by METHOD_FEW its deficit */
+    /* The first `solve.pivots` and `solve.inactive` columns, when it succeeded. */
+    uint16_t pivot_column[ASX_RQ_DECODER_COLUMNS];
+    uint16_t inactive_column[ASX_RQ_DECODER_COLUMNS];
 } asx_rq_decoder_stats;
 
 /* output  K T bytes in the layout of the block's source, lent until destroy; its content counts

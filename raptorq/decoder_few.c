@@ -249,6 +249,7 @@ static asx_err solve_and_run(asxi_decode_job *job, uint8_t *memory, const asx_rq
     system.pivot = (uint16_t *)(void *)(equation + m);
     system.factors = (uint8_t *)(system.pivot + m);
     if (!solve(job, &system, equation, rows)) {
+        job->decoder->stats.solve.deficit = m - system.rank;
         return ASX_RQ_E(RANK);
     }
     for (uint32_t i = 0; i < m; i++) {

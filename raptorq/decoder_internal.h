@@ -40,7 +40,7 @@ struct asx_rq_decoder {
     asx_rq_alloc alloc;
 };
 
-/* Source symbols that are missing, and repair symbols that may be used, ascending by arrival. */
+/* Source symbols that are missing, and repair symbols that may be used, ascending. */
 typedef struct asxi_decode_job {
     asx_rq_decoder *decoder;
     asx_rq_plan *plan;
@@ -65,6 +65,9 @@ typedef struct asxi_decode_job {
     const uint8_t *rows;      /* by_rows: of each equation, units_width apart */
     size_t units_width;
 } asxi_decode_job;
+
+/* Lists which columns the plan solves by pivots and which densely. */
+void asxi_decode_columns(asx_rq_decoder_stats *stats, const asx_rq_plan *plan);
 
 asx_err asxi_decode_few(asxi_decode_job *job, const asx_rq_executor *executor);
 asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor);

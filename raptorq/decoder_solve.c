@@ -79,6 +79,19 @@ static uint32_t list_rows(const asxi_decode_job *job, uint32_t *isi, uint32_t *f
     return n;
 }
 
+/* Slab rows are numbered in the order of the choices. */
+void asxi_decode_columns(asx_rq_decoder_stats *stats, const asx_rq_plan *plan)
+{
+    for (uint32_t column = 0; column < plan->l; column++) {
+        const uint32_t row = plan->row_of[column];
+        if (row < plan->pivots && row < ASX_RQ_DECODER_COLUMNS) {
+            stats->pivot_column[row] = (uint16_t)column;
+        } else if (row >= plan->pivots && row - plan->pivots < ASX_RQ_DECODER_COLUMNS) {
+            stats->inactive_column[row - plan->pivots] = (uint16_t)column;
+        }
+    }
+}
+
 asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
 {
     asx_rq_decoder *decoder = job->decoder;
@@ -99,6 +112,7 @@ asx_err asxi_decode_solve(asxi_decode_job *job, const asx_rq_executor *executor)
         err = prepare(job, &rows);
     }
     if (err == ASX_OK) {
+        asxi_decode_columns(&decoder->stats, job->plan);
         job->stripe_fn = solve_stripe;
         err = asxi_decode_stripes(job, 0, executor);
     }

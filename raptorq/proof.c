@@ -1,20 +1,18 @@
-#include <asx/raptorq/encoder.h>
 #include <asx/raptorq/proof.h>
 #include <asx/shard/base/assert.h>
 
 #include "decoder_internal.h"
-#include "solve_internal.h"
+#include "proof_internal.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char prefix[16] = "asx-rq-proof-2";
+static const char prefix[16] = "asx-rq-proof-3";
 
-/* Adds one symbol, its number before its bytes in `scratch`, to the order-free digests. */
-static void fold(asx_rq_proof *proof, uint32_t esi, bool is_listed, asx_rq_digest_fn *digest,
-                 uint8_t *scratch)
+void asxi_proof_fold(asx_rq_proof *proof, uint32_t esi, bool is_listed, asx_rq_digest_fn *digest,
+                     uint8_t *scratch)
 {
     uint8_t one[ASX_RQ_DIGEST_SIZE];
     const uint32_t head[2] = { esi, esi < proof->k };
@@ -56,7 +54,18 @@ static void describe(asx_rq_proof *proof, const asx_rq_decoder *decoder)
     proof->reason = stats->solve.reason;
     proof->features = stats->solve.features;
     memcpy(proof->loss, stats->solve.loss, sizeof(proof->loss));
-    proof->error = decoder->is_done ? ASX_OK : decoder->last;
+    proof->pivots = stats->solve.pivots;
+    proof->sums = stats->solve.sums;
+    proof->deficit = stats->solve.deficit;
+    if (stats->method == ASX_RQ_METHOD_SOLVE) {
+        memcpy(proof->pivot_column, stats->pivot_column,
+               asxi_proof_columns(proof->pivots) * sizeof(uint16_t));
+        memcpy(proof->inactive_column, stats->inactive_column,
+               asxi_proof_columns(proof->inactive) * sizeof(uint16_t));
+    }
+    proof->error = decoder->is_done       ? ASX_OK
+                   : stats->attempts == 0 ? ASX_RQ_E(TOO_FEW)
+                                          : decoder->last;
 }
 
 /* Lists an ESI while there is room; repair symbols are sorted among themselves, after the source.
@@ -116,7 +125,7 @@ void asx_rq_proof_make(asx_rq_proof *proof, const asx_rq_decoder *decoder,
     for (uint32_t esi = 0; esi < proof->k; esi++) {
         if (decoder->source_state[esi] == ASXI_SYMBOL_USABLE) {
             asx_rq_block_get(block, decoder->output, esi, scratch + 8);
-            fold(proof, esi, esi <= bound, digest, scratch);
+            asxi_proof_fold(proof, esi, esi <= bound, digest, scratch);
         }
     }
     for (uint32_t i = 0; i < decoder->repairs; i++) {
@@ -124,7 +133,7 @@ void asx_rq_proof_make(asx_rq_proof *proof, const asx_rq_decoder *decoder,
         if (decoder->repair_state[i] == ASXI_SYMBOL_USABLE) {
             memcpy(scratch + 8, decoder->repair + (size_t)i * block->symbol_size,
                    block->symbol_size);
-            fold(proof, esi, esi <= bound, digest, scratch);
+            asxi_proof_fold(proof, esi, esi <= bound, digest, scratch);
         }
     }
     if (decoder->is_done) {
@@ -132,153 +141,38 @@ void asx_rq_proof_make(asx_rq_proof *proof, const asx_rq_decoder *decoder,
     }
 }
 
-/* The fixed part is the struct up to the list: fields of 4 and 8 bytes without holes, hosts being
- * little-endian. */
-enum { FIXED = offsetof(asx_rq_proof, esi) };
-static_assert(sizeof(prefix) + FIXED + 4 * ASX_RQ_PROOF_ESIS <= ASX_RQ_PROOF_SIZE_MAX,
+/* The fixed part is the struct up to the lists: fields of 4 and 8 bytes without holes, hosts being
+ * little-endian. The columns are there whole, as zeros where there are fewer. */
+enum { FIXED = offsetof(asx_rq_proof, esi), COLUMNS = sizeof(uint16_t) * ASX_RQ_PROOF_COLUMNS };
+static_assert(sizeof(prefix) + FIXED + 2 * COLUMNS + 4 * ASX_RQ_PROOF_ESIS <= ASX_RQ_PROOF_SIZE_MAX,
               "a record fits its bound");
-static_assert(FIXED == 16 + 25 * 4 + 4 + 8 + 96 || FIXED == 16 + 25 * 4 + 8 + 96,
-              "no holes but the one before the error");
+static_assert(FIXED == 16 + 28 * 4 + 8 + 96, "no holes");
 
 size_t asx_rq_proof_save(const asx_rq_proof *proof, uint8_t out[ASX_RQ_PROOF_SIZE_MAX])
 {
     asx_assert_le(proof->listed, ASX_RQ_PROOF_ESIS);
-    memcpy(out, prefix, sizeof(prefix));
-    memcpy(out + sizeof(prefix), proof, FIXED);
-    memcpy(out + sizeof(prefix) + FIXED, proof->esi, proof->listed * sizeof(uint32_t));
-    return sizeof(prefix) + FIXED + proof->listed * sizeof(uint32_t);
+    uint8_t *at = out;
+    memcpy(at, prefix, sizeof(prefix));
+    memcpy(at += sizeof(prefix), proof, FIXED);
+    memcpy(at += FIXED, proof->pivot_column, COLUMNS);
+    memcpy(at += COLUMNS, proof->inactive_column, COLUMNS);
+    memcpy(at += COLUMNS, proof->esi, proof->listed * sizeof(uint32_t));
+    return (size_t)(at - out) + proof->listed * sizeof(uint32_t);
 }
 
 asx_err asx_rq_proof_load(asx_rq_proof *proof, const uint8_t *bytes, size_t len)
 {
+    const size_t head = sizeof(prefix) + FIXED + 2 * COLUMNS;
     memset(proof, 0, sizeof(*proof));
-    if (len < sizeof(prefix) + FIXED || memcmp(bytes, prefix, sizeof(prefix)) != 0) {
+    if (len < head || memcmp(bytes, prefix, sizeof(prefix)) != 0) {
         return ASX_RQ_E(PROOF_MISMATCH);
     }
     memcpy(proof, bytes + sizeof(prefix), FIXED);
-    const size_t rest = len - sizeof(prefix) - FIXED;
-    if (proof->listed > ASX_RQ_PROOF_ESIS || rest != proof->listed * sizeof(uint32_t)) {
+    memcpy(proof->pivot_column, bytes + head - 2 * COLUMNS, COLUMNS);
+    memcpy(proof->inactive_column, bytes + head - COLUMNS, COLUMNS);
+    if (proof->listed > ASX_RQ_PROOF_ESIS || len - head != proof->listed * sizeof(uint32_t)) {
         return ASX_RQ_E(PROOF_MISMATCH);
     }
-    memcpy(proof->esi, bytes + sizeof(prefix) + FIXED, rest);
+    memcpy(proof->esi, bytes + head, len - head);
     return ASX_OK;
-}
-
-/* Does the decision follow from its reason and its features? */
-static bool is_policy_sound(const asx_rq_proof *proof)
-{
-    /* inactivating by support changes how many there are after the choice */
-    const uint32_t inactive = proof->policy == ASX_RQ_POLICY_SUPPORT ? UINT32_MAX : proof->inactive;
-    asx_rq_solve_stats made = { .features = { 0 } };
-    const uint32_t best = asxi_policy_choose(&proof->features, inactive, &made);
-    const bool has_losses = memcmp(proof->loss, made.loss, sizeof(made.loss)) == 0;
-    const bool is_unchosen =
-        memcmp(&proof->features, &(asx_rq_features){ 0 }, sizeof(proof->features)) == 0 &&
-        (proof->loss[0] | proof->loss[1] | proof->loss[2]) == 0;
-    switch ((asx_rq_policy_reason)proof->reason) {
-    case ASX_RQ_REASON_ASKED:
-        return is_unchosen && proof->policy <= ASX_RQ_POLICY_SCHUR;
-    case ASX_RQ_REASON_BUDGET:
-        return is_unchosen && proof->policy == ASX_RQ_POLICY_BASELINE;
-    case ASX_RQ_REASON_GATE:
-    case ASX_RQ_REASON_LOSS:
-        return has_losses && made.reason == proof->reason && proof->policy == best;
-    case ASX_RQ_REASON_NO_PIVOT:
-        return (is_unchosen || (has_losses && best == ASX_RQ_POLICY_SCHUR)) &&
-               proof->policy == ASX_RQ_POLICY_BASELINE;
-    }
-    return false;
-}
-
-/* The facts that need no symbol. Returns what is wrong, or NULL. */
-static const char *check_shape(const asx_rq_proof *proof, asx_rq_block *block)
-{
-    if (proof->error != ASX_OK) {
-        return "error";
-    }
-    if (asx_rq_block_init(block, proof->k, proof->symbol_size, proof->sub_blocks,
-                          proof->alignment) != ASX_OK) {
-        return "block";
-    }
-    if (proof->k_prime != block->param.k_prime || proof->s != block->param.s ||
-        proof->h != block->param.h || proof->l != block->param.l) {
-        return "parameters";
-    }
-    const uint64_t received = (uint64_t)proof->sources + proof->repairs;
-    if (proof->sources > proof->k || received < proof->k) {
-        return "received";
-    }
-    const uint64_t listed = received < ASX_RQ_PROOF_ESIS ? received : ASX_RQ_PROOF_ESIS;
-    if (proof->listed != listed) {
-        return "listed";
-    }
-    for (uint32_t i = 0; i < proof->listed; i++) {
-        if (proof->esi[i] > ASX_RQ_ESI_MAX || (i > 0 && proof->esi[i] <= proof->esi[i - 1])) {
-            return "esi";
-        }
-    }
-    return is_policy_sound(proof) ? NULL : "policy";
-}
-
-/* Encodes every listed symbol again: they must fold to the digest of those listed, and when the
- * list was not cut off, to that of all. */
-static const char *check_symbols(const asx_rq_proof *proof, asx_rq_encoder *encoder,
-                                 asx_rq_digest_fn *digest, uint8_t *scratch, asx_err *err)
-{
-    asx_rq_proof again = { .k = proof->k, .symbol_size = proof->symbol_size };
-    uint32_t sources = 0;
-    for (uint32_t i = 0; i < proof->listed; i++) {
-        *err = asx_rq_encoder_symbol(encoder, proof->esi[i], scratch + 8);
-        if (*err != ASX_OK) {
-            return "memory";
-        }
-        fold(&again, proof->esi[i], true, digest, scratch);
-        sources += proof->esi[i] < proof->k;
-    }
-    if (memcmp(again.sampled, proof->sampled, sizeof(again.sampled)) != 0) {
-        return "symbols";
-    }
-    if (proof->listed < proof->sources + proof->repairs) {
-        return NULL;
-    }
-    if (sources != proof->sources) {
-        return "sources";
-    }
-    return memcmp(again.received, proof->received, sizeof(again.received)) != 0 ? "received" : NULL;
-}
-
-asx_err asx_rq_proof_check(const asx_rq_proof *proof, const void *source, asx_rq_cache *cache,
-                           asx_rq_digest_fn *digest, const char **field)
-{
-    asx_rq_block block;
-    *field = check_shape(proof, &block);
-    if (*field != NULL) {
-        return ASX_RQ_E(PROOF_MISMATCH);
-    }
-    const size_t size = (size_t)proof->k * proof->symbol_size;
-    uint8_t made[ASX_RQ_DIGEST_SIZE];
-    digest(source, size, made);
-    if (memcmp(made, proof->source, sizeof(made)) != 0) {
-        *field = "source";
-        return ASX_RQ_E(PROOF_MISMATCH);
-    }
-    asx_rq_plan *plan = NULL;
-    asx_rq_encoder *encoder = NULL;
-    uint8_t *scratch = asx_rq_alloc_get(NULL, proof->symbol_size + 8u);
-    asx_err err = scratch != NULL ? asx_rq_cache_encode(cache, &plan, &block.param, NULL)
-                                  : ASX_RQ_E(NO_MEMORY);
-    if (err == ASX_OK) {
-        err = asx_rq_encoder_create(&encoder, &block, plan, NULL);
-    }
-    if (err == ASX_OK) {
-        err = asx_rq_encoder_load(encoder, source, size);
-    }
-    if (err == ASX_OK) {
-        *field = check_symbols(proof, encoder, digest, scratch, &err);
-        err = err == ASX_OK && *field != NULL ? ASX_RQ_E(PROOF_MISMATCH) : err;
-    }
-    asx_rq_encoder_destroy(encoder);
-    asx_rq_plan_unref(plan);
-    asx_rq_alloc_put(NULL, scratch, proof->symbol_size + 8u);
-    return err;
 }

@@ -1,5 +1,5 @@
-/* Proofs from anyone: a record that loads saves to the same bytes, and only the true record of a
- * source holds for it. The input is a record, or, when its first byte is odd, changes to a true
+/* Proofs from anyone: a record that loads saves to the same bytes, only the true record of a source
+ * holds for it, and what its solve is said to have done is solved again without harm. The input is a record, or, when its first byte is odd, changes to a true
  * one. */
 #include <asx/raptorq/decoder.h>
 #include <asx/raptorq/encoder.h>
@@ -62,6 +62,10 @@ static void check(const uint8_t *bytes, size_t len)
         if ((uint64_t)proof.k * proof.symbol_size == sizeof(source)) {
             const asx_err err = asx_rq_proof_check(&proof, source, NULL, mix, &field);
             require((err == ASX_OK) == (field == NULL));
+        }
+        if (proof.k <= 1000) {
+            const asx_err err = asx_rq_proof_replay(&proof, &field);
+            require((err == ASX_OK || err == ASX_RQ_E(TOO_LARGE)) == (field == NULL));
         }
     }
     free(exact);
