@@ -1,6 +1,6 @@
 /* Proofs from anyone: a record that loads saves to the same bytes, only the true record of a source
- * holds for it, and what its solve is said to have done is solved again without harm. The input is a record, or, when its first byte is odd, changes to a true
- * one. */
+ * holds for it, and what its solve is said to have done is solved again without harm. The input is
+ * a record, or, when its first byte is odd, changes to a true one. */
 #include <asx/raptorq/decoder.h>
 #include <asx/raptorq/encoder.h>
 #include <asx/raptorq/proof.h>
