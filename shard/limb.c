@@ -55,10 +55,12 @@ typedef struct limb_request {
     void *pointer; /* when arg_size is 0 */
     const char *label;
     asx_budget budget;
+    asx_resources resources; /* home's, where has_resources */
     size_t stack_bytes;
     size_t arg_size;
     uint32_t home, caps;
     int priority;
+    bool has_resources;
     max_align_t arg[];
 } limb_request;
 
@@ -124,14 +126,15 @@ static void limb_free(asx_shard *shard, asxi_limb *limb)
 static asx_err limb_admit(asx_cx *cx, asx_region *region)
 {
     if (!region) {
-        return ASX_E(REGION_CLOSED);
+        return ASX_E(REGION_CLOSED); /* it closed while there was no room in the ring */
     }
-    const asx_err err = asxi_region_admit(region, cx->_task->cx._region);
     const uint32_t children_max = region->limits.children_max;
+    const asx_err err = asxi_region_admit_part(region, cx->_task->cx._region);
     if (!err && children_max != 0 && region->live_children + region->credits >= children_max) {
+        region->shard->stats.admissions_refused++;
         return ASX_E(AT_CAPACITY);
     }
-    return err;
+    return err ? err : asxi_region_admit(region, cx->_task->cx._region);
 }
 
 static limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg, size_t arg_size,
@@ -148,6 +151,10 @@ static limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg
     request->budget = cx->_region->budget;
     if (options->budget) {
         request->budget = asx_budget_meet(request->budget, *options->budget);
+    }
+    request->has_resources = cx->_region->has_resources;
+    if (request->has_resources) {
+        request->resources = asx_region_resources(cx->_region);
     }
     request->priority = options->priority;
     request->stack_bytes = options->stack_bytes;
@@ -172,6 +179,7 @@ static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_
         }
         asxi_limb *const limb = limb_create(shard, cx->_region, to);
         if (!limb) {
+            asxi_region_arrival_undo(cx->_region);
             return asx_handle_table_why(&shard->limbs->proxies);
         }
         request->proxy = asx_handle_of(limb);
@@ -182,6 +190,7 @@ static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_
         }
         cx->_region->credits--;
         cx->_region->spawn_seq--;
+        asxi_region_arrival_undo(cx->_region);
         limb_free(shard, limb);
         err = asxi_mail_room_wait(cx, to);
         if (err) {
@@ -203,7 +212,8 @@ asx_err asx_spawn_on(asx_cx *cx, uint32_t to, asx_task_fn *fn, const void *arg, 
         err = asx_cx_require(cx, ASX_CAP_SPAWN);
     }
     if (!err) {
-        err = limb_admit(cx, asxi_cx_region(cx));
+        const asx_region *const region = asxi_cx_region(cx);
+        err = region ? asxi_region_admit_part(region, cx->_task->cx._region) : ASX_E(REGION_CLOSED);
     }
     if (!err) {
         request = request_create(cx, fn, arg, arg_size, options);
@@ -409,10 +419,25 @@ void asx_limb_cancel(asx_cx *cx, asx_handle handle, asx_cancel_kind kind, const 
 
 /* Far side */
 
+/* The request goes before the region does. */
+static asx_err resources_keep(asx_region *region)
+{
+    asx_resources *const kept =
+        region->resources ? asx_heap_alloc(&region->heap, sizeof(*kept)) : NULL;
+    if (kept) {
+        *kept = *region->resources;
+    }
+    const bool is_lost = region->resources && !kept;
+    region->resources = kept;
+    return is_lost ? ASX_E(NO_MEMORY) : ASX_OK;
+}
+
 static asx_err limb_region_open(asx_shard *shard, const limb_request *request, asx_region **region,
                                 asx_task **task)
 {
     const asx_region_options options = { .budget = &request->budget,
+                                         .resources =
+                                             request->has_resources ? &request->resources : NULL,
                                          .caps = request->caps,
                                          .label = request->label };
     const asx_spawn_options spawn = { .priority = request->priority,
@@ -429,7 +454,10 @@ static asx_err limb_region_open(asx_shard *shard, const limb_request *request, a
     if (err) {
         return err;
     }
-    err = asxi_task_create(NULL, *region, &spawn, 0, task);
+    err = resources_keep(*region);
+    if (!err) {
+        err = asxi_task_create(NULL, *region, &spawn, 0, task);
+    }
     if (!err) {
         err = asxi_task_arg_put(*task, request->arg, request->arg_size, request->pointer,
                                 request->drop);

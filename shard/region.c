@@ -107,7 +107,7 @@ bool asxi_region_contains(const asx_region *outer, const asx_region *inner)
 
 /* Opening and admission */
 
-static asx_err child_admit(asx_region *parent, const asx_region *spawner)
+asx_err asxi_region_admit_part(const asx_region *parent, const asx_region *spawner)
 {
     if (ASXI_PLANTED(SPAWN_LATE) && spawner == parent && parent->reason) {
         return ASX_OK;
@@ -119,16 +119,66 @@ static asx_err child_admit(asx_region *parent, const asx_region *spawner)
     return ASX_OK;
 }
 
+static asx_duration arrival_gap(const asx_region *region)
+{
+    const asx_duration gap_ns = ASX_NS_PER_S / region->limits.arrivals_per_s;
+    return gap_ns > 0 ? gap_ns : 1;
+}
+
+/* One task every gap, and of those that did not come as many as a burst may be made up for. */
+static asx_err arrive(asx_region *region)
+{
+    const asx_instant now_ns = region->shard->now_ns;
+    const asx_instant due_ns = region->arrivals_at > now_ns ? region->arrivals_at : now_ns;
+    const uint32_t burst = region->limits.arrivals_burst;
+    const asx_duration gap_ns = arrival_gap(region);
+    if (due_ns - now_ns > gap_ns * (burst > 0 ? burst - 1 : 0)) {
+        return ASX_E(AT_CAPACITY);
+    }
+    region->arrivals_at = asx_time_add(due_ns, gap_ns);
+    return ASX_OK;
+}
+
+void asxi_region_arrival_undo(asx_region *region)
+{
+    if (region->limits.arrivals_per_s > 0 && region->limited) {
+        region->arrivals_at = asx_time_sub(region->arrivals_at, arrival_gap(region));
+    }
+}
+
 asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
 {
-    const asx_err err = child_admit(region, spawner);
-    if (asx_unlikely(err)) {
+    asx_err err = asxi_region_admit_part(region, spawner);
+    const uint32_t tasks_max = region->limits.tasks_max;
+    if (asx_unlikely(err) || !region->limited) {
         return err;
     }
-    const uint32_t tasks_max = region->limits.tasks_max;
-    return asx_unlikely(tasks_max != 0) && region->live_tasks + region->credits >= tasks_max
-               ? ASX_E(AT_CAPACITY)
-               : ASX_OK;
+    if (tasks_max != 0 && region->live_tasks + region->credits >= tasks_max) {
+        err = ASX_E(AT_CAPACITY);
+    } else if (region->limits.arrivals_per_s > 0) {
+        err = arrive(region);
+    }
+    region->shard->stats.admissions_refused += err != ASX_OK;
+    return err;
+}
+
+asx_resources asx_region_resources(const asx_region *region)
+{
+    asx_resources met = ASX_RESOURCES_UNSTATED;
+    for (; region && region->has_resources; region = region->parent) {
+        met = region->resources ? asx_resources_meet(met, *region->resources) : met;
+    }
+    return met;
+}
+
+static size_t heap_limit(const asx_region *region)
+{
+    const size_t own = region->limits.heap_bytes_max;
+    const uint64_t stated = asx_region_resources(region).memory_bytes;
+    if (stated == ASX_RESOURCE_UNSTATED || (own > 0 && own < stated)) {
+        return own;
+    }
+    return stated > 0 ? (size_t)stated : 1; /* less than anything takes */
 }
 
 asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_region_options *options,
@@ -156,13 +206,18 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
                              : asx_budget_meet(region->budget, *options->budget);
     }
     region->limits = options->limits;
+    region->limited = options->limits.tasks_max > 0 || options->limits.arrivals_per_s > 0;
+    region->resources = options->resources;
+    region->has_resources = options->resources || (parent && parent->has_resources);
     region->label = options->label;
     region->opened_at = shard->now_ns;
     region->parent = parent;
     asx_list_init(&region->children);
     asx_list_init(&region->tasks);
     asx_list_init(&region->waiters);
-    asx_heap_init(&region->heap, &shard->chunks, options->limits.heap_bytes_max);
+    asx_heap_init(&region->heap, &shard->chunks,
+                  asx_likely(!region->has_resources) ? options->limits.heap_bytes_max
+                                                     : heap_limit(region));
     if (parent) {
         asx_list_push_back(&parent->children, &region->sibling);
         parent->live_children++;
@@ -183,10 +238,11 @@ asx_err asx_region_open(asx_cx *cx, const asx_region_options *options, asx_regio
         return ASX_E(REGION_CLOSED);
     }
     if (asx_likely(!err)) {
-        err = child_admit(parent, cx->_task->cx._region);
+        err = asxi_region_admit_part(parent, cx->_task->cx._region);
     }
     if (asx_likely(!err) && asx_unlikely(parent->limits.children_max != 0) &&
         parent->live_children >= parent->limits.children_max) {
+        parent->shard->stats.admissions_refused++;
         err = ASX_E(AT_CAPACITY);
     }
     if (asx_unlikely(err)) {
@@ -507,7 +563,7 @@ void asx_region_off_closed(asx_region_waiter *waiter)
 asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer_fn *fn, void *arg)
 {
     const asx_task *const caller = region->shard->running;
-    const asx_err err = child_admit(region, caller ? caller->cx._region : NULL);
+    const asx_err err = asxi_region_admit_part(region, caller ? caller->cx._region : NULL);
     if (err) {
         return err;
     }
@@ -562,16 +618,18 @@ static bool finalizer_start(asx_region *region)
     asxi_finalizer *const finalizer = region->finalizers;
     asx_task *task = NULL;
     const uint8_t state = region->state;
-    const bool sealed = region->sealed;
+    const bool sealed = region->sealed, limited = region->limited;
     if (!ASXI_PLANTED(DOUBLE_FINALIZER) || !region->reason || finalizer->task) {
         region->finalizers = finalizer->below;
     }
     /* The kernel's own task is admitted whatever the state (REG-4). */
     region->state = ASX_REGION_OPEN;
     region->sealed = false;
+    region->limited = false;
     const asx_err err = asxi_task_create(NULL, region, NULL, ASXI_TASK_FINALIZER, &task);
     region->state = state;
     region->sealed = sealed;
+    region->limited = limited;
     if (err) {
         asxi_diagnose(region->shard, "finalizer of region %s could not run: no task record",
                       region->label ? region->label : "-");
@@ -584,11 +642,16 @@ static bool finalizer_start(asx_region *region)
     task->label = "finalizer";
     task->kernel_masks = 1;
     task->budget = ASX_BUDGET_DEFAULT;
-    task->budget.poll_quota = ASX_FINALIZER_POLLS;
+    const asx_resources resources = asx_region_resources(region);
+    task->budget.poll_quota = resources.cleanup_polls < ASX_FINALIZER_POLLS
+                                  ? (uint32_t)resources.cleanup_polls
+                                  : ASX_FINALIZER_POLLS;
     finalizer->task = task;
     finalizer->overdue.fn = finalizer_overdue;
     asx_timer_arm(&region->shard->wheel, &finalizer->overdue,
-                  asx_time_add(region->shard->now_ns, ASX_FINALIZER_NS));
+                  asx_time_add(region->shard->now_ns, resources.cleanup_ns < ASX_FINALIZER_NS
+                                                          ? resources.cleanup_ns
+                                                          : ASX_FINALIZER_NS));
     ASXI_TRACE(region->shard, FINALIZER_RUN, asxi_trace_of(region), finalizer->number);
     asxi_task_start(task);
     return true;

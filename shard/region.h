@@ -12,6 +12,7 @@
 #include <asx/shard/base/decls.h>
 #include <asx/shard/base/list.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/resource.h>
 
 ASX_BEGIN_DECLS
 
@@ -63,6 +64,9 @@ typedef struct asx_region_limits { /* 0: none */
     uint32_t tasks_max;
     uint32_t children_max;
     uint32_t obligations_max;
+    /* Tasks admitted a second, in the long run, up to a thousand million; and how many of them at
+     * once after a pause (0: one). */
+    uint32_t arrivals_per_s, arrivals_burst;
     size_t heap_bytes_max;
 } asx_region_limits;
 
@@ -71,9 +75,10 @@ typedef struct asx_region_options { /* zero-filled: FAIL_FAST, inherited budget,
     const asx_policy_rule *rule; /* instead of `policy`; outlives the region */
     asx_overrun overrun;
     asx_region_limits limits;
-    const asx_budget *budget; /* met with the parent's; NULL: the parent's */
-    uint32_t caps;            /* 0: those of the cx */
-    const char *label;        /* diagnostic, outlives the region */
+    const asx_budget *budget;       /* met with the parent's; NULL: the parent's */
+    const asx_resources *resources; /* the same, and outlives the region */
+    uint32_t caps;                  /* 0: those of the cx */
+    const char *label;              /* diagnostic, outlives the region */
 } asx_region_options;
 
 const char *asx_region_state_name(asx_region_state state);
@@ -114,6 +119,9 @@ ASX_NODISCARD asx_outcome asx_region_close_wait(asx_cx *cx, asx_handle handle);
  * errors  REGION_CLOSED (not OPEN: the caller cleans up itself), NO_MEMORY */
 typedef asx_outcome asx_finalizer_fn(asx_cx *cx, void *arg);
 ASX_NODISCARD asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer_fn *fn, void *arg);
+
+/* What the region may use up, its ancestors on this shard met. */
+asx_resources asx_region_resources(const asx_region *region);
 
 /* Look at */
 asx_handle asx_region_handle(const asx_region *region);

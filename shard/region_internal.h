@@ -30,6 +30,7 @@ struct asx_region {
     uint8_t policy;
     uint8_t overrun; /* never INHERIT */
     bool sealed;     /* mode JOIN was asked; members only */
+    bool limited;    /* how many tasks it admits, or how fast */
     bool cancelled;  /* mode CANCEL was asked */
     bool is_scope;   /* its outcome goes to the opener and is not folded into the parent */
     bool is_limb;
@@ -39,6 +40,7 @@ struct asx_region {
     bool raised_fail_fast; /* the cancellation is this region's own policy's */
     bool escalated;        /* a failure was handed to the parent */
     bool warned_finalizers;
+    bool has_resources; /* it or an ancestor */
     uint32_t caps;
     uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
     uint32_t live_children;
@@ -61,8 +63,10 @@ struct asx_region {
     const asx_policy_rule *rule;
     asx_budget budget;
     asx_region_limits limits;
-    asx_outcome outcome;  /* ⊔ so far, a reference on its payload */
-    uint64_t outcome_seq; /* spawn_seq of what decided it */
+    asx_instant arrivals_at;        /* when the next task is due by the limit; the past: any time */
+    const asx_resources *resources; /* its own; NULL: none */
+    asx_outcome outcome;            /* ⊔ so far, a reference on its payload */
+    uint64_t outcome_seq;           /* spawn_seq of what decided it */
     asx_outcome first_failure;
     uint64_t spawn_seq; /* next */
     uint64_t child_seq;
@@ -79,6 +83,9 @@ struct asx_region {
 asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_region_options *options,
                            uint32_t caps, asx_region **region);
 asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner);
+void asxi_region_arrival_undo(asx_region *region);
+/* The same for what is no task: a child region, a finalizer, a channel. */
+asx_err asxi_region_admit_part(const asx_region *region, const asx_region *spawner);
 /* scope.c: the region's record is about to go. */
 void asxi_scope_region_closing(struct asx_scope *scope);
 void asxi_region_advance(asx_region *region);
@@ -96,11 +103,12 @@ void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 /* Whoever asks: nothing is counted, nobody is shut out. */
 static inline bool asxi_region_admits_all(const asx_region *region)
 {
-    _Static_assert(ASX_REGION_OPEN == 0, "the state is asked for with `sealed`, as one");
-    return (region->state | (uint8_t)region->sealed) == 0 && region->limits.tasks_max == 0;
+    _Static_assert(ASX_REGION_OPEN == 0, "the state is asked for with what narrows it, as one");
+    return (region->state | (uint8_t)region->sealed | (uint8_t)region->limited) == 0;
 }
 
-/* OK when `spawner` (NULL: an outsider) may add work now (REG-4, REG-5). */
+/* OK when `spawner` (NULL: an outsider) may add a task now (REG-4, REG-5). It has arrived: where
+ * none comes of it, asxi_region_arrival_undo. */
 static inline asx_err asxi_region_admit(asx_region *region, const asx_region *spawner)
 {
     return asx_likely(asxi_region_admits_all(region)) ? ASX_OK

@@ -55,6 +55,7 @@ typedef struct asx_shard_stats {
     uint64_t obligations_reserved, obligations_committed, obligations_aborted, obligations_leaked;
     uint64_t ops_started, ops_settled;
     uint64_t messages_sent, messages_received, messages_stale;
+    uint64_t admissions_refused; /* at a limit of a region's */
     uint64_t wakes_stale, streak_exceeded, overruns, abandoned, stalls;
     uint64_t deadline_warnings, deadlines_missed, futurelocks;
     uint64_t tasks_lent;     /* sendable tasks that left for another shard */

@@ -83,6 +83,7 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
     }
     asx_task *const task = asx_handle_alloc(&shard->tasks, NULL);
     if (asx_unlikely(!task)) {
+        asxi_region_arrival_undo(region);
         return asx_handle_table_why(&shard->tasks);
     }
     if (asx_unlikely(task->slot.generation == 1)) {
@@ -115,6 +116,7 @@ void asxi_task_uncreate(asx_task *task)
     }
     asx_list_remove(&task->sibling);
     task->label = NULL;
+    asxi_region_arrival_undo(region);
     region->live_tasks--;
     region->spawn_seq--;
     task->cx._shard->stats.spawned--;

@@ -186,7 +186,9 @@ ASX_INLINE asx_err asxi_object_open(asx_cx *cx, const asxi_object_type *type, si
     if (asx_unlikely(!region)) {
         return ASX_E(REGION_CLOSED);
     }
-    asx_err err = asxi_region_admit(region, cx->_task->cx._region);
+    asx_err err = asx_likely(asxi_region_admits_all(region))
+                      ? ASX_OK
+                      : asxi_region_admit_part(region, cx->_task->cx._region);
     if (!err && asx_unlikely(!shard->objects)) {
         err = asxi_objects_create(shard);
     }
