@@ -20,14 +20,28 @@ static bool key_take(asxi_tool_key *key, const char *from, const void *text, siz
     /* A key does not belong in a core file. */
     const struct rlimit none = { 0, 0 };
     (void)setrlimit(RLIMIT_CORE, &none);
-    key->is_given = asx_rq_key_parse(&key->key, text, len) == ASX_OK;
-    if (!key->is_given) {
+    asx_rq_key parsed;
+    asxi_tool_key_end(key);
+    asx_err err = asx_rq_key_parse(&parsed, text, len);
+    if (err != ASX_OK) {
         fprintf(stderr,
                 "asx rq: %s: no key: it takes 32 random bytes or 64 hexadecimal digits, as from "
                 "head -c 32 /dev/urandom\n",
                 from);
+        return false;
     }
-    return key->is_given;
+    err = asx_rq_keyring_create(&key->ring, &parsed);
+    asx_rq_key_wipe(&parsed);
+    if (err != ASX_OK) {
+        fprintf(stderr, "asx rq: %s: no memory to keep a key in\n", from);
+    }
+    return err == ASX_OK;
+}
+
+void asxi_tool_key_end(asxi_tool_key *key)
+{
+    asx_rq_keyring_destroy(key->ring);
+    key->ring = NULL;
 }
 
 bool asxi_tool_key_file(asxi_tool_key *key, const char *path)

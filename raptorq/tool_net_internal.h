@@ -10,13 +10,15 @@
 #include "tool_internal.h"
 
 typedef struct asxi_tool_key {
-    asx_rq_key key;
-    bool is_given;
+    asx_rq_keyring *ring; /* NULL: none was given */
 } asxi_tool_key;
 
-/* --key-file and --key. False, with a line on standard error, for what is no key. */
+/* --key-file and --key; the last one counts. False, with a line on standard error, for what is no
+ * key. */
 bool asxi_tool_key_file(asxi_tool_key *key, const char *path);
 bool asxi_tool_key_text(asxi_tool_key *key, const char *text);
+
+void asxi_tool_key_end(asxi_tool_key *key);
 
 /* HOST:PORT, [V6]:PORT, and :PORT where any address will do; names are looked up. False, with a
  * line. */

@@ -146,7 +146,7 @@ static void say_failure(const recv_options *options, asx_err err)
                 options->journal);
     } else if (err == ASX_RQ_E(CORRUPT)) {
         fprintf(stderr, "what came is not the file that was offered: %s\n",
-                options->key.is_given
+                options->key.ring != NULL
                     ? "it changed while it was sent"
                     : "symbols were forged (--key-file drops them), or it changed meanwhile");
     } else {
@@ -162,7 +162,7 @@ static int report_end(const recv_options *options, asxi_tool_end end, asx_err er
         printf("recv %s: %" PRIu64 " bytes, %" PRIu32 " blocks, %" PRIu64 " symbols, %" PRIu64
                " duplicates%s\n",
                options->out, stats->size, stats->blocks, stats->symbols, stats->duplicates,
-               options->key.is_given ? ", authenticated" : "");
+               options->key.ring != NULL ? ", authenticated" : "");
         return TOOL_DONE;
     }
     if (end == TOOL_INTERRUPTED) {
@@ -204,16 +204,16 @@ int asxi_tool_recv(int argc, char **argv, const asx_rq_host *host)
     } else if (is_read && asxi_tool_addr(word, true, &options.config.local) &&
                name_journal(&options)) {
         asx_err err;
-        options.config.receiver.key = options.key.is_given ? &options.key.key : NULL;
+        options.config.receiver.keys = options.key.ring;
         const asxi_tool_end end = asxi_tool_run(host, work, &options, &err);
         asxi_progress_end(&options.progress);
         if (options.is_landing) {
             asx_rq_landing_close(&options.landing);
         }
-        asx_rq_key_wipe(&options.key.key);
+        asxi_tool_key_end(&options.key);
         return report_end(&options, end, err);
     }
-    asx_rq_key_wipe(&options.key.key);
+    asxi_tool_key_end(&options.key);
     fputs("asx rq recv --help says more\n", stderr);
     return TOOL_USAGE;
 }

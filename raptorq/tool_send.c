@@ -176,12 +176,12 @@ int asxi_tool_send(int argc, char **argv, const asx_rq_host *host)
         if (!sender->has_feedback && !options.has_overhead) {
             sender->overhead_permille = 100;
         }
-        sender->key = options.key.is_given ? &options.key.key : NULL;
+        sender->keys = options.key.ring;
         const int status = run(words[0], words[1], &options, host);
-        asx_rq_key_wipe(&options.key.key);
+        asxi_tool_key_end(&options.key);
         return status;
     }
-    asx_rq_key_wipe(&options.key.key);
+    asxi_tool_key_end(&options.key);
     fputs("asx rq send --help says more\n", stderr);
     return TOOL_USAGE;
 }

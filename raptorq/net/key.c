@@ -1,5 +1,5 @@
 /* Keys as people write them down. */
-#include <asx/raptorq/net/tag.h>
+#include <asx/raptorq/net/keyring.h>
 
 #include <string.h>
 

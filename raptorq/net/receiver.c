@@ -11,8 +11,7 @@ enum {
 
 struct asx_rq_receiver {
     asx_rq_receiver_config config;
-    asx_rq_key key;
-    bool is_keyed, is_released;
+    bool is_released;
     asx_rq_receiver_state state;
     asx_err err;
     asx_rq_frame frame; /* the last one heard */
@@ -64,11 +63,6 @@ asx_err asx_rq_receiver_create(asx_rq_receiver **result, const asx_rq_receiver_c
     if (config->memory_max == 0) {
         r->config.memory_max = ASX_RQ_RECEIVER_MEMORY_MAX;
     }
-    if (config->key != NULL) {
-        r->key = *config->key;
-        r->is_keyed = true;
-    }
-    r->config.key = NULL; /* was lent for this call */
     *result = r;
     return ASX_OK;
 }
@@ -84,7 +78,6 @@ void asx_rq_receiver_destroy(asx_rq_receiver *r)
     }
     asx_rq_tagger_destroy(r->tagger);
     asx_rq_tagger_destroy(r->foreign);
-    asx_rq_key_wipe(&r->key);
     asx_rq_alloc_put(NULL, r, sizeof(*r));
 }
 
@@ -137,7 +130,7 @@ static void fail(asx_rq_receiver *r, asx_err err)
 static bool is_true_record(asx_rq_receiver *r, asx_rq_tagger *tagger)
 {
     const asx_rq_frame *frame = &r->frame;
-    if (!r->is_keyed) {
+    if (r->config.keys == NULL) {
         return true;
     }
     if (frame->is_tagged &&
@@ -196,7 +189,7 @@ static void hear_offer(asx_rq_receiver *r)
     asx_rq_tagger *tagger = r->tagger;
     if (!is_ours) {
         tagger = NULL;
-        if (r->is_keyed && asx_rq_tagger_create(&tagger, &r->key, id) != ASX_OK) {
+        if (r->config.keys != NULL && asx_rq_tagger_create(&tagger, r->config.keys, id) != ASX_OK) {
             return; /* out of memory: as if it had been lost */
         }
     }
@@ -274,7 +267,7 @@ static void hear_symbol(asx_rq_receiver *r)
         return;
     }
     const uint32_t k = asx_rq_oti_block(&r->offer.oti, symbol->sbn).k;
-    if (r->is_keyed &&
+    if (r->config.keys != NULL &&
         (!r->frame.is_tagged ||
          !asx_rq_tagger_symbol_check(r->tagger, symbol, symbol->esi >= k, r->frame.tag))) {
         r->stats.forged++;

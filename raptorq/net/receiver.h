@@ -38,7 +38,7 @@ typedef asx_err asx_rq_open_fn(void *arg, uint64_t size, void **target);
 typedef asx_err asx_rq_store_fn(void *arg);
 
 typedef struct asx_rq_receiver_config {
-    const asx_rq_key *key; /* NULL: tags are not looked at; copied */
+    asx_rq_keyring *keys; /* NULL: tags are not looked at; lent until destroy */
     asx_rq_digest_fn *digest;
     uint64_t size_max;   /* 0: ASX_RQ_RECEIVER_SIZE_MAX */
     uint64_t memory_max; /* 0: ASX_RQ_RECEIVER_MEMORY_MAX */

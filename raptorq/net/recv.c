@@ -115,6 +115,9 @@ static asx_outcome hear_some(asx_cx *cx, receiving *r)
     size_t len;
     const asx_addr *from;
     const asx_rq_receiver_stats *stats = asx_rq_receiver_stats_get(r->receiver);
+    if (r->config->receiver.keys != NULL) {
+        asx_rq_keyring_expire(r->config->receiver.keys, asx_now(cx));
+    }
     for (int i = 0; i < RECEIVES && asx_rq_link_peek(r->link, &bytes, &len, &from); i++) {
         ASX_TRY(asx_checkpoint(cx));
         const uint64_t before = stats->symbols + stats->offers;

@@ -4,6 +4,8 @@
  * Model.   One task hears and answers; room, decoding, the final check and the store run in the
  *          blocking pool, as do the journal's reads and writes, one a second or a buffer. After
  *          the store it lingers, so that the sender learns of it.
+ * Keys.    A ring may change between any two calls of its owner's, from bound() on: before that the
+ *          pool reads it.
  * Commit.  The store: what was stored is reported as stored, also when a cancel came meanwhile.
  * Cancel.  Observed at every datagram; never while the pool works on the object.
  */

@@ -40,6 +40,9 @@ static void hear_some(asx_cx *cx, sending *s)
     const uint8_t *bytes;
     size_t len;
     const asx_addr *from;
+    if (s->sender_config.keys != NULL) {
+        asx_rq_keyring_expire(s->sender_config.keys, asx_now(cx));
+    }
     for (int i = 0; i < RECEIVES && asx_rq_link_peek(s->link, &bytes, &len, &from); i++) {
         asx_rq_sender_hear(s->sender, asx_now(cx), bytes, len);
         asx_rq_link_pop(cx, s->link);

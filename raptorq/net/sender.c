@@ -59,7 +59,6 @@ asx_err asx_rq_sender_create(asx_rq_sender **result, const asx_rq_sender_config 
     }
     memset(s, 0, sizeof(*s));
     s->config = *config;
-    s->config.key = NULL; /* it is in the tagger from here on, and only lent */
     s->offer = (asx_rq_offer_body){ .session = config->session,
                                     .wants_answer = config->has_feedback,
                                     .size = config->size,
@@ -80,8 +79,8 @@ asx_err asx_rq_sender_create(asx_rq_sender **result, const asx_rq_sender_config 
     blocks_init(s);
     s->scratch = asx_rq_alloc_get(NULL, config->symbol_size);
     err = s->scratch == NULL ? ASX_RQ_E(NO_MEMORY) : ASX_OK;
-    if (err == ASX_OK && config->key != NULL) {
-        err = asx_rq_tagger_create(&s->tagger, config->key, s->object_id);
+    if (err == ASX_OK && config->keys != NULL) {
+        err = asx_rq_tagger_create(&s->tagger, config->keys, s->object_id);
     }
     if (err == ASX_OK && config->size > 0) {
         err = object_create(s);

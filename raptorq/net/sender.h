@@ -48,7 +48,7 @@ typedef struct asx_rq_sender_config {
     bool is_fresh;           /* without feedback: repair symbols alone, of numbers by `session` */
     uint32_t window;         /* blocks under way; 0: ASX_RQ_SENDER_WINDOW */
     asx_duration silence_ns; /* how long nothing may be heard; 0: ASX_RQ_SENDER_SILENCE_NS */
-    const asx_rq_key *key;   /* NULL: no tags; needed during create only */
+    asx_rq_keyring *keys;    /* NULL: no tags; lent until destroy */
     asx_rq_digest_fn *digest;
     uint64_t session; /* of random: another one for each run */
 } asx_rq_sender_config;

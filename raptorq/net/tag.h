@@ -1,21 +1,22 @@
-/* Who wrote a datagram: keys, and the tags they make.
+/* Who wrote a datagram: the tags that keys make.
  *
- * Model.   One key of 32 bytes is known to both ends. For each object two keys are derived from it
- *          (HKDF-SHA-256), one for symbols and one for control records, so that a tag of one kind
- *          or object is nothing for another. A tag is HMAC-SHA-256 cut to 16 bytes; of a symbol,
- *          over
+ * Model.   Both ends know the keys of a ring (keyring.h). For each object two keys are derived from
+ *          each (HKDF-SHA-256), one for symbols and one for control records, so that a tag of one
+ *          kind or object is nothing for another. The active key makes tags, any of them checks. A
+ *          tag is HMAC-SHA-256 cut to 16 bytes; of a symbol, over
  *            "asx-rq symbol 1" and a zero, object id (16), block (1), number (4, little-endian),
  *            0 for source and 1 for repair, length (8, little-endian), bytes
  *          and of a control record over "asx-rq record 1", a zero, and the frame up to its tag.
- * Rule.    check() always computes, compares in constant time, and takes no tag of zeros. Keys are
- *          wiped when they go.
- * Owner.   A tagger belongs to one thread at a time.
+ * Rule.    check() always computes, compares in constant time, and takes no tag of zeros. What was
+ *          derived of a key is wiped before the first tag after the key's end.
+ * Owner.   One thread at a time, together with the ring, which create() alone does not touch.
  * Source.  RFC 2104, RFC 5869.
  */
 #ifndef ASX_RAPTORQ_NET_TAG_H
 #define ASX_RAPTORQ_NET_TAG_H
 
 #include <asx/raptorq/net/frame.h>
+#include <asx/raptorq/net/keyring.h>
 #include <asx/shard/base/decls.h>
 #include <asx/shard/base/err.h>
 
@@ -25,25 +26,12 @@
 
 ASX_BEGIN_DECLS
 
-#define ASX_RQ_KEY_SIZE 32
-#define ASX_RQ_KEY_DISTINCT_MIN 12 /* 32 random bytes have fewer in no lifetime */
-
-typedef struct asx_rq_key {
-    uint8_t bytes[ASX_RQ_KEY_SIZE];
-} asx_rq_key;
-
-/* Reads 64 hexadecimal digits, with space around them, or exactly 32 bytes as they are.
- *
- * errors  BAD_KEY, also for a key that nobody drew at random: one byte or a short run repeated, or
- *         few distinct bytes
- */
-ASX_NODISCARD asx_err asx_rq_key_parse(asx_rq_key *key, const void *text, size_t len);
-void asx_rq_key_wipe(asx_rq_key *key);
-
 typedef struct asx_rq_tagger asx_rq_tagger;
 
-/* errors  NO_MEMORY */
-ASX_NODISCARD asx_err asx_rq_tagger_create(asx_rq_tagger **tagger, const asx_rq_key *key,
+/* ring    lent until destroy
+ * errors  NO_MEMORY
+ */
+ASX_NODISCARD asx_err asx_rq_tagger_create(asx_rq_tagger **tagger, asx_rq_keyring *ring,
                                            const uint8_t object_id[ASX_RQ_OBJECT_ID_SIZE]);
 void asx_rq_tagger_destroy(asx_rq_tagger *tagger);
 

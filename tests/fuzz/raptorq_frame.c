@@ -138,9 +138,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t object[OBJECT];
     static const asx_rq_key key = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 } };
+    static asx_rq_keyring *keys;
     ends e = { .now_ns = 1 };
     if (size < 3) {
         return 0;
+    }
+    if (keys == NULL && asx_rq_keyring_create(&keys, &key) != ASX_OK) {
+        abort();
     }
     const bool is_keyed = (data[0] & 1) != 0;
     for (size_t i = 0; i < sizeof(object); i++) {
@@ -153,10 +157,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                            .overhead_permille = 300,
                                            .has_feedback = (data[0] & 2) != 0,
                                            .rounds = 1,
-                                           .key = is_keyed ? &key : NULL,
+                                           .keys = is_keyed ? keys : NULL,
                                            .digest = mix,
                                            .session = 1 };
-    const asx_rq_receiver_config receiving = { .key = is_keyed ? &key : NULL,
+    const asx_rq_receiver_config receiving = { .keys = is_keyed ? keys : NULL,
                                                .digest = mix,
                                                .memory_max = 4 << 20,
                                                .open = open_target,

@@ -231,19 +231,22 @@ namespace
 {
 
 struct tagger {
+    asx_rq_keyring *ring = nullptr;
     asx_rq_tagger *self = nullptr;
     tagger(uint32_t key_seed, uint32_t object_seed)
     {
         asx_rq_key key;
         const rq::bytes bytes = rq::object(32, key_seed), id = rq::object(16, object_seed);
         REQUIRE(asx_rq_key_parse(&key, bytes.data(), bytes.size()) == ASX_OK);
-        REQUIRE(asx_rq_tagger_create(&self, &key, id.data()) == ASX_OK);
+        REQUIRE(asx_rq_keyring_create(&ring, &key) == ASX_OK);
+        REQUIRE(asx_rq_tagger_create(&self, ring, id.data()) == ASX_OK);
     }
     tagger(const tagger &) = delete;
     tagger &operator=(const tagger &) = delete;
     ~tagger()
     {
         asx_rq_tagger_destroy(self);
+        asx_rq_keyring_destroy(ring);
     }
 };
 

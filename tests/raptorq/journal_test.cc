@@ -161,7 +161,7 @@ TEST_CASE("journal: of another key, or of nothing we know, is refused and left a
     begin(t, p, 300);
     const rq::bytes real = p.content();
     const rq::bytes text = { 'n', 'o', 't', ' ', 'o', 'u', 'r', 's' };
-    t.key = rq::key_of(77);
+    t.their_keys = rq::ring_of(77);
     for (const rq::bytes &bytes : { real, text }) {
         p.set(bytes);
         asx_rq_journal *journal = open(p);

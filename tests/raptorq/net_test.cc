@@ -60,7 +60,7 @@ rq::bytes read(const std::string &path)
 struct pair {
     place dir;
     rq::bytes object;
-    asx_rq_key key;
+    asx_rq_keyring *keys = nullptr;
     asx_rq_send_config send = {};
     asx_rq_recv_config recv = {};
     asx_rq_send_report sent;
@@ -76,18 +76,20 @@ struct pair {
     explicit pair(size_t size, uint32_t seed) : object(rq::object(size, seed))
     {
         const rq::bytes bytes = rq::object(32, seed);
+        asx_rq_key key;
         REQUIRE(asx_rq_key_parse(&key, bytes.data(), bytes.size()) == ASX_OK);
+        REQUIRE(asx_rq_keyring_create(&keys, &key) == ASX_OK);
         send.sender.source = object.data();
         send.sender.size = size;
         send.sender.symbol_size = 1000;
         send.sender.block_size = 200000;
         send.sender.has_feedback = true;
-        send.sender.key = &key;
+        send.sender.keys = keys;
         send.sender.digest = asx_rq_sha256;
         send.sender.silence_ns = 5 * ASX_NS_PER_S;
         send.progress = [](void *arg, const asx_rq_sender_stats *) { ((pair *)arg)->progress++; };
         send.progress_arg = this;
-        recv.receiver.key = &key;
+        recv.receiver.keys = keys;
         recv.receiver.digest = asx_rq_sha256;
         recv.receiver.open = open;
         recv.receiver.store = [](void *arg) {
@@ -110,6 +112,7 @@ struct pair {
         if (is_open) {
             asx_rq_landing_close(&landing);
         }
+        asx_rq_keyring_destroy(keys);
     }
     static asx_err open(void *arg, uint64_t size, void **target)
     {

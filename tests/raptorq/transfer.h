@@ -50,9 +50,17 @@ inline asx_rq_key key_of(uint32_t seed)
     return key;
 }
 
+inline asx_rq_keyring *ring_of(uint32_t seed)
+{
+    const asx_rq_key key = key_of(seed);
+    asx_rq_keyring *ring;
+    REQUIRE(asx_rq_keyring_create(&ring, &key) == ASX_OK);
+    return ring;
+}
+
 struct transfer {
     rq::bytes object;
-    asx_rq_key key;
+    asx_rq_keyring *keys = ring_of(9), *their_keys = nullptr; /* the receiver's, if others */
     bool is_keyed = true;
     asx_rq_sender_config sending = {};
     asx_rq_receiver_config receiving = {};
@@ -67,7 +75,7 @@ struct transfer {
     /* A datagram changed what the receiver holds. */
     std::function<void(const rq::bytes &)> taken;
 
-    transfer(size_t size, uint64_t seed) : object(rq::object(size, (uint32_t)seed)), key(key_of(9))
+    transfer(size_t size, uint64_t seed) : object(rq::object(size, (uint32_t)seed))
     {
         asx_prng_init(&prng, seed);
         sending.symbol_size = 200;
@@ -85,6 +93,8 @@ struct transfer {
     {
         asx_rq_sender_destroy(sender);
         asx_rq_receiver_destroy(receiver);
+        asx_rq_keyring_destroy(keys);
+        asx_rq_keyring_destroy(their_keys);
     }
 
     void start_sender()
@@ -92,7 +102,7 @@ struct transfer {
         asx_rq_sender_destroy(sender);
         sending.source = object.data();
         sending.size = object.size();
-        sending.key = is_keyed ? &key : nullptr;
+        sending.keys = is_keyed ? keys : nullptr;
         sending.session = session++ * UINT64_C(0x9E3779B97F4A7C15);
         REQUIRE(asx_rq_sender_create(&sender, &sending) == ASX_OK);
         step = ASX_RQ_STEP_WAIT;
@@ -100,7 +110,7 @@ struct transfer {
     void start_receiver()
     {
         asx_rq_receiver_destroy(receiver);
-        receiving.key = is_keyed ? &key : nullptr;
+        receiving.keys = !is_keyed ? nullptr : their_keys != nullptr ? their_keys : keys;
         receiving.arg = &place;
         REQUIRE(asx_rq_receiver_create(&receiver, &receiving) == ASX_OK);
     }

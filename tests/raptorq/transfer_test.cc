@@ -264,7 +264,7 @@ TEST_CASE("transfer: a wrong key is silence to one end and forgery to the other"
     transfer t(5000, 1);
     t.sending.silence_ns = ASX_NS_PER_S;
     t.start_sender();
-    t.key = rq::key_of(10);
+    t.their_keys = rq::ring_of(10);
     t.start_receiver();
     t.run();
     CHECK(asx_rq_sender_err(t.sender) == ASX_RQ_E(SILENCE));
