@@ -41,6 +41,7 @@
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/barrier.h>
 #include <asx/shard/sync/broadcast.h>
+#include <asx/shard/sync/delivery.h>
 #include <asx/shard/sync/latch.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>

@@ -145,6 +145,8 @@ static void on_leave(asx_shard *shard, const asx_msg *msg)
     } else if (call->home.granted &&
                !object_here(shard, call->object, call->type, call->role, &object)) {
         call->home.baton.leave(&call->home.baton, true);
+    } else if (call->home.granted && call->type->far->lost) {
+        call->type->far->lost(&call->home.baton);
     }
     const asx_msg left = message(LEFT, call->object, call);
     asxi_mail_send(shard, call->region->shard->index, &left);
@@ -433,6 +435,15 @@ void asxi_far_close(asx_shard *shard, asx_handle end)
 {
     const asx_msg msg = message(CLOSE, end, NULL);
     send_if_there(shard, end, &msg);
+}
+
+void asxi_far_done(asx_shard *shard, asx_handle object, const asxi_object_type *type,
+                   uint64_t amount)
+{
+    asx_msg msg = message(RELEASE, object, type);
+    msg.words[3] = amount;
+    msg.arg32 = ASX_SETTLED_CANCEL;
+    send_if_there(shard, object, &msg);
 }
 
 void asxi_far_item(asx_shard *shard, asx_handle object, const asxi_object_type *type,

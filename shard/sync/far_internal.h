@@ -34,6 +34,9 @@ struct asxi_far_ops {
     void (*tell)(asxi_object *object, uint32_t op, uint64_t amount);
     /* Takes or drops the item of a message (item_internal.h). NULL: none is sent. */
     void (*item)(asxi_object *object, const asx_msg *msg);
+    /* A grant that nobody uses, of an object whose record has gone meanwhile. NULL: it is nothing.
+     */
+    void (*lost)(asxi_baton *baton);
 };
 
 typedef struct asxi_far_request {
@@ -91,6 +94,9 @@ void asxi_far_grant_end(asxi_far_grant *grant, uint64_t amount, uint32_t tag, as
 
 /* Ignored where the object, or the shard, is gone. */
 void asxi_far_tell(asx_cx *cx, asx_handle object, const asxi_object_type *type, uint32_t op,
+                   uint64_t amount);
+/* What was granted is done with; it needed no call any more. */
+void asxi_far_done(asx_shard *shard, asx_handle object, const asxi_object_type *type,
                    uint64_t amount);
 /* An item; where the object is gone, it is dropped there. */
 void asxi_far_item(asx_shard *shard, asx_handle object, const asxi_object_type *type,

@@ -11,9 +11,7 @@ static asxi_mpsc *mpsc_of(asxi_object *object)
 
 static char *slot_at(const asxi_mpsc *self, uint32_t nth)
 {
-    uint32_t at = self->head + nth;
-    at -= at >= self->capacity ? self->capacity : 0;
-    return self->items + (size_t)at * self->item_size;
+    return self->items + (size_t)asxi_mpsc_index(self, nth) * self->item_size;
 }
 
 static void item_copy(const asxi_mpsc *self, void *target, const void *source)
@@ -31,7 +29,17 @@ void asxi_mpsc_item_push(asxi_mpsc *self, const void *item)
     item_copy(self, slot_at(self, self->queued), item);
     self->queued++;
     if (!asxi_line_empty(&self->receiver)) {
-        asxi_line_tell(asxi_line_head(&self->receiver), ASXI_LINE_GRANTED);
+        asxi_mpsc_serve(self);
+    }
+}
+
+/* The first of those queued is no longer in the queue. */
+static void head_advance(asxi_mpsc *self)
+{
+    self->head = self->head + 1 == self->capacity ? 0 : self->head + 1;
+    self->queued--;
+    if (asx_unlikely(self->book != NULL) && self->book->returned > 0) {
+        self->book->returned--;
     }
 }
 
@@ -39,20 +47,51 @@ static void item_pop(asxi_mpsc *self, void *item)
 {
     asx_assert(self->queued > 0);
     item_copy(self, item, slot_at(self, 0));
-    self->head = self->head + 1 == self->capacity ? 0 : self->head + 1;
-    self->queued--;
+    head_advance(self);
 }
 
-/* Nothing can arrive any more (CH-4). */
-static bool is_over(const asxi_mpsc *self)
+void asxi_mpsc_item_pop(asxi_mpsc *self, void *item)
+{
+    item_pop(self, item);
+}
+
+void asxi_mpsc_item_set(asxi_mpsc *self, uint32_t nth, const void *item)
+{
+    item_copy(self, slot_at(self, nth), item);
+}
+
+void asxi_mpsc_item_move(asxi_mpsc *self, uint32_t from, uint32_t to)
+{
+    item_copy(self, slot_at(self, to), slot_at(self, from));
+    if (self->book) {
+        self->book->marks[asxi_mpsc_index(self, to)] =
+            self->book->marks[asxi_mpsc_index(self, from)];
+    }
+}
+
+void asxi_mpsc_serve(asxi_mpsc *self)
+{
+    while (self->queued > 0 && !asxi_line_empty(&self->receiver)) {
+        asxi_baton *const head = asxi_line_head(&self->receiver);
+        if (head->tag != ASXI_MPSC_DELIVERY) {
+            asxi_line_tell(head, ASXI_LINE_GRANTED);
+            return;
+        }
+        asxi_mpsc_deliver(self, head);
+    }
+}
+
+bool asxi_mpsc_is_over(const asxi_mpsc *self)
 {
     return self->queued == 0 && self->reserved == 0 && (self->senders == 0 || self->stopped);
 }
 
 static void receiver_wake_if_over(asxi_mpsc *self)
 {
-    if (is_over(self) && !asxi_line_empty(&self->receiver)) {
-        asxi_line_tell(asxi_line_head(&self->receiver), ASXI_LINE_GRANTED);
+    while (asxi_mpsc_is_over(self) && !asxi_line_empty(&self->receiver)) {
+        asxi_baton *const head = asxi_line_head(&self->receiver);
+        const bool delivery = head->tag == ASXI_MPSC_DELIVERY;
+        asxi_line_tell(head, delivery ? ASX_E(DISCONNECTED) : ASXI_LINE_GRANTED);
     }
 }
 
@@ -130,11 +169,11 @@ void asxi_mpsc_sender_gone(asxi_mpsc *self)
 
 static void items_drop(asxi_mpsc *self)
 {
-    for (; self->queued > 0; self->queued--) {
+    while (self->queued > 0) {
         if (self->drop) {
             asxi_region_drop(self->object.shard, self->object.region, self->drop, slot_at(self, 0));
         }
-        self->head = self->head + 1 == self->capacity ? 0 : self->head + 1;
+        head_advance(self);
     }
 }
 
@@ -148,6 +187,7 @@ static void mpsc_close(asxi_object *object)
     asx_list_unlink(&self->turn_end._link);
     items_drop(self);
     asx_heap_free(&object->region->heap, self->items, (size_t)self->capacity * self->item_size);
+    asxi_mpsc_book_close(self);
 }
 
 static void receiver_close(asxi_mpsc *self)
@@ -178,11 +218,29 @@ static void mpsc_end_close(asxi_object *object, const asxi_end *end)
 static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
 {
     const asxi_far_ops *const calls = mpsc_of(object)->calls;
+    if (baton->tag == ASXI_MPSC_DELIVERY) {
+        return asxi_mpsc_far_deliver(mpsc_of(object), baton, line);
+    }
     baton->leave = asxi_line_hold_nothing;
     return calls ? calls->ask(object, baton, line) : ASX_E(TYPE_MISMATCH);
 }
 
-static const asxi_far_ops far_ops = { .ask = far_ask };
+/* An item that was delivered was received. */
+static void far_release(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how)
+{
+    (void)tag;
+    (void)how;
+    asxi_mpsc_slots_return(mpsc_of(object), (uint32_t)amount);
+}
+
+static void far_item(asxi_object *object, const asx_msg *msg)
+{
+    asxi_mpsc_far_undelivered(mpsc_of(object), msg);
+}
+
+static const asxi_far_ops far_ops = {
+    .ask = far_ask, .release = far_release, .item = far_item, .lost = asxi_mpsc_far_lost
+};
 
 const asxi_object_type asxi_mpsc_type = {
     .name = "mpsc",
@@ -495,9 +553,12 @@ static void item_remove(asxi_mpsc *self, uint32_t nth, void *item)
 {
     item_copy(self, item, slot_at(self, nth));
     for (uint32_t i = nth; i + 1 < self->queued; i++) {
-        item_copy(self, slot_at(self, i), slot_at(self, i + 1));
+        asxi_mpsc_item_move(self, i + 1, i);
     }
     self->queued--;
+    if (self->book && nth < self->book->returned) {
+        self->book->returned--;
+    }
 }
 
 asx_outcome asx_mpsc_send_evict(asx_cx *cx, asx_mpsc_sender sender, const void *item,
@@ -543,7 +604,14 @@ static asx_err take(asxi_mpsc *self, void *item)
         slots_grant(self);
         return ASX_OK;
     }
-    return is_over(self) ? ASX_E(DISCONNECTED) : ASX_E(EMPTY);
+    return asxi_mpsc_is_over(self) ? ASX_E(DISCONNECTED) : ASX_E(EMPTY);
+}
+
+/* One task at a time receives; deliveries may be waited for beside it. */
+static bool receives_alone(const asxi_mpsc *self)
+{
+    const asxi_baton *const head = asxi_line_head(&self->receiver);
+    return !head || head->tag == ASXI_MPSC_DELIVERY;
 }
 
 asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *item,
@@ -558,7 +626,7 @@ asx_outcome asx_mpsc_recv_until(asx_cx *cx, asx_mpsc_receiver receiver, void *it
         return asxi_cancelled(cx);
     }
     while ((err = take(self, item)) == ASX_E(EMPTY)) {
-        asx_assert(asxi_line_empty(&self->receiver)); /* one task at a time receives */
+        asx_assert(receives_alone(self));
         asxi_baton baton = { .object = &self->object, .leave = asxi_line_hold_nothing };
         const asx_outcome outcome = asxi_line_wait(cx, &self->receiver, &baton, self->what,
                                                    deadline_ns, ASX_E(DISCONNECTED));

@@ -25,6 +25,22 @@
 #include <string.h>
 
 enum { ASXI_MPSC_SENDER = 1, ASXI_MPSC_RECEIVER, ASXI_MPSC_LINK };
+/* The tag of a baton in the receivers' line that is handed its item; others are told of one. */
+enum { ASXI_MPSC_DELIVERY = 1 };
+
+/* Of an item that was delivered and may come back. */
+typedef struct asxi_mpsc_mark {
+    uint64_t number; /* in order of the queue */
+    uint32_t attempts;
+    uint32_t _zero;
+} asxi_mpsc_mark;
+
+/* What deliveries need beside the queue. */
+typedef struct asxi_mpsc_book {
+    uint64_t next;          /* number */
+    uint32_t returned;      /* the first of those queued: they came back */
+    asxi_mpsc_mark marks[]; /* of these, by slot */
+} asxi_mpsc_book;
 
 typedef struct asxi_mpsc {
     asxi_object object;
@@ -32,10 +48,12 @@ typedef struct asxi_mpsc {
     asx_drop_fn *drop;
     const char *what;
     asxi_link *links;
+    asxi_mpsc_book *book;      /* NULL: nothing was ever delivered */
     const asxi_far_ops *calls; /* what other shards may call it for; NULL: nothing */
     uint32_t capacity, item_size;
     uint32_t head, queued;
-    uint32_t reserved; /* permits out, slots granted to waiters that have not run yet, credits */
+    uint32_t reserved; /* permits and deliveries out, slots granted to waiters that have not run
+                          yet, credits */
     uint32_t senders;
     bool stopped; /* no more reserves */
     bool receiver_gone;
@@ -49,7 +67,21 @@ _Static_assert(sizeof(asxi_mpsc) <= ASXI_OBJECT_BYTES, "an mpsc fits a record");
 extern const asxi_object_type asxi_mpsc_type;
 extern const asxi_object_type asxi_mpsc_far_type;
 
+/* Where the nth of those queued stands. */
+static inline uint32_t asxi_mpsc_index(const asxi_mpsc *self, uint32_t nth)
+{
+    const uint32_t at = self->head + nth;
+    return at - (at >= self->capacity ? self->capacity : 0);
+}
+
 /* mpsc.c */
+void asxi_mpsc_item_pop(asxi_mpsc *self, void *item);
+void asxi_mpsc_item_move(asxi_mpsc *self, uint32_t from, uint32_t to);
+void asxi_mpsc_item_set(asxi_mpsc *self, uint32_t nth, const void *item);
+/* Nothing can arrive any more (CH-4). */
+bool asxi_mpsc_is_over(const asxi_mpsc *self);
+/* Something is queued, and somebody may wait for it. */
+void asxi_mpsc_serve(asxi_mpsc *self);
 void asxi_mpsc_item_push(asxi_mpsc *self, const void *item);
 /* Without waiting. errors: FULL, DISCONNECTED */
 asx_err asxi_mpsc_slot_try(asxi_mpsc *self);
@@ -62,6 +94,15 @@ void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
 /* Reserves `count` slots, if that many are free and nobody waits for them. */
 bool asxi_mpsc_slots_take(asxi_mpsc *self, uint32_t count);
 void asxi_mpsc_sender_gone(asxi_mpsc *self);
+
+/* delivery.c */
+void asxi_mpsc_book_close(asxi_mpsc *self);
+/* Hands the first item to the baton of a delivery, and tells it. */
+void asxi_mpsc_deliver(asxi_mpsc *self, asxi_baton *baton);
+/* For holders on other shards: as asxi_far_ops has them. */
+asx_err asxi_mpsc_far_deliver(asxi_mpsc *self, asxi_baton *baton, asxi_line **line);
+void asxi_mpsc_far_undelivered(asxi_mpsc *self, const asx_msg *msg);
+void asxi_mpsc_far_lost(asxi_baton *baton);
 
 /* mpsc_far.c, home side */
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg);

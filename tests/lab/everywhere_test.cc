@@ -8,6 +8,7 @@
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/barrier.h>
 #include <asx/shard/sync/broadcast.h>
+#include <asx/shard/sync/delivery.h>
 #include <asx/shard/sync/latch.h>
 #include <asx/shard/sync/mpsc.h>
 #include <asx/shard/sync/mutex.h>
@@ -134,6 +135,53 @@ TEST_CASE("everywhere: mpsc, by permit and in one call", "[everywhere]")
             return asx_ok(0);
         },
         12);
+}
+
+TEST_CASE("everywhere: deliveries, committed, aborted and given up", "[everywhere]")
+{
+    everywhere(
+        [](asx_cx *cx) {
+            const asx_mpsc_options options = { 1, sizeof(int), nullptr, "test" };
+            asx_mpsc_sender tx;
+            asx_mpsc_receiver rx;
+            REQUIRE(asx_mpsc_open(cx, &options, &tx, &rx) == ASX_OK);
+            int received = 0, sent = 0;
+            body sends = [&](asx_cx *c) {
+                for (int i = 0; i < 3; i++) {
+                    STEP(asx_mpsc_send_until(c, tx, &i, soon(c)));
+                    sent++;
+                }
+                return asx_ok(0);
+            };
+            body takes = [&](asx_cx *c) {
+                for (int i = 0; i < 3; i++) {
+                    int item;
+                    asx_delivery delivery;
+                    STEP(asx_delivery_next_until(c, rx, &item, sizeof(item), soon(c), &delivery));
+                    STEP(asx_yield(c));
+                    if (delivery.attempt == 1 && item == 1) {
+                        asx_delivery_abort(c, delivery);
+                    } else {
+                        received++;
+                        asx_delivery_commit(c, delivery);
+                    }
+                }
+                return asx_ok(0);
+            };
+            ASX_SCOPE(cx, scope, ASX_COLLECT_ALL) {
+                go(scope, sends);
+                go(scope, takes);
+                go(scope, takes);
+            }
+            int item;
+            while (asx_mpsc_try_recv(cx, rx, &item) == ASX_OK) {
+                received++;
+            }
+            CHECK(received == sent);
+            CHECK(asx_mpsc_used(cx, rx) == 0);
+            return asx_ok(0);
+        },
+        10);
 }
 
 TEST_CASE("everywhere: oneshot", "[everywhere]")
