@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -187,6 +188,10 @@ static bool signals_open(asx_engine *engine)
 
 static bool memory_make(asx_engine *engine)
 {
+    engine->latencies = calloc(engine->shard_count, sizeof(*engine->latencies));
+    if (!engine->latencies) {
+        return refuse_start("cannot make", "the figures", ASX_E(NO_MEMORY));
+    }
     const asx_err err = asx_blocking_create(NULL, &engine->blocking);
     if (err) {
         return refuse_start("cannot make", "the blocking pool", err);
@@ -233,6 +238,7 @@ static void unmake(asx_engine *engine)
     if (engine->blocking) {
         asx_blocking_destroy(engine->blocking);
     }
+    free(engine->latencies);
     pthread_cond_destroy(&engine->gate_moved);
     pthread_mutex_destroy(&engine->gate_lock);
 }

@@ -4,6 +4,7 @@
 
 #include <asx/engine/boot.h>
 #include <asx/engine/figures.h>
+#include <asx/engine/latency.h>
 #include <asx/reactor/blocking.h>
 #include <asx/shard/base/atomic.h>
 #include <asx/shard/event.h>
@@ -54,7 +55,8 @@ struct asx_engine {
     uint32_t shard_count;
     asx_mesh *mesh; /* NULL for a lone shard */
     asx_blocking *blocking;
-    asx_stall_watch *stalls; /* NULL where its thread could not be had: nobody watches then */
+    asx_stall_watch *stalls;  /* NULL where its thread could not be had: nobody watches then */
+    asx_latencies *latencies; /* one a shard, written by it; NULL: nobody asks */
     int32_t root_fd, signal_fd;
     int32_t listen_fds[ASX_LISTEN_MAX][ASX_SHARD_COUNT_MAX]; /* -1 once taken */
     int32_t admin_fd;
@@ -104,6 +106,7 @@ void asxi_services_drain(asxi_seat *seat);
 /* Adds up the services' counters. */
 void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum);
 asx_admit_stats asxi_services_admitted(const asxi_seat *seat);
+void asxi_services_latencies(const asxi_seat *seat, asx_latencies *sum);
 
 /* drain.c: the fiber on seat 0 that reads signals and moves the phases. */
 asx_outcome asxi_drain_body(asx_cx *cx, void *seat);

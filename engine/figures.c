@@ -16,6 +16,38 @@
 
 _Static_assert(sizeof(asx_figures) % sizeof(uint64_t) == 0, "copied word by word");
 
+static void words_publish(void *to, const void *from, size_t count)
+{
+    const uint64_t *const source = from;
+    uint64_t *const target = to;
+    for (size_t i = 0; i < count; i++) {
+        asx_store_relaxed(&target[i], source[i]);
+    }
+}
+
+static void words_read(void *to, const void *from, size_t count)
+{
+    const uint64_t *const source = from;
+    uint64_t *const target = to;
+    for (size_t i = 0; i < count; i++) {
+        target[i] = asx_load_relaxed(&source[i]);
+    }
+}
+
+/* A service that is over has no more to say: what it said last stays. */
+static void latencies_publish(asxi_seat *seat)
+{
+    asx_latencies sum;
+    asx_latencies *const to = &seat->engine->latencies[seat->index];
+    if (!seat->engine->latencies || asx_list_empty(&seat->services)) {
+        return;
+    }
+    asx_latencies_init(&sum);
+    asxi_services_latencies(seat, &sum);
+    words_publish(&to->routes, &sum.routes, sizeof(sum.routes) / (sizeof(uint64_t)));
+    asx_store_release(&to->count, sum.count); /* labels stay: who sees the count has them whole */
+}
+
 void asxi_figures_publish(asxi_seat *seat)
 {
     asx_figures figures = { .accept_failures = seat->accept_failures,
@@ -32,11 +64,8 @@ void asxi_figures_publish(asxi_seat *seat)
         figures.log_lines = log.lines;
         figures.log_dropped = log.dropped;
     }
-    const uint64_t *const from = (const uint64_t *)(const void *)&figures;
-    uint64_t *const to = (uint64_t *)(void *)&seat->published;
-    for (size_t i = 0; i < FIGURE_WORDS; i++) {
-        asx_store_relaxed(&to[i], from[i]);
-    }
+    words_publish(&seat->published, &figures, FIGURE_WORDS);
+    latencies_publish(seat);
     /* Pairs with the acquire in seq_of: who sees the number sees the words. */
     asx_store_release(&seat->published_seq, seat->published_seq + 1);
 }
@@ -74,12 +103,8 @@ void asx_figures_read(const asx_engine *engine, uint32_t shard, asx_figures *fig
 {
     asx_assert_lt(shard, engine->shard_count);
     const asxi_seat *const seat = &engine->seats[shard];
-    const uint64_t *const from = (const uint64_t *)(const void *)&seat->published;
-    uint64_t *const to = (uint64_t *)(void *)figures;
     (void)seq_of(seat);
-    for (size_t i = 0; i < FIGURE_WORDS; i++) {
-        to[i] = asx_load_relaxed(&from[i]);
-    }
+    words_read(figures, &seat->published, FIGURE_WORDS);
 }
 
 /* Who is furthest from the end comes first. */
@@ -137,6 +162,12 @@ typedef struct family {
 static const family families[] = {
     { "turns_total", "counter", "Turns of the loop", SHARD(turns) },
     { "dispatches_total", "counter", "Task steps run", SHARD(dispatches) },
+    { "parks_total", "counter", "Turns behind which nothing was runnable", SHARD(parks) },
+    { "slices_spent_total", "counter", "Turns that ended because their time was up",
+      SHARD(slices_spent) },
+    { "cancel_streak_max", "gauge",
+      "Most dispatches of cancelled tasks in a row while others waited",
+      SHARD(cancel_streak_most) },
     { "tasks", "gauge", "Live tasks", SHARD(tasks_live) },
     { "tasks_spawned_total", "counter", "Tasks spawned", SHARD(spawned) },
     { "tasks_completed_total", "counter", "Tasks completed", SHARD(completed) },
@@ -293,26 +324,89 @@ static void put_refused(text *t, const asx_figures *all, uint32_t count)
     }
 }
 
+typedef struct histogram {
+    const uint64_t *buckets;
+    uint64_t first_ns; /* upper bound of the first, each next one 2^shift times as much */
+    unsigned count, shift;
+    uint64_t ns_sum;
+} histogram;
+
+/* labels  without braces, each with a comma behind it */
+static void put_histogram(text *t, const char *name, const char *labels, const histogram *h)
+{
+    uint64_t sum = 0;
+    for (unsigned k = 0; k < h->count; k++) {
+        char bound[32] = "+Inf";
+        if (k + 1 < h->count) {
+            snprintf(bound, sizeof(bound), "%.9g",
+                     (double)(h->first_ns << (k * h->shift)) / (double)ASX_NS_PER_S);
+        }
+        sum += h->buckets[k];
+        put(t, "%s_bucket{%sle=\"%s\"} %llu\n", name, labels, bound, (unsigned long long)sum);
+    }
+    const int len = (int)strlen(labels) - 1;
+    put(t, "%s_sum{%.*s} %.9f\n", name, len, labels, (double)h->ns_sum / (double)ASX_NS_PER_S);
+    put(t, "%s_count{%.*s} %llu\n", name, len, labels, (unsigned long long)sum);
+}
+
+static histogram histogram_of(const asx_http_latency *latency)
+{
+    return (histogram){ .buckets = latency->buckets,
+                        .first_ns = ASX_HTTP_LATENCY_FIRST_NS,
+                        .count = ASX_HTTP_LATENCY_BUCKETS,
+                        .shift = 1,
+                        .ns_sum = latency->ns_sum };
+}
+
+static void put_steps(text *t, const asx_figures *all, uint32_t count)
+{
+    put(t, "# HELP asx_step_seconds Time of a task's step, from one wait to the next; sampled\n"
+           "# TYPE asx_step_seconds histogram\n");
+    for (uint32_t shard = 0; shard < count; shard++) {
+        const histogram h = { .buckets = all[shard].shard.step_buckets,
+                              .first_ns = ASX_SHARD_STEP_FIRST_NS,
+                              .count = ASX_SHARD_STEP_BUCKETS,
+                              .shift = 2,
+                              .ns_sum = all[shard].shard.step_ns_sum };
+        char labels[32];
+        snprintf(labels, sizeof(labels), "shard=\"%u\",", shard);
+        put_histogram(t, "asx_step_seconds", labels, &h);
+    }
+}
+
 static void put_latency(text *t, const asx_figures *all, uint32_t count)
 {
     put(t, "# HELP asx_http_request_seconds Time from a request's head to its last byte\n"
            "# TYPE asx_http_request_seconds histogram\n");
     for (uint32_t shard = 0; shard < count; shard++) {
-        const asx_http_stats *const http = &all[shard].http;
-        uint64_t sum = 0;
-        for (unsigned k = 0; k < ASX_HTTP_LATENCY_BUCKETS; k++) {
-            char bound[32] = "+Inf";
-            if (k + 1 < ASX_HTTP_LATENCY_BUCKETS) {
-                snprintf(bound, sizeof(bound), "%.6f", 16e-6 * (double)(1u << k));
-            }
-            sum += http->latency_buckets[k];
-            put(t, "asx_http_request_seconds_bucket{shard=\"%u\",le=\"%s\"} %llu\n", shard, bound,
-                (unsigned long long)sum);
-        }
-        put(t, "asx_http_request_seconds_sum{shard=\"%u\"} %.9f\n", shard,
-            (double)http->latency_ns_sum / (double)ASX_NS_PER_S);
-        put(t, "asx_http_request_seconds_count{shard=\"%u\"} %llu\n", shard,
-            (unsigned long long)sum);
+        char labels[32];
+        snprintf(labels, sizeof(labels), "shard=\"%u\",", shard);
+        const histogram h = histogram_of(&all[shard].http.latency);
+        put_histogram(t, "asx_http_request_seconds", labels, &h);
+    }
+}
+
+/* Of all shards together: a histogram a route and shard would be too many lines. */
+static void put_routes(text *t, const asx_latencies *sum)
+{
+    put(t, "# HELP asx_http_route_seconds The same by the route's pattern\n"
+           "# TYPE asx_http_route_seconds histogram\n");
+    for (uint64_t i = 0; i < sum->count; i++) {
+        char labels[ASX_LATENCY_LABEL_BYTES + 16];
+        snprintf(labels, sizeof(labels), "route=\"%s\",", sum->routes[i].label);
+        const histogram h = histogram_of(&sum->routes[i].latency);
+        put_histogram(t, "asx_http_route_seconds", labels, &h);
+    }
+}
+
+static void latencies_read(const asx_engine *engine, asx_latencies *part, asx_latencies *sum)
+{
+    asx_latencies_init(sum);
+    for (uint32_t i = 0; engine->latencies && i < engine->shard_count; i++) {
+        const asx_latencies *const from = &engine->latencies[i];
+        part->count = asx_load_acquire(&from->count);
+        words_read(&part->routes, &from->routes, sizeof(part->routes) / (sizeof(uint64_t)));
+        asx_latencies_add(sum, part);
     }
 }
 
@@ -320,12 +414,14 @@ asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *o
 {
     const uint32_t count = engine->shard_count;
     const size_t lines = asx_array_count(families) + 6 + ASX_ADMIT_VERDICT_COUNT +
-                         ASX_HTTP_LATENCY_BUCKETS + 2 + DRAIN_LINES;
-    /* a head of at most 256 bytes a family, a line of at most 128 bytes a shard */
-    text t = { .cap = lines * (256 + (size_t)count * 128) };
+                         ASX_HTTP_LATENCY_BUCKETS + 2 + ASX_SHARD_STEP_BUCKETS + 2 + DRAIN_LINES;
+    const size_t route_lines = (ASX_HTTP_LATENCY_BUCKETS + 2) * (size_t)ASX_LATENCY_ROUTES_MAX + 2;
+    /* a head of at most 256 bytes a family, a line of at most 128 bytes a shard, 160 a route */
+    text t = { .cap = lines * (256 + (size_t)count * 128) + route_lines * 160 };
+    asx_latencies *const latencies = asx_alloc(cx, 2 * sizeof(*latencies));
     asx_figures *const all = asx_alloc(cx, count * sizeof(*all));
     t.buf = asx_alloc(cx, t.cap);
-    if (!all || !t.buf) {
+    if (!all || !t.buf || !latencies) {
         return ASX_E(NO_MEMORY);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -334,7 +430,10 @@ asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *o
     put_families(&t, all, count);
     put_responses(&t, all, count);
     put_refused(&t, all, count);
+    put_steps(&t, all, count);
     put_latency(&t, all, count);
+    latencies_read(engine, &latencies[0], &latencies[1]);
+    put_routes(&t, &latencies[1]);
     put_drain(&t, all, count);
     put(&t,
         "# HELP asx_uptime_seconds Since the engine's start\n# TYPE asx_uptime_seconds gauge\n"

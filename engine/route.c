@@ -11,12 +11,14 @@
 typedef struct path_entry {
     asx_view pattern;
     uint32_t methods; /* bit a method */
+    asx_http_latency *latency;
     const asx_route *routes[ASX_HTTP_METHOD_COUNT];
 } path_entry;
 
 struct asx_router {
     uint32_t literal_count; /* entries [0, literal_count): by length, then bytes */
     uint32_t count;         /* the rest: most particular first */
+    asx_latencies *latencies;
     path_entry entries[];
 };
 
@@ -128,6 +130,7 @@ static path_entry *entry_for(asx_router *router, asx_view pattern)
     path_entry *const entry = &router->entries[router->count++];
     memset(entry, 0, sizeof(*entry));
     entry->pattern = pattern;
+    entry->latency = asx_latencies_route(router->latencies, pattern);
     return entry;
 }
 
@@ -141,6 +144,11 @@ asx_err asx_router_create(asx_region *region, const asx_route *routes, size_t co
     }
     router->count = 0;
     router->literal_count = 0;
+    router->latencies = asx_region_alloc(region, sizeof(*router->latencies));
+    if (!router->latencies) {
+        return ASX_E(NO_MEMORY);
+    }
+    asx_latencies_init(router->latencies);
     for (size_t i = 0; i < count; i++) {
         const asx_view pattern = asx_view_str(routes[i].pattern);
         asx_assert(routes[i].handler != NULL && routes[i].method < ASX_HTTP_METHOD_COUNT);
@@ -226,18 +234,21 @@ static asx_route_verdict match_beside(const asx_router *router, const path_entry
     match->path = path;
     match->allow = 0;
     match->param_count = 0;
+    match->latency = &router->latencies->routes[ASX_LATENCY_UNMATCHED].latency;
     if (path.len == 0 || path.ptr[0] != '/') {
         return ASX_ROUTE_NO_PATH;
     }
     if (literal) {
         match->route = method_route(literal, method);
         match->allow = literal->methods;
+        match->latency = literal->latency;
     }
     for (uint32_t i = router->literal_count; !match->route && i < router->count; i++) {
         const path_entry *const entry = &router->entries[i];
         if (pattern_matches(entry->pattern, path, match)) {
             match->route = method_route(entry, method);
             match->allow |= entry->methods;
+            match->latency = entry->latency;
         }
     }
     if (match->route) {
@@ -245,6 +256,11 @@ static asx_route_verdict match_beside(const asx_router *router, const path_entry
     }
     match->param_count = 0;
     return match->allow ? ASX_ROUTE_NO_METHOD : ASX_ROUTE_NO_PATH;
+}
+
+const asx_latencies *asx_router_latencies(const asx_router *router)
+{
+    return router->latencies;
 }
 
 asx_route_verdict asx_router_match(const asx_router *router, asx_http_method method, asx_view path,
@@ -317,7 +333,10 @@ asx_outcome asx_router_handle(asx_cx *cx, const asx_router *router, asx_http_exc
         }
         literal = literal_find(router, path);
     }
-    switch (match_beside(router, literal, asx_http_method_of(x), path, &match)) {
+    const asx_route_verdict verdict =
+        match_beside(router, literal, asx_http_method_of(x), path, &match);
+    asx_http_latency_set(x, match.latency);
+    switch (verdict) {
     case ASX_ROUTE_FOUND:
         asx_http_route_set(x, &match);
         return match.route->handler(cx, x);

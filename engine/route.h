@@ -5,13 +5,14 @@
  *         the others are tried in the order of how particular they are, segment by segment from
  *         the left: literal, then parameter, then rest. GET answers HEAD; a path without the
  *         method is 405 with Allow, OPTIONS is answered with it; no path is 404.
- * Owner.  A router is read-only once created; each shard has its own.
+ * Owner.  A router is read-only once created, but for its latencies; each shard has its own.
  * Bounds. No allocation per request, unless the path holds an escape or a dot segment: then it is
  *         decoded once, into the request's region.
  */
 #ifndef ASX_ENGINE_ROUTE_H
 #define ASX_ENGINE_ROUTE_H
 
+#include <asx/engine/latency.h>
 #include <asx/proto/http.h>
 #include <asx/shard/region.h>
 
@@ -44,12 +45,16 @@ typedef struct asx_route_match {
     asx_view path;  /* decoded */
     uint32_t allow; /* bit a method */
     uint32_t param_count;
+    asx_http_latency *latency;             /* of the pattern, or of what no route matches */
     asx_view params[ASX_ROUTE_PARAMS_MAX]; /* in the order of the pattern; views into path */
 } asx_route_match;
 
 /* path  decoded and normalised */
 asx_route_verdict asx_router_match(const asx_router *router, asx_http_method method, asx_view path,
                                    asx_route_match *match);
+
+/* How long requests took that asx_router_handle has handled. */
+const asx_latencies *asx_router_latencies(const asx_router *router);
 
 /* Matches the exchange's path and runs the handler, or answers 404, 405, or 400 for a path that
  * cannot be decoded. */

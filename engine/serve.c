@@ -270,6 +270,14 @@ void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum)
     }
 }
 
+void asxi_services_latencies(const asxi_seat *seat, asx_latencies *sum)
+{
+    asx_list_each(node, &seat->services) {
+        const asxi_service *const self = asx_container_of(node, asxi_service, link);
+        asx_latencies_add(sum, asx_router_latencies(self->router));
+    }
+}
+
 asx_admit_stats asxi_services_admitted(const asxi_seat *seat)
 {
     asx_admit_stats sum = { 0 };

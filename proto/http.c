@@ -79,6 +79,11 @@ void asx_http_route_set(asx_http_exchange *x, const void *route)
     x->route = route;
 }
 
+void asx_http_latency_set(asx_http_exchange *x, asx_http_latency *latency)
+{
+    x->latency = latency;
+}
+
 const void *asx_http_route(const asx_http_exchange *x)
 {
     return x->route;

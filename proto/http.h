@@ -40,6 +40,9 @@ void *asx_http_service_arg(const asx_http_exchange *x);
 /* A slot for the router: parameters of the matched pattern and the like. */
 void asx_http_route_set(asx_http_exchange *x, const void *route);
 const void *asx_http_route(const asx_http_exchange *x);
+/* Where the time that it takes is counted, beside the server's figures; outlives the connection. */
+typedef struct asx_http_latency asx_http_latency;
+void asx_http_latency_set(asx_http_exchange *x, asx_http_latency *latency);
 
 /* The next piece of the body: Ok(1) with data, Ok(0) at its end. Sends 100-continue when first
  * called for a client that waits for it. lends    *data until the next read errors   http 400 (bad

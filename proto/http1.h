@@ -34,12 +34,26 @@ typedef struct asx_http_limits {      /* zero-filled fields are the defaults */
 #define ASX_HTTP_REFUSALS_MAX 64u
 
 #define ASX_HTTP_LATENCY_BUCKETS 16u /* upper bounds 2^k * 16 us, the last one is +Inf */
+#define ASX_HTTP_LATENCY_FIRST_NS (16 * ASX_NS_PER_US)
+
+struct asx_http_latency {
+    uint64_t ns_sum, buckets[ASX_HTTP_LATENCY_BUCKETS];
+};
+ASX_INLINE void asx_http_latency_count(asx_http_latency *latency, asx_duration took_ns)
+{
+    const uint64_t firsts = took_ns / ASX_HTTP_LATENCY_FIRST_NS +
+                            (took_ns % ASX_HTTP_LATENCY_FIRST_NS > 0); /* rounded up */
+    const unsigned last = ASX_HTTP_LATENCY_BUCKETS - 1;
+    const unsigned bucket = firsts <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(firsts - 1);
+    latency->buckets[bucket < last ? bucket : last]++;
+    latency->ns_sum += took_ns;
+}
 
 typedef struct asx_http_stats {
     uint64_t connections_accepted, connections_refused, connections_open, connections_idle;
     uint64_t requests, requests_in_flight, responses[6]; /* by first digit; [0]: none was sent */
     uint64_t bytes_in, bytes_out, parse_errors, timeouts, disconnects, panics, shed;
-    uint64_t latency_ns_sum, latency_buckets[ASX_HTTP_LATENCY_BUCKETS];
+    asx_http_latency latency;
 } asx_http_stats;
 
 /* What an access log line is made of; views valid during the call. */

@@ -32,6 +32,7 @@ struct asx_http_exchange {
     asxi_http_conn *conn;
     const asx_http1_head *head; /* the parser's; a copy in the region when a body follows */
     const void *route;
+    asx_http_latency *latency; /* of its route, may be NULL */
     asx_instant started_at;
     uint64_t body_sent, body_length;
     char *extra; /* added header fields, serialised */

@@ -82,17 +82,6 @@ static bool exchange_begin(asxi_http_conn *conn)
     return true;
 }
 
-static void latency_count(asx_http_stats *stats, asx_duration took_ns)
-{
-    unsigned bucket = 0;
-    for (uint64_t bound = 16 * ASX_NS_PER_US;
-         bucket < ASX_HTTP_LATENCY_BUCKETS - 1 && took_ns > bound; bound *= 2) {
-        bucket++;
-    }
-    stats->latency_buckets[bucket]++;
-    stats->latency_ns_sum += took_ns;
-}
-
 /* The peer's address, asked for once a connection; NULL when it cannot be had. */
 static const asx_addr *peer_of(asxi_http_conn *conn)
 {
@@ -158,7 +147,10 @@ static void request_over(asxi_http_conn *conn, asx_outcome value)
         asxi_http_in_unlend(conn);
     }
     server->stats.requests_in_flight--;
-    latency_count(&server->stats, took_ns);
+    asx_http_latency_count(&server->stats.latency, took_ns);
+    if (x->latency) {
+        asx_http_latency_count(x->latency, took_ns);
+    }
     if (server->config.log) {
         request_log(conn, x, value, took_ns);
     }

@@ -8,6 +8,7 @@
 #define ASX_TURN_DISPATCH_MAX 128u /* SCH-9: then rings, completions and timers get their share */
 #define ASX_TURN_SLICE_NS (2 * ASX_NS_PER_MS) /* SCH-9: the same, when dispatches are long */
 #define ASX_SLICE_LOOK_MAX 32u       /* dispatches between two looks at the clock: 1 ns for each */
+#define ASX_STEP_SAMPLE_TURNS 16u    /* one of so many is timed: two looks at the clock */
 #define ASX_TURN_COMPLETION_MAX 256u /* bounds what one turn borrows buffers for */
 #define ASX_TURN_MESSAGE_MAX 256u    /* per turn, over all inbound rings */
 #define ASX_TURN_TIMER_MAX 1024u

@@ -289,6 +289,9 @@ static asx_task *pick_mixed(asx_shard *shard)
         if (!others || sched->cancel_streak < limit || ASXI_PLANTED(CANCEL_STARVES)) {
             sched->cancel_streak = others ? sched->cancel_streak + 1 : 1;
             sched->others_waited = others ? sched->others_waited + 1 : 0;
+            if (sched->others_waited > shard->stats.cancel_streak_most) {
+                shard->stats.cancel_streak_most = sched->others_waited;
+            }
             shard->stats.streak_exceeded += sched->others_waited > limit; /* the proof: stays 0 */
             sched->cancel_count--;
             return lane_pop(shard, &sched->cancel);

@@ -119,10 +119,44 @@ bool asxi_slice_look(asx_shard *shard)
 {
     shard->slice_looked_ns = shard->driver->ops->now(shard->driver);
     if (shard->slice_looked_ns >= asx_time_add(shard->now_ns, shard->slice_ns)) {
+        shard->stats.slices_spent += !shard->slice_over;
         shard->slice_over = true;
         shard->slice_left = 1;
     }
     return shard->slice_over;
+}
+
+static uint64_t steps_run(const asx_shard *shard)
+{
+    return shard->sched.taken - shard->sched.requeued;
+}
+
+static void steps_look(asx_shard *shard, asx_instant now_ns)
+{
+    shard->steps_from_ns = now_ns;
+    shard->steps_seen = steps_run(shard);
+}
+
+/* What ran since the last look took until now. */
+static void steps_time(asx_shard *shard, asx_instant now_ns)
+{
+    const uint64_t count = steps_run(shard) - shard->steps_seen;
+    if (shard->steps_from_ns != 0 && count > 0) {
+        const asx_duration took_ns = asx_time_sub(now_ns, shard->steps_from_ns);
+        const uint64_t mean_ns = took_ns / count;
+        const uint64_t each = mean_ns > 0 ? (mean_ns - 1) / ASX_SHARD_STEP_FIRST_NS : 0;
+        const unsigned last = ASX_SHARD_STEP_BUCKETS - 1;
+        const unsigned bucket = each == 0 ? 0 : (65 - (unsigned)__builtin_clzll(each)) / 2;
+        shard->stats.step_buckets[bucket < last ? bucket : last] += count;
+        shard->stats.step_ns_sum += took_ns;
+    }
+    steps_look(shard, now_ns);
+}
+
+/* Not in every turn, as a look costs as much as a short step; but where steps were long of late. */
+static bool steps_timed(const asx_shard *shard)
+{
+    return shard->stats.turns % ASX_STEP_SAMPLE_TURNS == 0 || shard->slice_gap == 1;
 }
 
 /* Up to the next look at the clock, or to the end of the turn's share. */
@@ -139,6 +173,7 @@ static void slice_begin(asx_shard *shard)
     shard->slice_looked_ns = shard->now_ns;
     shard->slice_share = shard->turn_dispatch_max;
     stretch_begin(shard);
+    steps_look(shard, steps_timed(shard) ? shard->driver->ops->now(shard->driver) : 0);
 }
 
 /* At the end of a stretch; false when it is the turn's. Looks come closer when a gap took a good
@@ -151,6 +186,7 @@ bool asxi_slice_goes_on(asx_shard *shard)
     const asx_instant looked_ns = shard->slice_looked_ns;
     const bool over = asxi_slice_look(shard);
     const asx_duration took_ns = asx_time_sub(shard->slice_looked_ns, looked_ns);
+    steps_time(shard, shard->slice_looked_ns);
     if (took_ns > shard->slice_ns / 8) {
         const uint64_t fits = shard->slice_gap * (shard->slice_ns / 8) / took_ns;
         shard->slice_gap = fits > 1 ? (uint32_t)fits : 1;
@@ -174,6 +210,9 @@ static void dispatch_some(asx_shard *shard)
         shard->running = NULL;
     }
     asxi_task_dispatch_some(shard);
+    if (asx_unlikely(steps_timed(shard)) && steps_run(shard) != shard->steps_seen) {
+        steps_time(shard, shard->driver->ops->now(shard->driver));
+    }
 }
 
 /* Deadlines at this very instant, now that what was ready at it has run (TMR-3a). */
@@ -255,6 +294,7 @@ void asx_shard_park(asx_shard *shard)
     asx_instant until = 0;
     if (!runnable(shard) && asx_list_empty(&shard->late_expiries)) {
         until = asx_timer_wheel_next(&shard->wheel);
+        shard->stats.parks++;
     }
     if (!shard->mesh || until <= shard->now_ns) {
         shard->driver->ops->park(shard->driver, until);
@@ -391,7 +431,7 @@ void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats)
     stats->obligations_pending = shard->obligations.live;
     stats->ops_in_flight = shard->op_in_flight;
     stats->timers_armed = asx_timer_wheel_count(&shard->wheel);
-    stats->dispatches = shard->sched.taken - shard->sched.requeued;
+    stats->dispatches = steps_run(shard);
     stats->ready_queued = (uint32_t)asxi_sched_ready_count(&shard->sched);
     stats->cancel_queued = shard->sched.cancel_count;
     stats->timed_queued = shard->sched.timed_count;

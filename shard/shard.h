@@ -48,6 +48,10 @@ typedef struct asx_shard_config { /* zero-filled fields are the defaults */
     void *diagnostic_arg;
 } asx_shard_config;
 
+/* Upper bounds of a step's time: 4^k * 250 ns, the last one is +Inf. */
+#define ASX_SHARD_STEP_BUCKETS 13u
+#define ASX_SHARD_STEP_FIRST_NS 250u
+
 typedef struct asx_shard_stats {
     uint64_t turns, dispatches, polls_fibers, polls_steps;
     uint64_t spawned, completed, cancelled, panicked;
@@ -56,6 +60,12 @@ typedef struct asx_shard_stats {
     uint64_t ops_started, ops_settled;
     uint64_t messages_sent, messages_received, messages_stale;
     uint64_t admissions_refused; /* at a limit of a region's */
+    uint64_t parks;              /* turns behind which nothing was runnable */
+    uint64_t slices_spent;       /* turns that ended because their time was up */
+    uint64_t cancel_streak_most; /* dispatches of cancelled tasks in a row, while others waited */
+    /* Of tasks' steps: those of one turn in ASX_STEP_SAMPLE_TURNS, and of long turns. Several that
+     * ran between two looks at the clock count with their mean. */
+    uint64_t step_ns_sum, step_buckets[ASX_SHARD_STEP_BUCKETS];
     uint64_t wakes_stale, streak_exceeded, overruns, abandoned, stalls;
     uint64_t deadline_warnings, deadlines_missed, futurelocks;
     uint64_t tasks_lent;     /* sendable tasks that left for another shard */

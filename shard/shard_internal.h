@@ -62,8 +62,10 @@ struct asx_shard {
     bool slice_over; /* this turn's time is spent: found at a look, by the loop or a checkpoint */
     asx_duration slice_ns;
     asx_instant slice_looked_ns; /* at the clock, last */
-    uint32_t slice_gap;       /* dispatches from one look to the next; fewer when they are long */
-    uint32_t slice_left;      /* of this stretch; 1 once slice_over is set */
+    uint32_t slice_gap;        /* dispatches from one look to the next; fewer when they are long */
+    uint32_t slice_left;       /* of this stretch; 1 once slice_over is set */
+    asx_instant steps_from_ns; /* at the clock, when steps_seen had run; 0: not looked then */
+    uint64_t steps_seen;
     uint32_t slice_share;     /* dispatches that the turn has left behind this stretch */
     uint64_t park_exchanged;  /* messages, both ways, when it last had nothing to run */
     asx_duration park_gap_ns; /* how long it then had to wait, lately */

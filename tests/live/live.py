@@ -1001,6 +1001,53 @@ def refused_for(metrics, cause):
 
 
 @case
+def latency_by_route():
+    """each request is counted under its route's pattern, and under no path that was asked for"""
+    with Server() as server:
+        for path, times in (('/plaintext', 3), ('/bytes/4242', 2), ('/bytes/77', 1),
+                            ('/nothing/secret', 4), ('/panic', 1), ('/sleep/5', 2), ('/static/a%22b', 1)):
+            for _ in range(times):
+                server.get(path)
+        text = body_of(server.get('/metrics')).decode()
+        counts = {route: int(count) for route, count in re.findall(
+            r'^asx_http_route_seconds_count{route="([^"]*)"} (\d+)$', text, re.M)}
+        for route, count in (('/plaintext', 3), ('/bytes/:n', 3), ('unmatched', 4), ('/panic', 1),
+                             ('/static/*path', 1), ('/json', 0)):
+            equal(counts.get(route), count, route)
+        for raw in ('4242', 'secret', 'a%22b', 'a"b'):
+            check(raw not in text, f'{raw} is a label')
+        all_counted = sum(map(int, re.findall(
+            r'^asx_http_request_seconds_count{shard="\d+"} (\d+)$', text, re.M)))
+        equal(sum(counts.values()), all_counted, 'the same requests both ways')
+        check_histogram(text, 'asx_http_route_seconds', 'route="/sleep/:n"', 2)
+
+
+@case
+def steps_and_parks():
+    """a shard tells how long its tasks run at a time, and how often it had nothing to do"""
+    with Server(shards=1) as server:
+        for _ in range(200):
+            server.get('/plaintext')
+        text = body_of(server.get('/metrics')).decode()
+        count = int(re.search(r'^asx_step_seconds_count{shard="0"} (\d+)$', text, re.M)[1])
+        check_histogram(text, 'asx_step_seconds', 'shard="0"', count)
+        seen = server.gauges('parks_total', 'turns_total', 'dispatches_total', 'cancel_streak_max')
+        check(0 < count <= seen['dispatches_total'], f'{count} of {seen}')
+        check(100 < seen['parks_total'] <= seen['turns_total'], seen)
+        check(seen['cancel_streak_max'] <= 16, seen)
+
+
+def check_histogram(text, name, labels, count):
+    rows = re.findall(rf'^{name}_bucket{{{re.escape(labels)},le="([^"]+)"}} (\d+)$', text, re.M)
+    bounds = [float(bound) for bound, _ in rows]
+    values = [int(value) for _, value in rows]
+    check(len(rows) > 4 and bounds == sorted(bounds) and bounds[-1] == float('inf'), rows)
+    check(values == sorted(values) and values[-1] == count, rows)
+    seconds = re.search(rf'^{name}_sum{{{re.escape(labels)}}} (\S+)$', text, re.M)
+    check(seconds and float(seconds[1]) > 0, f'{name}{labels} has no sum')
+
+
+@case
 def connections_of_one_address():
     """one address has no more connections than it may, and another is served meanwhile"""
     with Server('--max-per-ip', '8', shards=1) as server:

@@ -212,6 +212,7 @@ TEST_CASE("sched: the cancel streak is exactly what was configured, and twice th
                 });
             CHECK(run.severity == ASX_SEVERITY_OK);
             CHECK(run.stats.streak_exceeded == 0);
+            CHECK(run.stats.cancel_streak_most == (limit ? limit : 16) * (drain ? 2u : 1u));
         }
     }
 }
@@ -388,7 +389,20 @@ TEST_CASE("sched: a turn ends when its time is spent, however few tasks it has r
             REQUIRE(asx_spawn_poll(cx, nullptr, burns_a_millisecond, nullptr, 0, &options, nullptr,
                                    nullptr) == ASX_OK);
         }
-        return asx_sleep(cx, asx_s(1));
+        ASX_TRY(asx_sleep(cx, asx_s(1)));
+        const asx_shard_stats stats = stats_of(cx);
+        uint64_t steps = 0, long_steps = 0;
+        for (unsigned k = 0; k < ASX_SHARD_STEP_BUCKETS; k++) {
+            steps += stats.step_buckets[k];
+            long_steps += k >= 6 ? stats.step_buckets[k] : 0; /* above 256 us */
+        }
+        CHECK(stats.slices_spent > 2);
+        CHECK(stats.parks > 0);
+        CHECK((steps > 0 && steps <= stats.dispatches));
+        CHECK((long_steps >= 30 && long_steps <= 400)); /* some share a look with short ones */
+        CHECK(stats.step_ns_sum >= 30 * ASX_NS_PER_MS);
+        CHECK(stats.step_ns_sum <= 100 * ASX_NS_PER_MS);
+        return asx_ok(0);
     });
     REQUIRE(order.size() == 100);
     CHECK(longest_turn(0) <= 64);
