@@ -1,5 +1,4 @@
 #include <asx/shard/base/assert.h>
-#include <asx/shard/base/prng.h>
 #include <asx/shard/cx.h>
 
 #include "shard_internal.h"
@@ -130,38 +129,22 @@ asx_instant asx_now(const asx_cx *cx)
     return asx_cx_require(cx, ASX_CAP_TIME) ? 0 : cx->_shard->now_ns;
 }
 
-uint64_t asx_random_u64(asx_cx *cx)
+uint64_t asx_logical_now(const asx_cx *cx)
 {
-    asx_task *const task = cx->_task;
-    if (asx_cx_require(cx, ASX_CAP_RANDOM)) {
-        return 0;
-    }
-    asxi_body *const body = asxi_task_body(task);
-    if (!body) {
-        asx_panic("no memory for a random stream");
-    }
-    if (!(task->flags & ASXI_TASK_SEEDED)) {
-        /* Siblings do not disturb one another's randomness (SPN-5). */
-        task->flags |= ASXI_TASK_SEEDED;
-        body->entropy =
-            asx_mix64(task->cx._region->entropy + (task->spawn_seq + 1) * ASXI_STREAM_STRIDE);
-    }
-    return asx_splitmix64(&body->entropy);
+    return cx->_shard->logical;
 }
 
-uint64_t asx_random_below(asx_cx *cx, uint64_t n)
+uint64_t asx_logical_tick(asx_cx *cx)
 {
-    asx_assert(n > 0);
-    if (asx_cx_require(cx, ASX_CAP_RANDOM)) {
-        return 0;
-    }
-    const uint64_t threshold = (0 - n) % n;
-    for (;;) { /* rejects less than half of the draws */
-        const unsigned __int128 product = (unsigned __int128)asx_random_u64(cx) * n;
-        if ((uint64_t)product >= threshold) {
-            return (uint64_t)(product >> 64);
-        }
-    }
+    return asx_logical_receive(cx, 0);
+}
+
+uint64_t asx_logical_receive(asx_cx *cx, uint64_t seen)
+{
+    uint64_t *const own = &cx->_shard->logical;
+    *own = seen > *own ? seen : *own;
+    *own += *own < UINT64_MAX; /* a stamp from outside must not turn it back */
+    return *own;
 }
 
 void *asx_alloc(asx_cx *cx, size_t size)

@@ -95,10 +95,23 @@ bool asx_charge(asx_cx *cx, uint64_t n);
 /* Tightens the running task's deadline to now + timeout; never pushes it out (BUD-5). */
 void asx_deadline_tighten(asx_cx *cx, asx_duration timeout);
 
-/* Time and entropy; without the capability, 0 (asx_cx_require tells). */
+/* Time and entropy; without the capability, 0 (asx_cx_require tells). Drawing never waits, and what
+ * one task draws disturbs no other. Not for keys. */
 asx_instant asx_now(const asx_cx *cx);
 uint64_t asx_random_u64(asx_cx *cx);
 uint64_t asx_random_below(asx_cx *cx, uint64_t n); /* uniform, n > 0 */
+bool asx_random_bool(asx_cx *cx);
+double asx_random_double(asx_cx *cx); /* in [0, 1), a multiple of 2^-53 */
+void asx_random_bytes(asx_cx *cx, void *buf, size_t size);
+/* Every order of `count` items of `size` bytes is as likely; without the capability it stays. */
+void asx_random_shuffle(asx_cx *cx, void *items, size_t count, size_t size);
+
+/* The shard's logical clock: whoever stamps what it sends with a tick, and gives what it received
+ * to asx_logical_receive, has stamps that order cause before effect, on any shard or machine. Each
+ * returns the new time; messages of the kernel's own carry no stamp. */
+uint64_t asx_logical_now(const asx_cx *cx);
+uint64_t asx_logical_tick(asx_cx *cx);
+uint64_t asx_logical_receive(asx_cx *cx, uint64_t seen);
 
 /* Sleeps until the shard clock reaches `at_ns` (TMR-9).
  * suspends always, unless at_ns has passed

@@ -46,6 +46,20 @@ static void bell_rung(void *arg)
     driver->ops->wake(driver);
 }
 
+/* What not every shard has. */
+static asx_err parts_create(asx_shard *shard, const asx_shard_config *config)
+{
+    asx_err err = config->keep_cleanups ? asxi_cleanups_create(shard) : ASX_OK;
+    if (!err && shard->mesh) {
+        asx_mesh_attach(shard->mesh, shard->index, bell_rung, shard->driver);
+        err = asxi_limbs_create(shard);
+        if (!err) {
+            err = asxi_mail_create(shard);
+        }
+    }
+    return err;
+}
+
 asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
 {
     asx_shard *const shard =
@@ -96,12 +110,8 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     asxi_panic_thread_enter(shard);
     asx_fiber_init_thread(&shard->thread_fiber);
     asx_err err = root_open(shard, config->seed);
-    if (!err && shard->mesh) {
-        asx_mesh_attach(shard->mesh, shard->index, bell_rung, shard->driver);
-        err = asxi_limbs_create(shard);
-        if (!err) {
-            err = asxi_mail_create(shard);
-        }
+    if (!err) {
+        err = parts_create(shard, config);
         if (err) {
             asx_region_close_begin(shard->root, ASX_CLOSE_CANCEL, NULL);
         }
@@ -452,6 +462,7 @@ void asx_shard_destroy(asx_shard *shard)
     asxi_migrate_destroy(shard);
     asxi_limbs_destroy(shard);
     asxi_objects_destroy(shard);
+    asxi_cleanups_destroy(shard);
     asx_outcome_release(shard->root_value);
     if (shard->sched.timed) {
         asx_chunk_release(&shard->chunks, shard->sched.timed,

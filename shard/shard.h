@@ -36,6 +36,7 @@ typedef struct asx_shard_config { /* zero-filled fields are the defaults */
     size_t heap_bytes_max;
     size_t stack_pool_max;      /* fibers; 0: no limit but memory */
     uint32_t cancel_streak;     /* 0: 16 */
+    bool keep_cleanups;         /* what cancelled tasks needed: see cleanup.h */
     uint32_t turn_dispatch_max; /* tasks run in one turn; 0: 128 */
     asx_trace_sink *trace;      /* NULL: nobody listens; builds with ASX_TRACE=1 only */
     asx_timer_shape timers;     /* how deadlines are moved; zero-filled: exact */

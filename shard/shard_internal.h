@@ -100,8 +100,11 @@ struct asx_shard {
     struct asxi_stall_slot *stall;         /* NULL: nobody watches */
     struct asxi_deadline_watch *deadlines; /* NULL: nobody watches */
     struct asxi_mail *mail;
-    struct asxi_migrate *migrate; /* made with the first sendable task, here or that we hear of */
-    struct asxi_objects *objects; /* made by the first that is opened */
+    struct asxi_migrate *migrate;   /* made with the first sendable task, here or that we hear of */
+    struct asxi_objects *objects;   /* made by the first that is opened */
+    struct asxi_cleanups *cleanups; /* NULL: nothing is kept */
+    size_t cleanups_bytes;
+    uint64_t logical; /* clock */
     asx_shard_stats stats;
     uint64_t op_in_flight;
 };
@@ -260,6 +263,15 @@ typedef struct asxi_limb_note {
 /* Returns the next of the region's, or NULL. */
 const struct asxi_limb *asxi_limb_note_of(const struct asxi_limb *limb, asxi_limb_note *note);
 void asxi_limb_home_closed(asx_region *region, asx_outcome value);
+
+/* cleanup.c: only where the shard keeps them */
+typedef struct asxi_cleanups asxi_cleanups;
+asx_err asxi_cleanups_create(asx_shard *shard);
+void asxi_cleanups_destroy(asx_shard *shard);
+void asxi_cleanup_polled(asx_task *task);
+/* A cancelled task observed; `masked`: one of its masks took it. */
+void asxi_cleanup_observed(asx_task *task, bool masked);
+void asxi_cleanup_ended(asx_task *task);
 
 /* sync/object.c */
 void asxi_objects_close_all(asx_region *region);

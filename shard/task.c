@@ -387,6 +387,9 @@ static void complete_incidents(asx_task *task)
         asxi_migrate_task_ended(task->cx._shard);
     }
     if (task->reason) {
+        if (asx_unlikely(task->cx._shard->cleanups != NULL)) {
+            asxi_cleanup_ended(task);
+        }
         finish_outcome(task);
     }
     if (task->reason && !(task->flags & ASXI_TASK_ACKED)) {
@@ -594,6 +597,9 @@ static void overrun(asx_task *task)
 /* Takes one poll before the step (BUD-6). False: the task was abandoned instead. */
 static bool pay_metered(asx_task *task)
 {
+    if (asx_unlikely(task->cx._shard->cleanups != NULL)) {
+        asxi_cleanup_polled(task);
+    }
     if (task->state == ASX_TASK_CANCEL_REQUESTED) {
         if ((task->flags & ASXI_TASK_GUEST) && asxi_migrate_leave(task)) {
             return false;

@@ -118,7 +118,8 @@ typedef struct asxi_body {
     uint64_t entropy;           /* state of the task's SplitMix64 stream, once SEEDED */
     uint64_t checkpoints;
     asx_instant checkpoint_at;
-    uint32_t mask_depth;
+    uint16_t mask_depth;
+    uint16_t cleanup_masked, cleanup_gap, cleanup_gap_max; /* cleanup.c's */
 } asxi_body;
 
 /* In front of an argument that somebody must be told to drop. */

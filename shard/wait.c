@@ -31,25 +31,40 @@ static void request_own_cancel(asx_task *task, asx_cancel_kind kind)
     asx_reason_release(reason);
 }
 
-/* True when an open mask frame, or the kernel, takes this observation upon itself (MSK-2). */
-static bool spend_mask(asx_task *task)
+/* The innermost open mask that has something left, or NULL. */
+static asx_mask *mask_left(const asx_task *task)
 {
-    if (task->kernel_masks > 0) {
-        return true;
-    }
     asx_mask *const innermost = task->body ? task->body->masks : NULL;
     for (asx_mask *mask = innermost; mask; mask = mask->_outer) {
         if (ASXI_PLANTED(MASK_IGNORED) && mask != innermost) {
             break;
         }
         if (mask->_left > 0) {
-            mask->_left--;
-            return true;
+            return mask;
         }
     }
+    return NULL;
+}
+
+/* True when an open mask frame, or the kernel, takes this observation upon itself (MSK-2). */
+static bool spend_mask(asx_task *task)
+{
+    asx_shard *const shard = task->cx._shard;
+    if (task->kernel_masks > 0) {
+        return true;
+    }
+    asx_mask *const mask = mask_left(task);
+    if (asx_unlikely(shard->cleanups != NULL)) {
+        asxi_cleanup_observed(task, mask != NULL);
+    }
+    if (mask) {
+        mask->_left--;
+        return true;
+    }
+    asx_mask *const innermost = task->body ? task->body->masks : NULL;
     if (innermost && !innermost->_reported) {
         innermost->_reported = true;
-        asxi_diagnose(task->cx._shard, "MASK_EXHAUSTED: task %s masked longer than it asked for",
+        asxi_diagnose(shard, "MASK_EXHAUSTED: task %s masked longer than it asked for",
                       asxi_task_label(task) ? asxi_task_label(task) : "-");
     }
     return false;
