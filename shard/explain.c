@@ -18,6 +18,17 @@ typedef struct telling {
     uint32_t left; /* lines */
 } telling;
 
+/* What would make a task go on, the most suspicious first. */
+typedef enum prospect {
+    PROSPECT_HOLDER, /* it waits, and holds what others may wait for */
+    PROSPECT_OTHERS, /* some other task has to act */
+    PROSPECT_DRIVER, /* an operation in flight ends, or another shard answers */
+    PROSPECT_TIMER,
+    PROSPECT_ITSELF, /* it runs, or will when it is its turn */
+    PROSPECT_TREE,   /* a task or a region ends, which is explained itself */
+    PROSPECT_COUNT,
+} prospect;
+
 /* One line while it is written. */
 typedef struct line {
     char text[ASX_EXPLAIN_LINE_MAX];
@@ -180,6 +191,28 @@ static void add_condition(line *l, const telling *t, const asx_task *task)
     add_place(l, t, task);
 }
 
+static prospect prospect_of(const asx_task *task)
+{
+    const asxi_wait *const wait = task->body ? task->body->parked : NULL;
+    if (task->wake == ASXI_WAKE_AWAY) {
+        return PROSPECT_DRIVER;
+    }
+    if (task->wake != ASXI_WAKE_IDLE) {
+        return PROSPECT_ITSELF;
+    }
+    if (wait && wait->in_tree) {
+        return PROSPECT_TREE;
+    }
+    if (task->body && task->body->obligations) {
+        return PROSPECT_HOLDER;
+    }
+    if (task->ops) {
+        return PROSPECT_DRIVER;
+    }
+    return asx_timer_armed(&task->timer) && task->timer.at_ns != ASX_TIME_NEVER ? PROSPECT_TIMER
+                                                                                : PROSPECT_OTHERS;
+}
+
 static void say_holdings(telling *t, const asx_task *task)
 {
     line l = { .len = 0 };
@@ -243,6 +276,19 @@ static void say_limbs(telling *t, const asx_region *region)
     }
 }
 
+static void say_tasks(telling *t, const asx_region *region, prospect which)
+{
+    asx_list_each(node, &region->tasks) {
+        const asx_task *const task = asx_container_of(node, asx_task, sibling);
+        if (t->left == 0) {
+            return;
+        }
+        if (task->state != ASX_TASK_COMPLETED && prospect_of(task) == which) {
+            say_task(t, task);
+        }
+    }
+}
+
 static void say_region(telling *t, const asx_region *region)
 {
     const bool sealed = region->sealed && region->state == ASX_REGION_OPEN;
@@ -269,11 +315,8 @@ static void say_region(telling *t, const asx_region *region)
     }
     say(t, &l);
     say_limbs(t, region);
-    asx_list_each(node, &region->tasks) {
-        const asx_task *const task = asx_container_of(node, asx_task, sibling);
-        if (task->state != ASX_TASK_COMPLETED && t->left > 0) {
-            say_task(t, task);
-        }
+    for (unsigned p = 0; p < PROSPECT_COUNT && t->left > 0; p++) {
+        say_tasks(t, region, (prospect)p);
     }
 }
 

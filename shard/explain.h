@@ -3,7 +3,10 @@
  * Model.  Read from the kernel's own records at this instant: nothing is kept for it. A task is not
  *         begun, runnable, running, waiting (for what, since when), cancelling (why, and what is
  *         left to clean up with), finalizing, completed, or lent to another shard. A region says
- *         what keeps it open, the innermost first: that is the order in which to help.
+ *         what keeps it open, the innermost first: that is the order in which to help. Of its tasks
+ *         those come first that nobody may be about to help: who waits and holds what others may
+ *         wait for, then who waits for another task, for the driver, for a time, who can run; last
+ *         who waits for a task or a region, which is explained itself.
  * Owner.  The thread of the shard that the handle names.
  * Bounds. At most `lines_max` lines of ASX_EXPLAIN_LINE_MAX bytes; no allocation.
  */

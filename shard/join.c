@@ -137,6 +137,7 @@ static asx_outcome join_wait(asx_cx *cx, asx_handle handle, bool masked, asx_out
     }
     joiner.wait.task = cx->_task;
     joiner.wait.leave = joiner_leave;
+    joiner.wait.in_tree = true;
     ASXI_WAITS_FOR(&joiner.wait, asx_handle_of(task));
     asxi_joiner_append(task, &joiner);
     if (masked) {

@@ -880,6 +880,7 @@ asx_outcome asx_region_close_wait(asx_cx *cx, asx_handle handle)
     }
     asxi_wait_init(&self.wait, cx);
     self.wait.leave = close_wait_leave;
+    self.wait.in_tree = true;
     ASXI_WAITS_FOR(&self.wait, asx_handle_of(region));
     asx_region_on_closed(region, &self.waiter);
     const asxi_woken woken = asxi_wait_park(cx, &self.wait, "region close", ASX_TIME_NEVER);

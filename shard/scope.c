@@ -26,6 +26,7 @@ static void scope_wait_closed(asx_scope *scope)
         return;
     }
     asxi_wait_init(&wait, cx);
+    wait.in_tree = true;
     scope->_wait = &wait;
     ASXI_WAITS_FOR(&wait, asx_handle_of(scope->_region));
     asxi_wait_park_masked(cx, &wait, "scope close");

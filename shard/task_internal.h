@@ -79,6 +79,7 @@ struct asxi_wait {
      * is all there is. */
     void (*leave)(asxi_wait *wait);
     bool resolved;
+    bool in_tree;        /* for a task or a region, which has an explanation of its own */
     uint8_t object_kind; /* asx_handle_kind */
 };
 

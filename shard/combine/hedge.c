@@ -32,7 +32,7 @@ static asx_outcome hedge_run(asxi_set *set, asx_scope *scope, asx_cx *cx,
 {
     const asx_duration delay_ns = options->delay_ns ? options->delay_ns : ASX_HEDGE_DELAY_NS;
     const asx_instant backup_ns = asx_time_add(cx->_shard->now_ns, delay_ns);
-    asxi_wait_init(&set->next, &scope->cx);
+    asxi_set_wait_init(set, &scope->cx);
     asx_err err = asxi_set_start_one(set, scope, &branches[0]);
     if (err) {
         return asx_fail(err);

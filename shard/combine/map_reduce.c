@@ -18,7 +18,7 @@ static asx_outcome map_run(asx_cx *cx, void *arg)
 static asx_outcome map_all(asxi_set *set, asx_scope *scope, asx_cx *cx, map_call *calls,
                            uint32_t width)
 {
-    asxi_wait_init(&set->next, &scope->cx);
+    asxi_set_wait_init(set, &scope->cx);
     while (!asxi_set_all_done(set) || set->started < set->count) {
         while (set->started < set->count && set->started - asxi_set_done_count(set) < width) {
             const asx_branch branch = { .fn = map_run, .arg = &calls[set->started] };

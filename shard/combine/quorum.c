@@ -42,7 +42,7 @@ static void quorum_settle(asxi_set *set, asx_cx *cx, const asx_branch *branches,
             continue;
         }
         while (!joiner->told) {
-            asxi_wait_init(&set->next, cx);
+            asxi_set_wait_init(set, cx);
             asxi_wait_park_masked(cx, &set->next, "draining branches");
         }
         const asx_outcome lost = asx_is_ok(joiner->outcome) ? joiner->outcome : joiner->late;

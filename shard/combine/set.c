@@ -65,7 +65,7 @@ asx_err asxi_set_start_one(asxi_set *set, asx_scope *scope, const asx_branch *br
 asx_err asxi_set_start_all(asxi_set *set, asx_scope *scope, const asx_branch *branches)
 {
     asx_err err = ASX_OK;
-    asxi_wait_init(&set->next, &scope->cx);
+    asxi_set_wait_init(set, &scope->cx);
     for (uint32_t i = 0; i < set->count && !err; i++) {
         err = asxi_set_start_one(set, scope, &branches[i]);
     }
@@ -94,14 +94,14 @@ bool asxi_set_all_done(const asxi_set *set)
 
 asxi_woken asxi_set_wait(asxi_set *set, asx_cx *cx, const char *what, asx_instant deadline_ns)
 {
-    asxi_wait_init(&set->next, cx);
+    asxi_set_wait_init(set, cx);
     return asxi_wait_park(cx, &set->next, what, deadline_ns);
 }
 
 void asxi_set_drain(asxi_set *set, asx_cx *cx)
 {
     while (!asxi_set_all_done(set)) {
-        asxi_wait_init(&set->next, cx);
+        asxi_set_wait_init(set, cx);
         asxi_wait_park_masked(cx, &set->next, "draining branches");
     }
 }

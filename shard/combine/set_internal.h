@@ -39,6 +39,13 @@ typedef asx_outcome asxi_set_body_fn(asxi_set *set, asx_cx *cx, const asx_branch
 asx_outcome asxi_set_run(asx_cx *cx, const asx_branch *branches, uint32_t count,
                          asxi_set_body_fn *body, void *arg);
 
+/* Before its joiners may resolve it. */
+static inline void asxi_set_wait_init(asxi_set *set, asx_cx *cx)
+{
+    asxi_wait_init(&set->next, cx);
+    set->next.in_tree = true;
+}
+
 /* The lowest index that is terminal, or -1. */
 int asxi_set_lowest_done(const asxi_set *set);
 bool asxi_set_all_done(const asxi_set *set);

@@ -1,5 +1,6 @@
 /* At stake: who asks why something hangs is told the truth, and which end to begin at. */
 #include <asx/shard/explain.h>
+#include <asx/shard/sync/notify.h>
 
 #include "lab_world.h"
 
@@ -224,5 +225,80 @@ TEST_CASE("explain: a limb keeps a region open too", "[explain]")
             }
             return asx_ok(0);
         });
+    });
+}
+
+TEST_CASE("explain: in many worlds the one that is stuck is named first", "[explain]")
+{
+    over_seeds(100, [](uint64_t seed) {
+        run_kernel(
+            TASK {
+                asx_region *region = nullptr;
+                asx_notify never;
+                REQUIRE(asx_notify_open(cx, "never", &never) == ASX_OK);
+                static asx_notify waited;
+                waited = never;
+                asx_region_options options{};
+                options.policy = ASX_COLLECT_ALL;
+                REQUIRE(asx_region_open(cx, &options, &region) == ASX_OK);
+                asx_task_fn *const sleeps = TASK
+                {
+                    return asx_sleep(cx, asx_s(60));
+                };
+                asx_task_fn *const waits = TASK
+                {
+                    return asx_notify_wait_until(cx, waited, ASX_TIME_NEVER);
+                };
+                asx_task_fn *const joins = TASK
+                {
+                    asx_handle child{};
+                    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+                        child = asx_scope_spawn(
+                            s, TASK { return asx_sleep(cx, asx_s(60)); }, nullptr, 0, nullptr);
+                        ignored(asx_join(&s->cx, child));
+                    }
+                    return asx_ok(0);
+                };
+                asx_task_fn *const spins = TASK
+                {
+                    for (int i = 0; i < 1000; i++) {
+                        ASX_TRY(asx_yield(cx));
+                    }
+                    return asx_ok(0);
+                };
+                const struct {
+                    const char *label;
+                    asx_task_fn *fn;
+                } kinds[] = { { "4 joins", joins },
+                              { "3 spins", spins },
+                              { "2 sleeps", sleeps },
+                              { "1 waits", waits },
+                              { "0 holds", holder } };
+                for (uint64_t i = 0; i < 12; i++) {
+                    const auto &kind = kinds[i < 5 ? i : asx_random_below(cx, 5)];
+                    start(cx, region, kind.fn, kind.label);
+                }
+                for (int i = 0; i < 100; i++) { /* all have begun, and those that spin still do */
+                    ignored(asx_yield(cx));
+                }
+                const lines said = told(cx, asx_region_handle(region), 1000);
+                std::string order;
+                for (const std::string &line : said) {
+                    for (const auto &kind : kinds) {
+                        if (line.find(std::string(" ") + kind.label + " in ") !=
+                            std::string::npos) {
+                            order += kind.label[0];
+                        }
+                    }
+                }
+                INFO(order);
+                CHECK(order.size() == 12);
+                CHECK(std::is_sorted(order.begin(), order.end()));
+                const asx_handle handle = asx_region_handle(region);
+                asx_region_cancel(region, ASX_CANCEL_USER, nullptr);
+                ignored(asx_region_close_wait(cx, handle));
+                return asx_ok(0);
+            },
+            nullptr, seed);
     });
 }
