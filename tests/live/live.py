@@ -1005,7 +1005,8 @@ def latency_by_route():
     """each request is counted under its route's pattern, and under no path that was asked for"""
     with Server() as server:
         for path, times in (('/plaintext', 3), ('/bytes/4242', 2), ('/bytes/77', 1),
-                            ('/nothing/secret', 4), ('/panic', 1), ('/sleep/5', 2), ('/static/a%22b', 1)):
+                            ('/nothing/secret', 4), ('/panic', 1), ('/sleep/5', 2),
+                            ('/static/a%22b', 1)):
             for _ in range(times):
                 server.get(path)
         text = body_of(server.get('/metrics')).decode()
