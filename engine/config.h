@@ -1,7 +1,8 @@
-/* Settings: one table of names, defaults, ranges and units; flags and a file that fill it in.
+/* Settings: one table of names, defaults, ranges and units; sources that fill it in.
  *
- * Model.  Defaults < file (`name = value` lines) < flags. The table is also the help text, so a
- *         setting that exists is documented. Values carry units: "10s", "250ms", "64k".
+ * Model.  Defaults < file (`name = value` lines) < environment (ASX_NAME) < flags. The table is also
+ *         the help text, so a setting that exists is documented. Values carry units: "10s",
+ *         "250ms", "64k". Each knows where it came from.
  * Owner.  The caller's struct; the engine reads it and never writes it.
  */
 #ifndef ASX_ENGINE_CONFIG_H
@@ -28,6 +29,21 @@ typedef struct asx_addr_list {
     asx_addr addrs[ASX_LISTEN_MAX];
 } asx_addr_list;
 
+typedef enum asx_config_source {
+    ASX_CONFIG_DEFAULT = 0,
+    ASX_CONFIG_FILE,
+    ASX_CONFIG_ENVIRONMENT,
+    ASX_CONFIG_FLAG,
+} asx_config_source;
+
+typedef struct asx_config_origin {
+    uint8_t source;   /* asx_config_source */
+    uint32_t line;    /* of the file */
+    const char *file; /* as it was named; lent by the arguments or the environment */
+} asx_config_origin;
+
+#define ASX_CONFIG_SETTINGS_MAX 32u
+
 typedef struct asx_config {
     asx_addr_list listen;
     asx_addr_list admin; /* none or one */
@@ -46,22 +62,31 @@ typedef struct asx_config {
     uint64_t requests_per_connection;
     uint64_t body_bytes_max;
     asx_duration head_timeout_ns, idle_timeout_ns, write_timeout_ns, body_grace_ns;
-    asx_duration request_timeout_ns; /* 0: none */
-    uint64_t seed;                   /* 0: drawn from the operating system */
+    asx_duration request_timeout_ns;                    /* 0: none */
+    asx_config_origin origins[ASX_CONFIG_SETTINGS_MAX]; /* by row of the table */
+    uint64_t seed;                                      /* 0: drawn from the operating system */
 } asx_config;
 
 typedef enum asx_config_result {
     ASX_CONFIG_OK,
     ASX_CONFIG_HELP,
     ASX_CONFIG_VERSION,
-    ASX_CONFIG_ERROR, /* message says what and where, in one line */
+    ASX_CONFIG_EFFECTIVE, /* parsed, to be shown instead of used */
+    ASX_CONFIG_ERROR,     /* message says what and where, in one line */
 } asx_config_result;
 
 #define ASX_CONFIG_MESSAGE_MAX 512u
 
-/* argv[0] is not looked at. */
+/* argv[0] is not looked at. A variable that is empty counts as none, and one that is nearly a
+ * setting's is refused.
+ *
+ * env  "NAME=value" each, NULL behind the last; NULL: there is none */
 ASX_NODISCARD asx_config_result asx_config_parse(asx_config *config, int argc, char **argv,
+                                                 char *const *env,
                                                  char message[ASX_CONFIG_MESSAGE_MAX]);
+
+/* Every setting with its value and where that came from, as a file that would be read so. */
+void asx_config_show(FILE *out, const asx_config *config);
 
 /* The table as help: settings by group, each with its default and range. */
 void asx_config_help(FILE *out, const char *program);

@@ -10,7 +10,7 @@ ASX_BEGIN_DECLS
 
 #define ASX_VERSION "0.1.0"
 
-/* Parses the flags (config.h), answers --help and --version, boots pinned shards, and runs
+/* Parses the flags and the environment (config.h), answers --help, --version and --effective, boots pinned shards, and runs
  * `app(cx, engine)` once on each of them, in a region of its own. Returns the exit status: 0, 1
  * when an app failed, 2 for a setting or an address that cannot be had, after one line on standard
  * error. */

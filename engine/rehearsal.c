@@ -35,7 +35,7 @@ static asx_engine *engine_create(asx_cx *cx, const asxi_rehearsal_plan *plan, ui
     memory += sizeof(*config);
     memory += -(uintptr_t)memory & (ASX_CACHE_PAIR - 1);
     asx_engine *const engine = (asx_engine *)(void *)memory;
-    const asx_config_result parsed = asx_config_parse(config, 0, NULL, message);
+    const asx_config_result parsed = asx_config_parse(config, 0, NULL, NULL, message);
     asx_assert_eq(parsed, ASX_CONFIG_OK);
     config->listen.count = 1;
     config->per_ip_max = plan->per_ip_max;

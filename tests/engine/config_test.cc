@@ -2,9 +2,13 @@
  * accepted must mean what it says. */
 #include <asx/engine/config.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -16,18 +20,29 @@ struct parsed {
     asx_config config;
     asx_config_result result;
     std::string message;
+    std::shared_ptr<std::vector<std::string>> args, env; /* the config's origins point there */
 };
 
-parsed parse(std::vector<std::string> args)
+std::vector<char *> pointers(std::vector<std::string> &texts)
+{
+    std::vector<char *> out;
+    for (auto &text : texts) {
+        out.push_back(&text[0]);
+    }
+    out.push_back(nullptr);
+    return out;
+}
+
+parsed parse(std::vector<std::string> args, std::vector<std::string> env = {})
 {
     parsed out{};
     char message[ASX_CONFIG_MESSAGE_MAX] = "";
-    std::vector<char *> argv;
     args.insert(args.begin(), "asx serve");
-    for (auto &arg : args) {
-        argv.push_back(&arg[0]);
-    }
-    out.result = asx_config_parse(&out.config, (int)argv.size(), argv.data(), message);
+    out.args = std::make_shared<std::vector<std::string>>(std::move(args));
+    out.env = std::make_shared<std::vector<std::string>>(std::move(env));
+    std::vector<char *> argv = pointers(*out.args), variables = pointers(*out.env);
+    out.result = asx_config_parse(&out.config, (int)out.args->size(), argv.data(), variables.data(),
+                                  message);
     out.message = message;
     return out;
 }
@@ -46,6 +61,28 @@ struct config_file {
         unlink(path);
     }
 };
+
+std::string shown(const asx_config &config)
+{
+    char *text = nullptr;
+    size_t len = 0;
+    FILE *const out = open_memstream(&text, &len);
+    REQUIRE(out != nullptr);
+    asx_config_show(out, &config);
+    fclose(out);
+    const std::string all(text, len);
+    free(text);
+    return all;
+}
+
+/* The last line of a setting. */
+std::string line_of(const asx_config &config, const std::string &name)
+{
+    const std::string all = "\n" + shown(config);
+    const size_t at = all.rfind("\n" + name + " = ");
+    REQUIRE(at != std::string::npos);
+    return all.substr(at + 1, all.find('\n', at + 1) - at - 1);
+}
 
 } // namespace
 
@@ -152,6 +189,136 @@ TEST_CASE("config: a file is overruled by flags, and its errors carry file and l
     const config_file twice("shards = 2\nshards = 3\n");
     CHECK(parse({ "--config", twice.path }).message ==
           std::string(twice.path) + ":2: shards: given twice");
+}
+
+TEST_CASE(
+    "config: every setting is taken from a flag before the environment, a file and its default",
+    "[engine]")
+{
+    const struct {
+        const char *name;
+        const char *values[3]; /* file, environment, flag */
+    } rows[] = {
+        { "listen", { "127.0.0.1:1", "127.0.0.1:2,127.0.0.1:3", "127.0.0.1:4" } },
+        { "admin", { "127.0.0.1:1", "127.0.0.1:2", "unix:/tmp/a" } },
+        { "root", { "/a", "/b", "/c" } },
+        { "access-log", { "/a", "/b", "-" } },
+        { "shards", { "1", "2", "3" } },
+        { "cores", { "0", "1", "2-3" } },
+        { "driver", { "epoll", "uring", "auto" } },
+        { "seed", { "1", "2", "3" } },
+        { "max-connections", { "1", "2", "3" } },
+        { "max-in-flight", { "1", "2", "3" } },
+        { "max-per-ip", { "1", "2", "3" } },
+        { "accept-rate", { "1/s", "2", "3/s" } },
+        { "accept-burst", { "1", "2", "3" } },
+        { "max-requests", { "1", "2", "3" } },
+        { "max-body", { "1", "2k", "3m" } },
+        { "head-timeout", { "1ms", "2s", "3m" } },
+        { "idle-timeout", { "1ms", "2s", "3m" } },
+        { "write-timeout", { "1ms", "2s", "3m" } },
+        { "body-grace", { "1ms", "2s", "3m" } },
+        { "request-timeout", { "1ms", "2s", "3m" } },
+        { "drain-timeout", { "1ms", "2s", "3m" } },
+        { "drain-delay", { "1ms", "2s", "3m" } },
+    };
+    std::string all = shown(parse({}).config);
+    for (const auto &row : rows) {
+        const std::string name = row.name;
+        std::string variable = "ASX_";
+        for (const char c : name) {
+            variable += c == '-' ? '_' : (char)toupper(c);
+        }
+        const config_file file((name + " = " + row.values[0] + "\n").c_str());
+        const std::vector<std::string> with_file = { "--config", file.path };
+        const std::vector<std::string> env = { "OTHER=x", variable + "=" + row.values[1] };
+        std::vector<std::string> with_flag = with_file;
+        with_flag.insert(with_flag.end(), { "--" + name, row.values[2] });
+        CAPTURE(name, variable);
+        const std::string by_file = line_of(parse(with_file).config, name);
+        const std::string by_env = line_of(parse(with_file, env).config, name);
+        const std::string by_flag = line_of(parse(with_flag, env).config, name);
+        CHECK(by_file.find("# " + std::string(file.path) + ":1") != std::string::npos);
+        CHECK(by_env.find("# environment") != std::string::npos);
+        CHECK(by_flag.find("# --" + name) != std::string::npos);
+        /* Where no unit is rounded, what is shown is what was said. */
+        CHECK(by_file.find(row.values[0]) != std::string::npos);
+        CHECK(by_flag.find(row.values[2]) != std::string::npos);
+        CHECK(parse(with_flag, env).result == ASX_CONFIG_OK);
+        const size_t at = all.find(name + " = ");
+        REQUIRE(at != std::string::npos);
+        all.erase(at, name.size());
+    }
+    CHECK(std::count(all.begin(), all.end(), '\n') == (long)(sizeof(rows) / sizeof(rows[0])));
+    const parsed p = parse({}, { "ASX_LISTEN=127.0.0.1:1,[::1]:2,unix:/tmp/x" });
+    CHECK(p.config.listen.count == 3);
+    const config_file file("shards = 3\n");
+    CHECK(parse({}, { std::string("ASX_CONFIG=") + file.path }).config.shards == 3);
+    CHECK(parse({ "--effective" }).result == ASX_CONFIG_EFFECTIVE);
+    CHECK(parse({ "--effective", "--shards", "3" }).config.shards == 3);
+}
+
+TEST_CASE("config: what is shown is read back as the same settings", "[engine]")
+{
+    const parsed first =
+        parse({ "--listen", "127.0.0.1:1", "--listen=unix:/tmp/x", "--max-body", "3000k", "--root",
+                "/a b #c", "--drain-timeout", "1500ms", "--accept-rate", "7/s", "--cores", "0,2-3",
+                "--seed", "18446744073709551615", "--driver", "epoll" });
+    REQUIRE(first.result == ASX_CONFIG_OK);
+    const config_file file(shown(first.config).c_str());
+    const parsed second = parse({ "--config", file.path });
+    INFO(second.message);
+    REQUIRE(second.result == ASX_CONFIG_OK);
+    const auto values = [](const std::string &text) {
+        std::string out;
+        for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
+            out += text.substr(at, text.rfind(" # ", text.find('\n', at)) - at) + "\n";
+        }
+        return out;
+    };
+    CHECK(values(shown(first.config)) == values(shown(second.config)));
+    CHECK(std::string(second.config.root) == "/a b #c");
+}
+
+TEST_CASE("config: a wrong variable is named, and one that is nobody's is left alone", "[engine]")
+{
+    const struct {
+        const char *variable, *says;
+    } rows[] = {
+        { "ASX_SHARDS=x", "ASX_SHARDS: 'x' is not a whole number" },
+        { "ASX_IDLE_TIMEOUT=25h", "ASX_IDLE_TIMEOUT: 25h is out of range, 1ms to 24h" },
+        { "ASX_SHARD=2", "ASX_SHARD is no setting; did you mean that of --shards" },
+        { "ASX_ADMIN=0.0.0.0:1", "ASX_ADMIN: 0.0.0.0:1 is not loopback; it answers without asking "
+                                 "who asks, so only 127.x.x.x, [::1] and unix:PATH are allowed" },
+        { "ASX_CONFIG=/nowhere/at/all",
+          "ASX_CONFIG: cannot read /nowhere/at/all: No such file or directory" },
+        { "ASX_LISTEN=127.0.0.1:1,",
+          "ASX_LISTEN: '' is not an address: ADDR:PORT, [V6]:PORT, :PORT "
+          "or unix:PATH; names are not looked up" },
+    };
+    for (const auto &row : rows) {
+        const parsed p = parse({}, { row.variable });
+        CAPTURE(row.variable);
+        CHECK(p.result == ASX_CONFIG_ERROR);
+        CHECK(p.message == row.says);
+    }
+    for (const char *variable : { "ASX_SHARDS=", "ASX_", "ASX", "ASX_=", "ASX_BUILD_ROOT=/x",
+                                  "ASX_PROGRAM=y", "SHARDS=x", "ASX_shards_x=3", "ASX_SHARDS" }) {
+        CAPTURE(variable);
+        CHECK(parse({}, { variable }).result == ASX_CONFIG_OK);
+    }
+}
+
+TEST_CASE("config: a line may end in a comment, and quotes keep one", "[engine]")
+{
+    const config_file good("shards = 2 # two\nroot = \"/a # b\"  # why\nmax-body = 1k# no\n");
+    CHECK(parse({ "--config", good.path }).message ==
+          std::string(good.path) + ":3: max-body: '1k# no' is not a size such as 64k or 16m");
+    const config_file more("root = \"/a\" b\n");
+    CHECK(parse({ "--config", more.path }).message ==
+          std::string(more.path) + ":1: nothing but a comment may stand behind \"/a\"");
+    const config_file quoted("root = \"/a # b\"  # why\n");
+    CHECK(std::string(parse({ "--config", quoted.path }).config.root) == "/a # b");
 }
 
 TEST_CASE("config: durations and sizes at their edges", "[engine]")

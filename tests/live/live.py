@@ -1049,6 +1049,31 @@ def check_histogram(text, name, labels, count):
 
 
 @case
+def settings_by_source():
+    """flag before environment before file before default, each shown with where it came from"""
+    run = lambda env, *flags: subprocess.run(
+        [PROGRAM, 'serve', *flags], capture_output=True, text=True, timeout=20,
+        env={**os.environ, **env})
+    with tempfile.NamedTemporaryFile('w') as file:
+        file.write('shards = 1\nmax-body = 1m  # small\nidle-timeout = 5s\n')
+        file.flush()
+        env = {'ASX_CONFIG': file.name, 'ASX_SHARDS': '2', 'ASX_MAX_BODY': '2m'}
+        shown = run(env, '--effective', '--max-body', '3m')
+        equal(shown.returncode, 0, shown.stderr)
+        for line in (r'shards = 2 +# environment', r'max-body = 3m +# --max-body',
+                     rf'idle-timeout = 5s +# {re.escape(file.name)}:3',
+                     r'head-timeout = 10s +# default'):
+            check(re.search(f'^{line}$', shown.stdout, re.M), f'{line}: {shown.stdout}')
+        file.write('idle-timeout = 5\n')
+        file.flush()
+        for env, flags, says in (
+                ({}, ('--config', file.name), f'{file.name}:4: idle-timeout: given twice'),
+                ({'ASX_SHARDS': '65'}, (), 'ASX_SHARDS: 65 is out of range, 0 to 64')):
+            done = run(env, *flags, '--effective')
+            equal((done.returncode, done.stderr), (2, f'asx: {says}\n'))
+
+
+@case
 def connections_of_one_address():
     """one address has no more connections than it may, and another is served meanwhile"""
     with Server('--max-per-ip', '8', shards=1) as server:

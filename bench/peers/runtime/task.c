@@ -283,7 +283,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], rows[i].name) == 0) {
             chosen = rows[i].fn;
             operations = strtoull(argv[2], NULL, 10);
-            if (asx_config_parse(&config, 0, argv, message) != ASX_CONFIG_OK) {
+            if (asx_config_parse(&config, 0, argv, NULL, message) != ASX_CONFIG_OK) {
                 return 2;
             }
             config.listen.count = 0;
