@@ -210,7 +210,7 @@ struct block {
         asx_rq_plan_unref(cold);
     }
     /* `lost` source symbols, spread evenly, and as many repair symbols with `extra` more. */
-    void decode(uint32_t lost, uint32_t extra)
+    void decode(uint32_t lost, uint32_t extra, const asx_rq_executor *executor = nullptr)
     {
         const uint32_t k = shape.param.k;
         asx_rq_decoder_reset(decoder, output.get());
@@ -223,7 +223,7 @@ struct block {
         for (uint32_t i = 0; err != ASX_OK; i++) {
             must(i < repairs, "cannot decode");
             (void)!asx_rq_decoder_feed(decoder, k + i, repair.get() + (size_t)i * T, T);
-            err = i + 1 >= lost + extra ? asx_rq_decoder_attempt(decoder, nullptr) : err;
+            err = i + 1 >= lost + extra ? asx_rq_decoder_attempt(decoder, executor) : err;
         }
     }
     void check() const
@@ -465,24 +465,33 @@ void print_cores(uint32_t k, two_threads &threads)
         block &of = *(*static_cast<std::vector<std::unique_ptr<block>> *>(arg))[i];
         of.decode(of.per_cent_5, 0);
     };
-    std::vector<row> rows(6);
-    for (size_t i = 0; i < rows.size(); i += 3) {
+    enum { STRIPES, ALL_OF_ONE, LOST_OF_ONE, ENCODE_EACH, DECODE_EACH, WAYS };
+    std::vector<row> rows(2 * WAYS);
+    for (size_t i = 0; i < rows.size(); i += WAYS) {
         const asx_rq_executor *on = i > 0 ? &executor : nullptr;
         /* few symbols of a small block come without stripes: then keeping is what has them */
         rows[i].run = [&b, k, on] { k <= 320 ? b.encode(on) : b.encode_repair(b.per_cent_5, on); };
-        rows[i + 1].run = [&, on] { asx_rq_executor_run(on, count, encode_one, &blocks); };
-        rows[i + 2].run = [&, on] { asx_rq_executor_run(on, count, decode_one, &blocks); };
+        rows[i + ALL_OF_ONE].run = [&b, k, on] { b.decode(k, b.per_cent_5, on); };
+        rows[i + LOST_OF_ONE].run = [&b, on] { b.decode(b.per_cent_5, 0, on); };
+        rows[i + ENCODE_EACH].run = [&, on] {
+            asx_rq_executor_run(on, count, encode_one, &blocks);
+        };
+        rows[i + DECODE_EACH].run = [&, on] {
+            asx_rq_executor_run(on, count, decode_one, &blocks);
+        };
     }
     for (row &r : rows) {
         r.clock = CLOCK_MONOTONIC;
     }
     run_rounds(rows, rounds_of_each);
     b.check();
-    auto gain = [&](size_t i) { return rows[i].median() / rows[i + 3].median(); };
-    std::printf("%6u | stripes of one block (%2u): %5.1f -> %5.1f Gbit/s, %4.2fx | "
-                "%u blocks: encode %4.2fx, decode %4.2fx\n",
-                k, b.shape.stripes, gbit(rows[0], b.size()), gbit(rows[3], b.size()), gain(0),
-                count, gain(1), gain(2));
+    auto gain = [&](size_t i) { return rows[i].median() / rows[i + WAYS].median(); };
+    std::printf(
+        "%6u | stripes of one block (%2u): encode %5.1f -> %5.1f Gbit/s, %4.2fx; decode all "
+        "repair %4.2fx, 5%% lost %4.2fx | %u blocks: encode %4.2fx, decode %4.2fx\n",
+        k, b.shape.stripes, gbit(rows[STRIPES], b.size()), gbit(rows[STRIPES + WAYS], b.size()),
+        gain(STRIPES), gain(ALL_OF_ONE), gain(LOST_OF_ONE), count, gain(ENCODE_EACH),
+        gain(DECODE_EACH));
     std::fflush(stdout);
 }
 

@@ -17,6 +17,32 @@ enum {
     IN_PLACE_ROWS_MAX = 6144, /* up to here the symbols are read where they are */
 };
 
+/* How wide stripes cut a sub-symbol: in pairs, of which the last shares what is left. They are so
+ * few that otherwise one thread of two would have nothing to do for a third of the time. */
+typedef struct cutting {
+    uint32_t whole; /* stripes of full width, first */
+    uint32_t part;  /* bytes of the one behind them, and of what follows at most */
+    uint32_t count;
+} cutting;
+
+static cutting cut_of(uint32_t size, uint32_t width)
+{
+    const uint32_t run = width == WIDE && size > WIDE ? 2 * WIDE : width;
+    const uint32_t rest = size % run;
+    const uint32_t whole = (size - rest) / width;
+    const uint32_t part = run > width ? (uint32_t)asx_align_up(rest / 2, 64) : width;
+    return (cutting){ .whole = whole, .part = part, .count = whole + (rest > 0) + (rest > part) };
+}
+
+/* Where a stripe begins; the one after the last, where the sub-symbol ends. */
+static uint32_t cut_begin(const cutting *cut, uint32_t size, uint32_t width, uint32_t stripe)
+{
+    if (stripe == cut->count) {
+        return size;
+    }
+    return stripe <= cut->whole ? stripe * width : cut->whole * width + cut->part;
+}
+
 static uint32_t stripe_width(uint32_t rows, uint32_t size)
 {
     const uint32_t best = rows <= WHOLE_ROWS_MAX ? WHOLE : rows <= WIDE_ROWS_MAX ? WIDE : NARROW;
@@ -49,8 +75,8 @@ asx_err asx_rq_block_init(asx_rq_block *block, uint32_t k, uint32_t symbol_size,
     block->is_packed =
         block->param.l > IN_PLACE_ROWS_MAX && block->large_size > 2 * (uint32_t)NARROW;
     block->stripes =
-        block->large_count * (uint32_t)asx_div_ceil(block->large_size, block->width) +
-        (sub_blocks - block->large_count) * (uint32_t)asx_div_ceil(block->small_size, block->width);
+        block->large_count * cut_of(block->large_size, block->width).count +
+        (sub_blocks - block->large_count) * cut_of(block->small_size, block->width).count;
     return ASX_OK;
 }
 
@@ -58,33 +84,35 @@ asx_rq_stripe asx_rq_block_stripe(const asx_rq_block *block, uint32_t index)
 {
     asx_assert_lt(index, block->stripes);
     const uint32_t width = block->width;
-    const uint32_t in_large = (uint32_t)asx_div_ceil(block->large_size, width);
-    const uint32_t large_stripes = in_large * block->large_count;
-    uint32_t size = block->large_size, sub_offset, part;
-    if (index < large_stripes) {
-        sub_offset = index / in_large * size;
-        part = index % in_large;
-    } else {
-        const uint32_t in_small = (uint32_t)asx_div_ceil(block->small_size, width);
+    uint32_t size = block->large_size;
+    cutting cut = cut_of(size, width);
+    uint32_t sub_offset = 0, row_offset = 0, at = index;
+    if (at >= cut.count * block->large_count) {
+        at -= cut.count * block->large_count;
+        sub_offset = block->large_count * size;
+        row_offset = block->large_count * (uint32_t)asx_align_up(size, 64);
         size = block->small_size;
-        sub_offset =
-            block->large_count * block->large_size + (index - large_stripes) / in_small * size;
-        part = (index - large_stripes) % in_small;
+        cut = cut_of(size, width);
     }
-    asx_rq_stripe stripe;
-    const uint32_t left = size - part * width;
-    stripe.symbol_offset = sub_offset + part * width;
-    stripe.source_offset = (size_t)block->param.k * sub_offset + part * width;
-    stripe.source_stride = size;
-    stripe.exact = left < width ? left : width;
-    stripe.width = (uint32_t)asx_align_up(stripe.exact, 64);
-    stripe.slab_offset = (size_t)index * (block->param.l + block->param.h) * width;
-    return stripe;
+    sub_offset += at / cut.count * size;
+    row_offset += at / cut.count * (uint32_t)asx_align_up(size, 64);
+    const uint32_t begin = cut_begin(&cut, size, width, at % cut.count);
+    const uint32_t exact = cut_begin(&cut, size, width, at % cut.count + 1) - begin;
+    return (asx_rq_stripe){ .symbol_offset = sub_offset + begin,
+                            .source_offset = (size_t)block->param.k * sub_offset + begin,
+                            .source_stride = size,
+                            .exact = exact,
+                            .width = (uint32_t)asx_align_up(exact, 64),
+                            .slab_offset =
+                                (size_t)(block->param.l + block->param.h) * (row_offset + begin) };
 }
 
 size_t asx_rq_block_slab_size(const asx_rq_block *block)
 {
-    return (size_t)block->stripes * (block->param.l + block->param.h) * block->width;
+    const size_t row =
+        block->large_count * asx_align_up(block->large_size, 64) +
+        (block->sub_blocks - block->large_count) * asx_align_up(block->small_size, 64);
+    return (block->param.l + block->param.h) * row;
 }
 
 /* Calls for each sub-block: where symbol `esi` lies in the source, where in the symbol. */

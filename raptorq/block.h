@@ -25,7 +25,7 @@ typedef struct asx_rq_block {
     uint32_t sub_blocks;              /* N */
     uint32_t large_size, large_count; /* bytes of the first sub-symbols, and how many */
     uint32_t small_size;              /* of the others */
-    uint32_t width;                   /* of a stripe, multiple of 64 */
+    uint32_t width;                   /* of a stripe, at most; multiple of 64 */
     uint32_t stripes;
     bool is_packed; /* symbols are copied into rows before a stripe is worked on */
 } asx_rq_block;

@@ -123,16 +123,17 @@ static void prepare_stripe(void *arg, uint32_t index)
 static asx_err make_ready(asx_rq_encoder *encoder, bool is_kept, bool is_parallel)
 {
     const asx_rq_block *block = &encoder->block;
-    const size_t whole = asx_rq_block_slab_size(block);
+    const size_t rows = block->param.l + block->param.h;
     const size_t packed = block->is_packed ? (size_t)block->param.l * block->width : 0;
-    const size_t part = packed + (is_kept ? 0 : whole / block->stripes);
+    const size_t part = packed + (is_kept ? 0 : rows * block->width);
     if (encoder->plan == NULL) {
         const asx_err err = asx_rq_plan_encode(&encoder->plan, &block->param, encoder->alloc_ptr);
         if (err != ASX_OK) {
             return err;
         }
     }
-    if ((is_kept && !asxi_scratch_grow(encoder->alloc_ptr, &encoder->slab, whole)) ||
+    if ((is_kept &&
+         !asxi_scratch_grow(encoder->alloc_ptr, &encoder->slab, asx_rq_block_slab_size(block))) ||
         (part > 0 && !asxi_slots_open(&encoder->slots, encoder->alloc_ptr, &encoder->work, part,
                                       block->stripes, is_parallel))) {
         return ASX_RQ_E(NO_MEMORY);

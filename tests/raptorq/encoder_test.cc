@@ -197,6 +197,44 @@ void run_on_two(void *, uint32_t count, asx_rq_job *job, void *arg)
 
 } // namespace
 
+TEST_CASE("block: stripes cover every symbol once, and two threads get nearly the same of them",
+          "[raptorq]")
+{
+    for (uint32_t k : { 4u, 100u, 250u, 560u, 600u, 7000u }) {
+        for (uint32_t t : { 1u, 64u, 65u, 300u, 640u, 641u, 700u, 832u, 833u, 1280u, 1281u, 1344u,
+                            1400u, 1408u, 1472u, 9000u, 65535u }) {
+            for (uint32_t n : { 1u, 2u, 7u }) {
+                asx_rq_block block;
+                if (n > t) {
+                    continue;
+                }
+                CAPTURE(k, t, n);
+                REQUIRE(asx_rq_block_init(&block, k, t, n, 1) == ASX_OK);
+                const size_t rows = block.param.l + block.param.h;
+                uint32_t at = 0, share[2] = { 0, 0 };
+                size_t slab = 0;
+                for (uint32_t i = 0; i < block.stripes; i++) {
+                    const asx_rq_stripe stripe = asx_rq_block_stripe(&block, i);
+                    REQUIRE(stripe.symbol_offset == at);
+                    REQUIRE(stripe.slab_offset == slab);
+                    REQUIRE(stripe.exact > 0);
+                    REQUIRE(stripe.exact <= stripe.width);
+                    REQUIRE(stripe.width <= block.width);
+                    REQUIRE(stripe.width % 64 == 0);
+                    at += stripe.exact;
+                    slab += rows * stripe.width;
+                    share[share[1] < share[0]] += stripe.exact; /* to whoever is ready first */
+                }
+                REQUIRE(at == t);
+                REQUIRE(slab == asx_rq_block_slab_size(&block));
+                if (n == 1 && block.width == 256 && t > 512) {
+                    CHECK(100 * std::max(share[0], share[1]) <= 56 * t);
+                }
+            }
+        }
+    }
+}
+
 TEST_CASE("encoder: two threads over the stripes make the same symbols, and decode them",
           "[raptorq][threads]")
 {
