@@ -1,7 +1,7 @@
 /* Settings: one table of names, defaults, ranges and units; sources that fill it in.
  *
- * Model.  Defaults < file (`name = value` lines) < environment (ASX_NAME) < flags. The table is also
- *         the help text, so a setting that exists is documented. Values carry units: "10s",
+ * Model.  Defaults < file (`name = value` lines) < environment (ASX_NAME) < flags. The table is
+ *         also the help text, so a setting that exists is documented. Values carry units: "10s",
  *         "250ms", "64k". Each knows where it came from.
  * Owner.  The caller's struct; the engine reads it and never writes it.
  */

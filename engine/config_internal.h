@@ -1,4 +1,4 @@
-/* Settings from the inside: the table's rows, and how a value gets from its text into the struct. */
+/* Settings from the inside: the table's rows, and how a text becomes a value of the struct. */
 #ifndef ASX_ENGINE_CONFIG_INTERNAL_H
 #define ASX_ENGINE_CONFIG_INTERNAL_H
 

@@ -10,10 +10,10 @@ ASX_BEGIN_DECLS
 
 #define ASX_VERSION "0.1.0"
 
-/* Parses the flags and the environment (config.h), answers --help, --version and --effective, boots pinned shards, and runs
- * `app(cx, engine)` once on each of them, in a region of its own. Returns the exit status: 0, 1
- * when an app failed, 2 for a setting or an address that cannot be had, after one line on standard
- * error. */
+/* Parses the flags and the environment (config.h), answers --help, --version and --effective, boots
+ * pinned shards, and runs `app(cx, engine)` once on each of them, in a region of its own. Returns
+ * the exit status: 0, 1 when an app failed, 2 for a setting or an address that cannot be had, after
+ * one line on standard error. */
 int asx_main(int argc, char **argv, asx_task_fn *app);
 
 /* For programs that take no flags and have no listeners of the engine's: the defaults, one shard.
