@@ -2,10 +2,10 @@
 
 #include <asx/proto/url.h>
 #include <asx/shard/base/assert.h>
-#include <asx/shard/drain.h>
 #include <asx/shard/explain.h>
 #include <asx/shard/inspect.h>
 
+#include "admin_internal.h"
 #include "serve_internal.h"
 
 #include <stdarg.h>
@@ -19,21 +19,7 @@
 #define REPORT_STEP (1 * ASX_NS_PER_MS)
 #define REPORT_MAX (1 * ASX_NS_PER_S)
 
-typedef enum report_form { REPORT_TEXT, REPORT_JSON } report_form;
-
-/* What one shard writes for another: memory of the asking request's, which does not leave before
- * `done` is set, or it took its question back. */
-typedef struct asxi_report {
-    report_form form;
-    asx_handle about; /* to be explained; null: all that there is */
-    asx_err err;      /* of the explanation */
-    uint64_t nodes_max, nodes_written, nodes_alive;
-    char *buf;
-    size_t len, cap;
-    uint32_t done; /* released by the answering shard behind everything above */
-} asxi_report;
-
-ASX_PRINTF(2, 3) static void put(asxi_report *r, const char *fmt, ...)
+void asxi_report_put(asxi_report *r, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -57,35 +43,36 @@ static const char *outcome_name(const asx_inspect_node *node)
 static void put_text(asxi_report *r, const asx_inspect_node *n)
 {
     char handle[ASX_HANDLE_TEXT_LEN];
-    put(r, "%*s%s %s %.40s %s %s age %.3f s", (int)(n->depth < 32 ? 2 * n->depth : 64), "",
-        asx_inspect_kind_name(n->kind), asx_handle_text(n->handle, handle, sizeof(handle)),
-        n->label[0] ? n->label : "-", n->state, n->form, seconds(n->age_ns));
+    asxi_report_put(r, "%*s%s %s %.40s %s %s age %.3f s", (int)(n->depth < 32 ? 2 * n->depth : 64),
+                    "", asx_inspect_kind_name(n->kind),
+                    asx_handle_text(n->handle, handle, sizeof(handle)),
+                    n->label[0] ? n->label : "-", n->state, n->form, seconds(n->age_ns));
     if (n->outcome.severity != ASX_SEVERITY_OK) {
-        put(r, " so far %s", outcome_name(n));
+        asxi_report_put(r, " so far %s", outcome_name(n));
     }
     if (n->kind == ASX_INSPECT_REGION) {
-        put(r, " tasks %u children %u heap %llu", n->tasks, n->children,
-            (unsigned long long)n->heap_bytes);
+        asxi_report_put(r, " tasks %u children %u heap %llu", n->tasks, n->children,
+                        (unsigned long long)n->heap_bytes);
     }
     if (n->obligations > 0) {
-        put(r, " obligations %u", n->obligations);
+        asxi_report_put(r, " obligations %u", n->obligations);
     }
     if (n->ops > 0) {
-        put(r, " operations %u", n->ops);
+        asxi_report_put(r, " operations %u", n->ops);
     }
     if (n->reason) {
-        put(r, " cancelled by %s %.40s", asx_cancel_kind_name((asx_cancel_kind)n->reason->kind),
-            n->reason->message);
+        asxi_report_put(r, " cancelled by %s %.40s",
+                        asx_cancel_kind_name((asx_cancel_kind)n->reason->kind), n->reason->message);
     }
     if (n->waits_for) {
-        put(r, " waits for %.60s since %.3f s", n->waits_for, seconds(n->waits_ns));
+        asxi_report_put(r, " waits for %.60s since %.3f s", n->waits_for, seconds(n->waits_ns));
     } else if (n->lane) {
-        put(r, " runnable in lane %s", n->lane);
+        asxi_report_put(r, " runnable in lane %s", n->lane);
     }
     if (n->futurelocked) {
-        put(r, " FUTURELOCK");
+        asxi_report_put(r, " FUTURELOCK");
     }
-    put(r, "\n");
+    asxi_report_put(r, "\n");
 }
 
 /* Labels are the program's own strings, reason messages too: what a JSON string cannot hold as it
@@ -104,38 +91,39 @@ static const char *plain(const char *text, char *buf, size_t cap)
 static void put_json(asxi_report *r, const asx_inspect_node *n)
 {
     char handle[ASX_HANDLE_TEXT_LEN], text[64];
-    put(r,
+    asxi_report_put(
+        r,
         "%s{\"kind\":\"%s\",\"depth\":%u,\"id\":\"%s\",\"label\":\"%s\",\"state\":\"%s\","
         "\"form\":\"%s\",\"age_ns\":%llu,\"outcome\":\"%s\",\"obligations\":%u,\"operations\":%u",
         r->nodes_written ? ",\n" : "", asx_inspect_kind_name(n->kind), n->depth,
         asx_handle_text(n->handle, handle, sizeof(handle)), plain(n->label, text, sizeof(text)),
         n->state, n->form, (unsigned long long)n->age_ns, outcome_name(n), n->obligations, n->ops);
     if (n->kind == ASX_INSPECT_REGION) {
-        put(r, ",\"tasks\":%u,\"children\":%u,\"heap_bytes\":%llu", n->tasks, n->children,
-            (unsigned long long)n->heap_bytes);
+        asxi_report_put(r, ",\"tasks\":%u,\"children\":%u,\"heap_bytes\":%llu", n->tasks,
+                        n->children, (unsigned long long)n->heap_bytes);
     }
     if (n->reason) {
-        put(r, ",\"cancel\":\"%s\",\"message\":\"%s\"",
-            asx_cancel_kind_name((asx_cancel_kind)n->reason->kind),
-            plain(n->reason->message, text, sizeof(text)));
+        asxi_report_put(r, ",\"cancel\":\"%s\",\"message\":\"%s\"",
+                        asx_cancel_kind_name((asx_cancel_kind)n->reason->kind),
+                        plain(n->reason->message, text, sizeof(text)));
     }
     if (n->waits_for) {
-        put(r, ",\"waits_for\":\"%s\",\"waits_ns\":%llu", plain(n->waits_for, text, sizeof(text)),
-            (unsigned long long)n->waits_ns);
+        asxi_report_put(r, ",\"waits_for\":\"%s\",\"waits_ns\":%llu",
+                        plain(n->waits_for, text, sizeof(text)), (unsigned long long)n->waits_ns);
     }
     if (n->lane) {
-        put(r, ",\"lane\":\"%s\"", n->lane);
+        asxi_report_put(r, ",\"lane\":\"%s\"", n->lane);
     }
     if (n->futurelocked) {
-        put(r, ",\"futurelock\":true");
+        asxi_report_put(r, ",\"futurelock\":true");
     }
-    put(r, "}");
+    asxi_report_put(r, "}");
 }
 
 static void visit(void *arg, const asx_inspect_node *node)
 {
     asxi_report *const r = arg;
-    if (r->form == REPORT_JSON) {
+    if (r->form == ASXI_REPORT_JSON) {
         put_json(r, node);
     } else {
         put_text(r, node);
@@ -143,25 +131,31 @@ static void visit(void *arg, const asx_inspect_node *node)
     r->nodes_written++;
 }
 
-static void put_line(void *arg, const char *line)
+void asxi_report_line(void *arg, const char *line)
 {
-    put(arg, "%s\n", line);
+    asxi_report_put(arg, "%s\n", line);
+}
+
+static void write_nodes(asxi_seat *seat, asxi_report *r)
+{
+    r->nodes_alive = asx_inspect(seat->shard, r->nodes_max, visit, r);
+}
+
+static void write_why(asxi_seat *seat, asxi_report *r)
+{
+    r->err = asx_explain(seat->shard, r->about, (uint32_t)r->nodes_max, asxi_report_line, r);
 }
 
 static void answer(asxi_seat *seat, asxi_report *r)
 {
-    if (asx_handle_is_null(r->about)) {
-        r->nodes_alive = asx_inspect(seat->shard, r->nodes_max, visit, r);
-    } else {
-        r->err = asx_explain(seat->shard, r->about, (uint32_t)r->nodes_max, put_line, r);
-    }
-    /* Pairs with the acquire in ask(): the text is there. */
+    r->write(seat, r);
+    /* Pairs with the acquire in asxi_report_ask(): the text is there. */
     asx_store_release(&r->done, 1u);
 }
 
 void asxi_report_answer(asxi_seat *seat)
 {
-    /* Pairs with the release in ask(); whoever takes the pointer out owns the report. */
+    /* Pairs with the release in asxi_report_ask(); who takes the pointer out owns the report. */
     asxi_report *const r = __atomic_exchange_n(&seat->report, NULL, __ATOMIC_ACQ_REL);
     if (r) {
         answer(seat, r);
@@ -175,9 +169,7 @@ static bool report_swap(asxi_seat *seat, asxi_report *from, asxi_report *to)
                                        __ATOMIC_ACQUIRE);
 }
 
-/* Asks `seat` and waits. False when it did not begin within REPORT_MAX: then it never will. Does
- * not leave while the other shard may write. */
-static bool ask(asx_cx *cx, asxi_seat *seat, asxi_report *r)
+bool asxi_report_ask(asx_cx *cx, asxi_seat *seat, asxi_report *r)
 {
     asx_duration waited = 0;
     if (asx_cx_shard_index(cx) == seat->index) {
@@ -220,7 +212,7 @@ static uint64_t query_number(const asx_http_exchange *x, const char *name, uint6
     return otherwise;
 }
 
-static bool query_wants_json(const asx_http_exchange *x)
+bool asxi_admin_wants_json(const asx_http_exchange *x)
 {
     asx_view rest = asx_http_query(x), key, value;
     while (asx_url_query_next(&rest, &key, &value)) {
@@ -235,8 +227,8 @@ static asx_outcome write_shard(asx_cx *cx, asx_http_exchange *x, asxi_seat *seat
                                bool first)
 {
     char line[160];
-    const bool answered = ask(cx, seat, r);
-    const bool json = r->form == REPORT_JSON;
+    const bool answered = asxi_report_ask(cx, seat, r);
+    const bool json = r->form == ASXI_REPORT_JSON;
     int len;
     if (json) {
         len = snprintf(line, sizeof(line),
@@ -267,7 +259,7 @@ static asx_outcome write_shard(asx_cx *cx, asx_http_exchange *x, asxi_seat *seat
 static asx_outcome regions(asx_cx *cx, asx_http_exchange *x)
 {
     asx_engine *const engine = asx_service_engine(x);
-    const bool json = query_wants_json(x);
+    const bool json = asxi_admin_wants_json(x);
     const uint64_t only = query_number(x, "shard", UINT64_MAX);
     uint64_t limit = query_number(x, "limit", NODES_DEFAULT);
     limit = limit < 1 ? 1 : limit > NODES_MAX ? NODES_MAX : limit;
@@ -286,9 +278,11 @@ static asx_outcome regions(asx_cx *cx, asx_http_exchange *x)
         if (only != UINT64_MAX && only != i) {
             continue;
         }
-        asxi_report report = {
-            .form = json ? REPORT_JSON : REPORT_TEXT, .nodes_max = limit, .buf = buf, .cap = cap
-        };
+        asxi_report report = { .write = write_nodes,
+                               .form = json ? ASXI_REPORT_JSON : ASXI_REPORT_TEXT,
+                               .nodes_max = limit,
+                               .buf = buf,
+                               .cap = cap };
         ASX_TRY(write_shard(cx, x, &engine->seats[i], &report, first));
         first = false;
     }
@@ -308,7 +302,7 @@ static asx_outcome explain(asx_cx *cx, asx_http_exchange *x)
     if (!buf) {
         return asx_fail(ASX_E(NO_MEMORY));
     }
-    asxi_report report = { .nodes_max = EXPLAIN_LINES, .buf = buf, .cap = cap };
+    asxi_report report = { .write = write_why, .nodes_max = EXPLAIN_LINES, .buf = buf, .cap = cap };
     if (asx_handle_parse(id.ptr, id.len, &report.about) ||
         (report.about.kind != ASX_HANDLE_TASK && report.about.kind != ASX_HANDLE_REGION)) {
         return asx_http_reply(cx, x, 400, "text/plain; charset=utf-8",
@@ -320,7 +314,7 @@ static asx_outcome explain(asx_cx *cx, asx_http_exchange *x)
         return asx_http_reply(cx, x, 404, "text/plain; charset=utf-8",
                               asx_view_str("there is no such shard\n"));
     }
-    if (!ask(cx, &engine->seats[shard], &report)) {
+    if (!asxi_report_ask(cx, &engine->seats[shard], &report)) {
         return asx_http_reply(cx, x, 503, "text/plain; charset=utf-8",
                               asx_view_str("its shard does not answer\n"));
     }
@@ -342,73 +336,6 @@ static asx_outcome metrics(asx_cx *cx, asx_http_exchange *x)
                : asx_http_reply(cx, x, 200, "text/plain; version=0.0.4; charset=utf-8", text);
 }
 
-#define DRAIN_LINE_MAX 400u
-
-static int drain_json(char *buf, size_t cap, uint32_t shard, const asx_drain_figures *f, bool first)
-{
-    char left[32] = "null";
-    if (f->left_ns != UINT64_MAX) {
-        snprintf(left, sizeof(left), "%.3f", seconds(f->left_ns));
-    }
-    return snprintf(buf, cap,
-                    "%s{\"shard\":%u,\"phase\":\"%s\",\"potential\":%.3f,\"stalls\":%llu,"
-                    "\"tasks\":%llu,\"obligations\":%llu,\"operations\":%llu,\"regions\":%llu,"
-                    "\"left_s\":%s,\"overtime_worst\":%.6f,\"overtime_likely\":%.6f}",
-                    first ? "" : ",\n", shard, asx_drain_phase_name((asx_drain_phase)f->phase),
-                    (double)f->potential / 1e3, (unsigned long long)f->stalls,
-                    (unsigned long long)f->tasks, (unsigned long long)f->obligations,
-                    (unsigned long long)f->operations, (unsigned long long)f->regions, left,
-                    (double)f->worst_ppm / 1e6, (double)f->likely_ppm / 1e6);
-}
-
-static int drain_text(char *buf, size_t cap, uint32_t shard, const asx_drain_figures *f)
-{
-    char left[48] = "no end in sight";
-    if (f->left_ns != UINT64_MAX) {
-        snprintf(left, sizeof(left), "over in about %.1f s", seconds(f->left_ns));
-    }
-    return snprintf(buf, cap,
-                    "shard %u: %s, potential %.3f: %llu tasks, %llu obligations and %llu "
-                    "operations in %llu regions; %s; too late in at most %.1f %% of cases (%.1f %% "
-                    "at worst)\n",
-                    shard, asx_drain_phase_name((asx_drain_phase)f->phase),
-                    (double)f->potential / 1e3, (unsigned long long)f->tasks,
-                    (unsigned long long)f->obligations, (unsigned long long)f->operations,
-                    (unsigned long long)f->regions, left, (double)f->likely_ppm / 1e4,
-                    (double)f->worst_ppm / 1e4);
-}
-
-/* How far the drain is, shard by shard. */
-static asx_outcome drain(asx_cx *cx, asx_http_exchange *x)
-{
-    asx_engine *const engine = asx_service_engine(x);
-    const bool json = query_wants_json(x);
-    const size_t cap = 64 + (size_t)engine->shard_count * DRAIN_LINE_MAX;
-    char *const buf = asx_alloc(cx, cap);
-    if (!buf) {
-        return asx_fail(ASX_E(NO_MEMORY));
-    }
-    ASX_TRY(asx_figures_refresh(cx, engine));
-    const char *const phase = asx_engine_phase_name(asx_engine_phase_of(engine));
-    int len = json ? snprintf(buf, cap, "{\"phase\":\"%s\",\"shards\":[", phase)
-                   : snprintf(buf, cap, "%s\n", phase);
-    bool first = true;
-    for (uint32_t i = 0; i < engine->shard_count; i++) {
-        asx_figures figures;
-        asx_figures_read(engine, i, &figures);
-        char *const at = buf + len;
-        const size_t room = cap - (size_t)len;
-        if (figures.drain.draining) {
-            len += json ? drain_json(at, room, i, &figures.drain, first)
-                        : drain_text(at, room, i, &figures.drain);
-            first = false;
-        }
-    }
-    len += snprintf(buf + len, cap - (size_t)len, "%s", json ? "]}\n" : "");
-    return asx_http_reply(cx, x, 200, json ? "application/json" : "text/plain; charset=utf-8",
-                          asx_view_of(buf, (size_t)len));
-}
-
 static asx_outcome healthz(asx_cx *cx, asx_http_exchange *x)
 {
     const asx_engine_phase phase = asx_engine_phase_of(asx_service_engine(x));
@@ -420,7 +347,12 @@ static asx_outcome healthz(asx_cx *cx, asx_http_exchange *x)
 static const asx_route routes[] = {
     { ASX_HTTP_GET, "/debug/regions", regions, NULL },
     { ASX_HTTP_GET, "/explain/:id", explain, NULL },
-    { ASX_HTTP_GET, "/drain", drain, NULL },
+    { ASX_HTTP_GET, "/drain", asxi_admin_drain, NULL },
+    { ASX_HTTP_GET, "/timers", asxi_admin_timers, NULL },
+    { ASX_HTTP_GET, "/cleanup", asxi_admin_cleanup, NULL },
+    { ASX_HTTP_GET, "/config", asxi_admin_config, NULL },
+    { ASX_HTTP_GET, "/live", asxi_admin_live, NULL },
+    { ASX_HTTP_GET, "/ready", healthz, NULL },
     { ASX_HTTP_GET, "/metrics", metrics, NULL },
     { ASX_HTTP_GET, "/healthz", healthz, NULL },
 };

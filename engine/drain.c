@@ -205,8 +205,10 @@ void asxi_drain_over(asxi_seat *seat)
         seat->drain = (asx_drain_figures){ .draining = 1,
                                            .phase = ASX_DRAIN_QUIESCENT,
                                            .stalls = seat->drain.stalls };
-        asxi_figures_publish(seat); /* nobody looks or answers here any more */
     }
+    asxi_figures_publish(seat);
+    /* Pairs with the acquire of whoever would wait for the next publication. */
+    asx_store_release(&seat->over, 1u);
 }
 
 asx_outcome asxi_drain_watch_body(asx_cx *cx, void *arg)

@@ -39,6 +39,7 @@ typedef struct asxi_seat {
     /* Written by this shard, read by all. */
     asx_figures published __attribute__((aligned(ASX_CACHE_PAIR)));
     uint64_t published_seq; /* released behind the words above */
+    uint32_t over;          /* its app has ended: nothing more will be published */
 
     /* Any thread */
     int32_t bell __attribute__((aligned(ASX_CACHE_PAIR))); /* an eventfd that wakes the control
@@ -112,7 +113,7 @@ void asxi_services_latencies(const asxi_seat *seat, asx_latencies *sum);
 asx_outcome asxi_drain_body(asx_cx *cx, void *seat);
 /* Watches what is left of the seat's shard, but for the tasks beside it. */
 asx_outcome asxi_drain_watch_body(asx_cx *cx, void *seat);
-/* The seat's app has ended: what the watch would say if it looked once more. */
+/* The seat's app has ended: publishes for the last time, with what the watch would say. */
 void asxi_drain_over(asxi_seat *seat);
 /* The last line of a run that was asked to end. */
 void asxi_drain_report(const asx_engine *engine);

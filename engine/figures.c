@@ -88,7 +88,8 @@ asx_outcome asx_figures_refresh(asx_cx *cx, asx_engine *engine)
     asxi_figures_publish(own);
     uint32_t i = 0;
     for (asx_duration waited = 0; waited < REFRESH_MAX; waited += REFRESH_STEP) {
-        while (i < engine->shard_count && seq_of(&engine->seats[i]) != before[i]) {
+        while (i < engine->shard_count && (seq_of(&engine->seats[i]) != before[i] ||
+                                           asx_load_acquire(&engine->seats[i].over))) {
             i++;
         }
         if (i == engine->shard_count) {

@@ -291,6 +291,7 @@ static asx_err seat_create(asxi_seat *seat)
         .mesh = engine->mesh,
         .driver = driver,
         .seed = engine->config->seed,
+        .keep_cleanups = true,
         .diagnostic = diagnose,
     };
     const asx_err failed = asx_shard_create(&config, &seat->shard);

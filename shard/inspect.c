@@ -59,12 +59,19 @@ static void visit_region(walk *w, const asx_region *region, uint32_t depth)
         .reason = region->reason,
         .obligations = region->obligations,
         .ops = region->ops,
+        .due_ns = ASX_TIME_NEVER,
         .heap_bytes = asx_region_heap_bytes(region),
         .tasks = region->live_tasks,
         .children = region->live_children,
     };
     w->visit(w->arg, &node);
     w->left--;
+}
+
+static asx_duration due_in(const walk *w, const asx_task *task)
+{
+    const bool armed = task->state != ASX_TASK_COMPLETED && asx_timer_armed(&task->timer);
+    return armed ? asx_time_sub(task->timer.at_ns, w->shard->now_ns) : ASX_TIME_NEVER;
 }
 
 static void visit_task(walk *w, const asx_task *task, uint32_t depth)
@@ -90,6 +97,7 @@ static void visit_task(walk *w, const asx_task *task, uint32_t depth)
         .ops = ring_count(task->ops),
         .waits_for = waits ? asxi_task_waits_for(task) : NULL,
         .waits_ns = waits ? asx_time_sub(w->shard->now_ns, task->idle_since) : 0,
+        .due_ns = due_in(w, task),
         .waits_object = wait ? wait->object : 0,
         .waits_kind = wait ? wait->object_kind : 0,
         .lane = task->wake == ASXI_WAKE_QUEUED ? lane_name((asxi_lane)task->lane) : NULL,

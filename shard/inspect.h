@@ -38,6 +38,7 @@ typedef struct asx_inspect_node {
     uint32_t tasks, children; /* regions: alive */
     const char *waits_for;    /* tasks; NULL: it does not wait */
     asx_duration waits_ns;    /* since when */
+    asx_duration due_ns;      /* tasks: of its timer; ASX_TIME_NEVER: none is armed */
     uint64_t waits_object;    /* trace identity of what it waits for; traced builds only */
     uint8_t waits_kind;       /* asx_handle_kind of that */
     const char *lane;         /* tasks: "ready", "cancel", "timed"; NULL: in none */

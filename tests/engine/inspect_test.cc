@@ -15,12 +15,14 @@ struct seen {
     uint32_t depth;
     std::string label, waits;
     uint32_t tasks, ops;
+    asx_duration due_ns;
 };
 
 void note(void *arg, const asx_inspect_node *n)
 {
-    static_cast<std::vector<seen> *>(arg)->push_back(
-        { n->kind, n->depth, n->label, n->waits_for ? n->waits_for : "", n->tasks, n->ops });
+    static_cast<std::vector<seen> *>(arg)->push_back({ n->kind, n->depth, n->label,
+                                                       n->waits_for ? n->waits_for : "", n->tasks,
+                                                       n->ops, n->due_ns });
 }
 
 asx_outcome sleeper(asx_cx *cx, void *)
@@ -57,6 +59,10 @@ TEST_CASE("inspect: regions and tasks come depth first, with what they wait for"
         CHECK(nodes[2].depth == 1);
         CHECK(nodes[2].tasks == 1);
         CHECK(nodes[3].label == "sleeper");
+        CHECK(nodes[3].due_ns <= asx_s(5));
+        CHECK(nodes[3].due_ns > asx_s(4));
+        CHECK(nodes[1].due_ns == ASX_TIME_NEVER);
+        CHECK(nodes[2].due_ns == ASX_TIME_NEVER);
         CHECK(nodes[3].depth == 2);
         CHECK(nodes[3].waits == "sleep");
 

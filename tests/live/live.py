@@ -804,6 +804,40 @@ def drain_progress():
 
 
 @case
+def admin_answers():
+    """/live, /ready, /timers and /cleanup: what orchestrators ask, what budgets are set by"""
+    path = tempfile.mktemp(prefix='asx-live-', suffix='.sock')
+
+    def ask(what):
+        return curl('-i', '--unix-socket', path, 'http://x' + what).stdout
+    with Server('--admin', 'unix:' + path, '--request-timeout', '500ms') as server:
+        equal(status_of(ask('/live')), 200)
+        equal(status_of(ask('/ready')), 200)
+        text = ask('/config').decode()
+        check(re.search(r'^request-timeout = 500ms\b', text, re.M), text)
+        check(re.search(r'^shards = 2\b', text, re.M), text)
+        with server.connect() as s:
+            s.sendall(b'GET /sleep/60000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+            time.sleep(0.1)
+            text = ask('/timers').decode()
+            check(re.search(r'^  in 0\.\d{3} s: task T\S+ request, for sleep$', text, re.M), text)
+            check(len(re.findall(r'^shard \d: \d+ timers armed', text, re.M)) == 2, text)
+            equal(status_of(drain(s)), 504)
+        text = ask('/cleanup').decode()
+        check(re.search(r'^  request: 1 cancelled; one masked up to \d+ observations', text, re.M),
+              text)
+        with server.connect() as s:
+            s.sendall(b'GET /sleep/400 HTTP/1.1\r\nHost: x\r\n\r\n')
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: b'draining' in ask('/ready'), 'it drains', 2)
+            equal(status_of(ask('/ready')), 503)
+            equal(status_of(ask('/live')), 200)
+            equal(status_of(drain(s)), 200)
+        equal(server.process.wait(10), 0)
+
+
+@case
 def half_close():
     """a client that has sent its last byte still gets its answer"""
     with Server() as server:
