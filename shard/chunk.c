@@ -183,19 +183,45 @@ void asx_chunk_release(asx_chunk_source *source, void *chunk, size_t bytes)
     }
 }
 
-static void cache_trim(asx_chunk_source *source, asx_chunk_cache *cache, size_t bytes)
+/* Frees at most `count_max` chunks of `bytes` each beyond `count_kept`; returns how many. */
+static size_t cache_trim(asx_chunk_source *source, asx_chunk_cache *cache, size_t bytes,
+                         size_t count_kept, size_t count_max)
 {
-    while (cache->_first != NULL) {
+    size_t freed = 0;
+    for (; cache->count > count_kept && freed < count_max; freed++) {
         global_free(source, cache_pop(cache, bytes), bytes);
     }
-    asx_assert_eq(cache->count, 0);
+    return freed;
 }
 
 void asx_chunk_trim(asx_chunk_source *source)
 {
-    cache_trim(source, &source->_cache[0], ASX_CHUNK_SMALL);
-    cache_trim(source, &source->_cache[1], ASX_CHUNK_BIG);
+    cache_trim(source, &source->_cache[0], ASX_CHUNK_SMALL, 0, SIZE_MAX);
+    cache_trim(source, &source->_cache[1], ASX_CHUNK_BIG, 0, SIZE_MAX);
     asx_assert_eq(source->bytes_held, source->bytes_live);
+}
+
+static void arena_do(const asx_chunk_source *source, const char *what)
+{
+#if CHUNK_JEMALLOC
+    char name[48];
+    snprintf(name, sizeof(name), "arena.%u.%s", source->_arena, what);
+    if (source->_arena_flags != 0) {
+        (void)mallctl(name, NULL, NULL, NULL, 0);
+    }
+#else
+    (void)source, (void)what;
+#endif
+}
+
+size_t asx_chunk_trim_some(asx_chunk_source *source, size_t bytes_kept, size_t count_max)
+{
+    size_t freed = cache_trim(source, &source->_cache[1], ASX_CHUNK_BIG, bytes_kept / ASX_CHUNK_BIG,
+                              count_max);
+    freed += cache_trim(source, &source->_cache[0], ASX_CHUNK_SMALL, bytes_kept / ASX_CHUNK_SMALL,
+                        count_max - freed);
+    arena_do(source, "purge");
+    return freed;
 }
 
 void asx_chunk_fail_nth(asx_chunk_source *source, uint64_t n)
@@ -207,12 +233,6 @@ void asx_chunk_source_deinit(asx_chunk_source *source)
 {
     asx_assert_eq(source->bytes_live, 0);
     asx_chunk_trim(source);
-#if CHUNK_JEMALLOC
-    if (source->_arena_flags != 0) {
-        char name[48];
-        snprintf(name, sizeof(name), "arena.%u.destroy", source->_arena);
-        (void)mallctl(name, NULL, NULL, NULL, 0);
-    }
-#endif
+    arena_do(source, "destroy");
     *source = (asx_chunk_source){ .numa_node = -1 };
 }

@@ -60,6 +60,11 @@ void asx_chunk_release(asx_chunk_source *source, void *chunk, size_t bytes);
 /* Gives every cached chunk back to the global allocator. */
 void asx_chunk_trim(asx_chunk_source *source);
 
+/* Gives cached chunks back, of the big ones first, until at most `bytes_kept` of either size are
+ * cached, or `count_max` have gone; and then to the system what the global allocator keeps. For
+ * idle time. Returns how many: less than count_max, and there are no more. */
+size_t asx_chunk_trim_some(asx_chunk_source *source, size_t bytes_kept, size_t count_max);
+
 /* The nth acquire from now (1: the next one) fails, once; 0 disarms. */
 void asx_chunk_fail_nth(asx_chunk_source *source, uint64_t n);
 

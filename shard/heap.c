@@ -1,13 +1,8 @@
 #include <asx/shard/base/bits.h>
-#include <asx/shard/heap.h>
+
+#include "heap_internal.h"
 
 #include <assert.h>
-
-/* A chunk that is cut by the bump pointer. */
-struct asx_heap_chunk {
-    asx_heap_chunk *older;
-    size_t len;
-};
 
 /* In front of a block that has a chunk of its own. */
 struct asx_heap_huge {
@@ -27,11 +22,6 @@ typedef struct heap_ref_slot {
 } heap_ref_slot;
 
 enum {
-    SMALL_CLASSES = ASX_HEAP_SMALL_MAX / 16,
-    LARGE_CLASSES = 10, /* 1.5, 2, 3, 4 ... 24, 32 KiB */
-    CLASSES = SMALL_CLASSES + LARGE_CLASSES,
-    /* Small requests touch one page; what outgrows four of them is served 64 KiB at a time. */
-    SMALL_CHUNKS = 4,
     REF_SEGMENT_FIRST = 16, /* slots in segment 0; each next one doubles */
     REF_SEGMENTS = 20,
 };
@@ -85,12 +75,6 @@ static unsigned large_class(size_t size)
     return (log - 10) * 2 + (upper ? 1 : 0);
 }
 
-static size_t large_size(unsigned class_)
-{
-    const unsigned log = class_ / 2 + 10;
-    return class_ % 2 == 0 ? (size_t)3 << (log - 1) : (size_t)1 << (log + 1);
-}
-
 static size_t heap_round(size_t size)
 {
     if (size <= ASX_HEAP_SMALL_MAX) {
@@ -112,8 +96,10 @@ static bool heap_grow(asx_heap *heap, size_t need)
         return false;
     }
     asx_assert_le(wanted, len);
-    chunk->older = heap->_chunks;
-    chunk->len = len;
+    if (heap->_chunks) {
+        heap->_chunks->lost += (size_t)(heap->_end - heap->_at);
+    }
+    *chunk = (asx_heap_chunk){ .older = heap->_chunks, .len = len };
     char *const body = (char *)(chunk + 1);
     if (heads != 0) {
         heap->_free = (void **)(void *)body;
@@ -137,6 +123,7 @@ static void *heap_bump(asx_heap *heap, size_t rounded, size_t align)
         }
         skip = (size_t)(-(uintptr_t)heap->_at & (align - 1));
     }
+    heap->_chunks->lost += skip;
     char *const block = heap->_at + skip;
     heap->_at = block + rounded;
     asx_assert(heap->_at <= heap->_end);

@@ -15,6 +15,14 @@
 /* As long as a sleep costs: waiting awake then never costs more than twice what was best. */
 #define ASX_PARK_SPIN_NS (50 * ASX_NS_PER_US)
 
+/* Quiet: fewer dispatches than these in so long. What a crowd has left behind is then given back
+ * but for a reserve, some at a time, so that who comes meanwhile waits for 0.1 ms at most. */
+#define ASX_QUIET_NS (100 * ASX_NS_PER_MS)
+#define ASX_QUIET_DISPATCHES 64u
+#define ASX_QUIET_BATCH 64u
+#define ASX_QUIET_STACKS_KEPT 64u                      /* of each class */
+#define ASX_QUIET_CHUNK_BYTES_KEPT ((size_t)512 << 10) /* of each size, beside what regions hold */
+
 #define ASX_CANCEL_STREAK_MAX 16u   /* SCH-4; doubled while a region drains (SCH-7) */
 #define ASX_TIMED_STREAK_MAX 6u     /* SCH-5 */
 #define ASX_LANE_STARVATION_MAX 64u /* SCH-6 */

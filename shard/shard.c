@@ -306,6 +306,9 @@ void asx_shard_park(asx_shard *shard)
         until = asx_timer_wheel_next(&shard->wheel);
         shard->stats.parks++;
     }
+    if (until > shard->now_ns) {
+        until = asxi_quiet_look(shard, until);
+    }
     if (!shard->mesh || until <= shard->now_ns) {
         shard->driver->ops->park(shard->driver, until);
         return;

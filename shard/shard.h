@@ -75,6 +75,7 @@ typedef struct asx_shard_stats {
     uint64_t tasks_live, regions_live, obligations_pending, ops_in_flight, timers_armed;
     uint64_t ready_queued, cancel_queued, timed_queued;
     uint64_t heap_bytes_live, chunk_bytes_held, global_allocs, stacks_live, stacks_pooled;
+    uint64_t quiet_steps; /* ways through what is kept for reuse, to give some of it back */
 } asx_shard_stats;
 
 /* Creates a shard on the thread that will run it, with an open root region.

@@ -66,9 +66,13 @@ struct asx_shard {
     uint32_t slice_left;       /* of this stretch; 1 once slice_over is set */
     asx_instant steps_from_ns; /* at the clock, when steps_seen had run; 0: not looked then */
     uint64_t steps_seen;
-    uint32_t slice_share;     /* dispatches that the turn has left behind this stretch */
-    uint64_t park_exchanged;  /* messages, both ways, when it last had nothing to run */
-    asx_duration park_gap_ns; /* how long it then had to wait, lately */
+    uint32_t slice_share;       /* dispatches that the turn has left behind this stretch */
+    uint64_t park_exchanged;    /* messages, both ways, when it last had nothing to run */
+    asx_duration park_gap_ns;   /* how long it then had to wait, lately */
+    asx_instant quiet_since_ns; /* few dispatches since */
+    uint64_t quiet_taken;       /* sched.taken then */
+    uint32_t quiet_region;      /* regions below this index have been trimmed since */
+    bool quiet_due;             /* it was busy before, and has not given anything back since */
     bool walking; /* a cancel walk's regions are being advanced: nested walks only queue theirs */
 
     asx_chunk_source chunks;
@@ -113,6 +117,10 @@ struct asx_shard {
 extern __thread asx_shard *asxi_shard_self;
 
 void asxi_diagnose(asx_shard *shard, const char *fmt, ...) ASX_PRINTF(2, 3);
+
+/* quiet.c: nothing is runnable before `until`. Gives something back if it is time; returns until
+ * when to park. */
+asx_instant asxi_quiet_look(asx_shard *shard, asx_instant until);
 
 /* park.c: until a message, a completion or `until`. */
 void asxi_park_idle(asx_shard *shard, asx_instant until);

@@ -7,7 +7,8 @@
  * A cell, upwards: guard, usable bytes, the record, then the colour's unused lines. Cells are
  * carved in batches, so that the price of their guards is spread, and become stacks one at a time
  * when the pool has none left: a record is written, and thereby its page touched, at the first
- * acquire. */
+ * acquire. A stack whose memory was given back has none any more: its cell is bare, and the first
+ * to become a stack again. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/base/bits.h>
 #include <asx/shard/stack.h>
@@ -141,7 +142,7 @@ static asx_stack_slab *class_slab(asx_stack_class *class)
 }
 
 /* Maps a slab twice the size of the last one; smaller ones where address space is rationed. */
-static bool slab_map(asx_stack_class *class)
+static bool slab_map(asx_stack_class *class, size_t page_bytes)
 {
     if (class->_slab_count == ASX_STACK_SLABS_MAX) {
         return false;
@@ -149,17 +150,20 @@ static bool slab_map(asx_stack_class *class)
     const asx_stack_slab *const last = class_slab(class);
     size_t bytes = last ? last->_mapped_bytes * 2 : SLAB_BYTES_MIN;
     bytes = bytes > SLAB_BYTES_MAX ? SLAB_BYTES_MAX : bytes;
-    for (; bytes >= class->_cell_bytes; bytes /= 2) {
-        void *const cells = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (cells != MAP_FAILED) {
+    for (; bytes >= 2 * class->_cell_bytes; bytes /= 2) {
+        char *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (memory != MAP_FAILED) {
             /* A huge page under 32 idle stacks would undo the one page that each should cost. A
              * kernel without huge pages refuses, which is as good. */
-            (void)madvise(cells, bytes, MADV_NOHUGEPAGE);
+            (void)madvise(memory, bytes, MADV_NOHUGEPAGE);
+            const size_t words = asx_div_ceil(bytes / class->_cell_bytes, 64);
+            const size_t head = asx_align_up(words * sizeof(uint64_t), page_bytes);
             class->_slabs[class->_slab_count] = (asx_stack_slab){
-                ._cells = cells,
+                ._bare = (uint64_t *)(void *)memory,
+                ._cells = memory + head,
                 ._mapped_bytes = bytes,
-                ._cell_count = bytes / class->_cell_bytes,
+                ._cell_count = (bytes - head) / class->_cell_bytes,
             };
             /* guard_hit may look from a signal handler: the slab counts once it is complete. */
             __atomic_signal_fence(__ATOMIC_RELEASE);
@@ -186,29 +190,61 @@ static bool slab_carve(const asx_stack_pool *pool, const asx_stack_class *class,
     return slab->_carved > begin;
 }
 
-/* Turns the next cell of the class into a stack. */
-static asx_stack *stack_make(asx_stack_pool *pool, unsigned cls)
+/* Writes the record of a cell that has none. */
+static asx_stack *stack_make(const asx_stack_pool *pool, unsigned cls, const asx_stack_slab *slab,
+                             size_t index)
 {
-    asx_stack_class *const class = &pool->_classes[cls];
-    asx_stack_slab *slab = class_slab(class);
-    if (!slab || slab->_used == slab->_cell_count) {
-        if (!slab_map(class)) {
-            return NULL;
-        }
-        slab = class_slab(class);
-    }
-    if (slab->_used == slab->_carved && !slab_carve(pool, class, slab)) {
-        return NULL;
-    }
-    char *const base = slab_cell(class, slab, slab->_used) + pool->_config.guard_bytes;
-    asx_stack *const stack = cell_record(class, slab, slab->_used);
+    const asx_stack_class *const class = &pool->_classes[cls];
+    char *const base = slab_cell(class, slab, index) + pool->_config.guard_bytes;
+    asx_stack *const stack = cell_record(class, slab, index);
     *stack =
         (asx_stack){ .base = base, .size = (size_t)((char *)stack - base), .cls = (uint8_t)cls };
 #ifdef ASX_VALGRIND
     stack->_valgrind_id = (uint32_t)VALGRIND_STACK_REGISTER(base, stack);
 #endif
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    slab->_used++;
+    return stack;
+}
+
+/* The lowest bare cell of the class, as a stack again, or NULL. */
+static asx_stack *bare_take(asx_stack_pool *pool, unsigned cls)
+{
+    asx_stack_class *const class = &pool->_classes[cls];
+    for (unsigned i = 0; i < class->_slab_count; i++) {
+        asx_stack_slab *const slab = &class->_slabs[i];
+        for (size_t word = 0; slab->_bare_count > 0; word++) {
+            asx_assert_lt(word * 64, slab->_used);
+            if (slab->_bare[word] != 0) {
+                const size_t index = word * 64 + (size_t)__builtin_ctzll(slab->_bare[word]);
+                asx_stack *const stack = stack_make(pool, cls, slab, index);
+                slab->_bare[word] &= slab->_bare[word] - 1;
+                slab->_bare_count--;
+                return stack;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Turns the next cell of the class into a stack. */
+static asx_stack *cell_take(asx_stack_pool *pool, unsigned cls)
+{
+    asx_stack_class *const class = &pool->_classes[cls];
+    asx_stack *stack = bare_take(pool, cls);
+    if (!stack) {
+        asx_stack_slab *slab = class_slab(class);
+        if (!slab || slab->_used == slab->_cell_count) {
+            if (!slab_map(class, pool->_page_bytes)) {
+                return NULL;
+            }
+            slab = class_slab(class);
+        }
+        if (slab->_used == slab->_carved && !slab_carve(pool, class, slab)) {
+            return NULL;
+        }
+        stack = stack_make(pool, cls, slab, slab->_used);
+        slab->_used++;
+    }
     class->_made_count++;
     return stack;
 }
@@ -251,7 +287,7 @@ asx_stack *asx_stack_acquire_slow(asx_stack_pool *pool, size_t bytes)
     if (stack) {
         class->_pooled = stack->_next;
     } else {
-        stack = stack_make(pool, cls);
+        stack = cell_take(pool, cls);
         if (!stack) {
             return NULL;
         }
@@ -324,20 +360,38 @@ asx_stack_guard_kind asx_stack_pool_guard(const asx_stack_pool *pool)
     return pool->_guard;
 }
 
+/* The slab of the class in whose used cells `addr` lies, and which cell; or the count of slabs. */
+static unsigned slab_find(const asx_stack_class *class, const void *addr, size_t *index,
+                          size_t *offset)
+{
+    unsigned i = 0;
+    for (; i < class->_slab_count; i++) {
+        const size_t from = (size_t)((uintptr_t)addr - (uintptr_t) class->_slabs[i]._cells);
+        *index = from / class->_cell_bytes;
+        *offset = from % class->_cell_bytes;
+        if (*index < class->_slabs[i]._used) {
+            break;
+        }
+    }
+    return i;
+}
+
+static bool is_bare(const asx_stack_slab *slab, size_t index)
+{
+    return slab->_bare[index / 64] >> index % 64 & 1;
+}
+
 bool asx_stack_guard_hit(const asx_stack_pool *pool, const void *fault_addr, asx_stack **which)
 {
     for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
         const asx_stack_class *const class = &pool->_classes[cls];
-        for (unsigned i = 0; i < class->_slab_count; i++) {
-            const asx_stack_slab *const slab = &class->_slabs[i];
-            const size_t offset = (size_t)((uintptr_t)fault_addr - (uintptr_t)slab->_cells);
-            const size_t index = offset / class->_cell_bytes;
-            if (index < slab->_used) {
-                if (which) {
-                    *which = cell_record(class, slab, index);
-                }
-                return offset % class->_cell_bytes < pool->_config.guard_bytes;
+        size_t index, offset;
+        const unsigned at = slab_find(class, fault_addr, &index, &offset);
+        if (at < class->_slab_count && !is_bare(&class->_slabs[at], index)) {
+            if (which) {
+                *which = cell_record(class, &class->_slabs[at], index);
             }
+            return offset < pool->_config.guard_bytes;
         }
     }
     return false;
@@ -357,27 +411,40 @@ void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats)
     }
 }
 
-/* Gives back all pages of a stack below the one that holds its record. */
-static void stack_cool(const asx_stack_pool *pool, asx_stack *stack)
+/* Gives back all of a stack, record included. */
+static void stack_bare(asx_stack_class *class, asx_stack *stack)
 {
-    const uintptr_t record_page = (uintptr_t)stack & ~(uintptr_t)(pool->_page_bytes - 1);
-    const size_t bytes = (size_t)(record_page - (uintptr_t)stack->base);
-    asx_assert_eq(madvise(stack->base, bytes, MADV_DONTNEED), 0);
-    stack->_cold = true;
+    size_t index, offset;
+    const unsigned at = slab_find(class, stack, &index, &offset);
+    asx_assert_lt(at, class->_slab_count);
+    asx_stack_slab *const slab = &class->_slabs[at];
+    asx_assert(!stack->_live && !is_bare(slab, index));
+    high_water_sample(class, stack);
+    stack_poison(stack, false);
+#ifdef ASX_VALGRIND
+    VALGRIND_STACK_DEREGISTER(stack->_valgrind_id);
+#endif
+    char *const base = stack->base;
+    const size_t bytes = (size_t)(slab_cell(class, slab, index + 1) - base);
+    slab->_bare[index / 64] |= UINT64_C(1) << index % 64;
+    slab->_bare_count++;
+    class->_made_count--;
+    asx_assert_eq(madvise(base, bytes, MADV_DONTNEED), 0);
 }
 
-size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count)
+size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count, size_t count_max)
 {
     size_t trimmed = 0;
     for (unsigned cls = 0; cls < ASX_STACK_CLASSES; cls++) {
         asx_stack_class *const class = &pool->_classes[cls];
-        asx_stack *stack = class->_pooled;
-        for (size_t i = 0; i < keep_count && stack; i++) {
-            stack = stack->_next;
+        asx_stack **link = &class->_pooled;
+        for (size_t i = 0; i < keep_count && *link; i++) {
+            link = &(*link)->_next;
         }
-        for (; stack && !stack->_cold; stack = stack->_next, trimmed++) {
-            high_water_sample(class, stack);
-            stack_cool(pool, stack);
+        for (; *link && trimmed < count_max; trimmed++) {
+            asx_stack *const stack = *link;
+            *link = stack->_next;
+            stack_bare(class, stack);
         }
     }
     return trimmed;
@@ -397,7 +464,7 @@ void asx_stack_pool_deinit(asx_stack_pool *pool)
         class->_pooled = NULL;
         while (class->_slab_count > 0) {
             const asx_stack_slab *const slab = &class->_slabs[--class->_slab_count];
-            asx_assert_eq(munmap(slab->_cells, slab->_mapped_bytes), 0);
+            asx_assert_eq(munmap(slab->_bare, slab->_mapped_bytes), 0);
         }
     }
 }

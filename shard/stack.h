@@ -5,7 +5,8 @@
  *          guard at the bottom, record near the top. The record's distance from the top cycles
  *          through 16 colours, so that the tops of many stacks do not share cache sets.
  * Owner.   The shard. Only its thread calls in; guard_hit may also run in its signal handler.
- * Bounds.  acquire and release O(1); an untouched stack costs no memory, an idle one a page.
+ * Bounds.  acquire and release O(1); an untouched stack costs no memory, nor does one that trim
+ *          took from the pool; a pooled one keeps the pages that its last user touched.
  */
 #ifndef ASX_SHARD_STACK_H
 #define ASX_SHARD_STACK_H
@@ -46,24 +47,25 @@ struct asx_stack {
     size_t size;   /* bytes from base to this record */
     uint8_t cls;   /* index of the size class */
     uint8_t _live; /* 1: acquired, not yet released; 2: and its yellow zone is open */
-    bool _cold;    /* pooled, and its pages but the top one were given back */
     uint32_t _valgrind_id;
     asx_stack *_next; /* pooled: the next older one */
 };
 
 struct asx_stack_slab {
     char *_cells;
+    uint64_t *_bare; /* a bit a cell: carved and used, but all its memory was given back */
     size_t _mapped_bytes;
     size_t _cell_count;
     size_t _carved; /* cells below this have their guard */
-    size_t _used;   /* cells below this have a record; <= _carved */
+    size_t _used;   /* cells below this have a record, unless they are bare; <= _carved */
+    size_t _bare_count;
 };
 
 typedef struct asx_stack_class {
     size_t _stack_bytes; /* of the class, record included */
     size_t _cell_bytes;  /* with the guard */
-    asx_stack *_pooled;  /* newest first; cold ones all stand after the others */
-    size_t _made_count;  /* ever; those that are not live are pooled */
+    asx_stack *_pooled;  /* newest first */
+    size_t _made_count;  /* with a record; those that are not live are pooled */
     size_t _live_count;
     size_t _high_water;
     unsigned _slab_count;
@@ -116,10 +118,10 @@ ASX_NODISCARD bool asx_stack_yellow_open(const asx_stack_pool *pool, asx_stack *
 
 void asx_stack_stats_read(const asx_stack_pool *pool, asx_stack_stats *stats);
 
-/* Gives back the memory of all pooled stacks but the `keep_count` most recently released of each
- * class, down to one page a stack. For idle time: a system call or two a stack. Returns how many
- * stacks were trimmed. */
-size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count);
+/* Gives back all memory of pooled stacks but of the `keep_count` most recently released of each
+ * class, of at most `count_max` stacks. For idle time: two system calls a stack. Returns how many
+ * stacks were trimmed: less than count_max, and there are no more. */
+size_t asx_stack_pool_trim(asx_stack_pool *pool, size_t keep_count, size_t count_max);
 
 asx_stack *asx_stack_acquire_slow(asx_stack_pool *pool, size_t bytes);
 /* What a release does now and then: sets the guard again, samples the depth, poisons. */
@@ -132,7 +134,6 @@ ASX_INLINE void asxi_stack_lend(asx_stack_class *own, asx_stack *stack)
     asx_assert(!stack->_live);
     own->_live_count++;
     stack->_live = 1;
-    stack->_cold = false;
     stack->top = stack->base + (stack->size & ~(size_t)15);
 }
 

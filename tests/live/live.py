@@ -945,6 +945,53 @@ def idle_connections():
         server.settled(before)
 
 
+def after_the_crowd(server, count, path):
+    """Resident bytes a connection, once `count` handlers have waited at once and nothing is left
+    to do: while the connections are still there, and when they have gone."""
+    before = rest(server)
+    status = f'/proc/{server.process.pid}/status'
+    memory = lambda: int(re.search(r'VmRSS:\s+(\d+)', open(status).read())[1]) * 1024
+    empty = memory()
+    crowd = []
+    while len(crowd) < count:
+        crowd += [server.connect(60) for _ in range(min(1000, count - len(crowd)))]
+        until(lambda: server.gauge('http_connections') == len(crowd) + 1, 'all are accepted', 20)
+    for s in crowd:
+        s.sendall(get(path))
+    until(lambda: server.gauge('http_requests_in_flight') == count + 1, 'all wait', 20)
+    most = (memory() - empty) / count
+    for s in crowd:
+        equal(Reader(s).response()[0], 200)
+    least = lambda limit: until(lambda: (memory() - empty) / count < limit or SLOW,
+                                f'{limit} bytes each', 10) and (memory() - empty) / count
+    idle = least(CROWD_IDLE_BYTES_MAX)
+    for s in crowd:
+        s.close()
+    server.settled(before)
+    gone = least(CROWD_GONE_BYTES_MAX)
+    print(f'      {count} handlers at once: {most:.0f} bytes each; {idle:.0f} when all was over, '
+          f'{gone:.0f} when they had gone')
+
+
+CROWD_IDLE_BYTES_MAX = 2048
+CROWD_GONE_BYTES_MAX = 2048
+
+
+@case
+def quiet_after_a_crowd():
+    """what a crowd has taken is given back when it is quiet, and a second crowd takes no more"""
+    count = 500 if SLOW else 5000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(count, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
+    raise_limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with Server(preexec=raise_limit) as server:
+        after_the_crowd(server, count, b'/sleep/3000')
+        until(lambda: server.gauge('stacks_pooled') <= 2 * 64 or SLOW, 'few stacks are kept')
+        check(server.gauge('quiet_steps_total') > 0, 'nothing was given back')
+        after_the_crowd(server, count, b'/sleep/3000')
+
+
 def ask_at_once(server, connections, path):
     """A request of each is there before the server takes the first."""
     server.process.send_signal(signal.SIGSTOP)

@@ -56,6 +56,27 @@ TEST_CASE("chunk: a steady state never calls the global allocator", "[shard][chu
     asx_chunk_source_deinit(&source);
 }
 
+TEST_CASE("chunk: trimming some leaves a reserve of either size", "[shard][chunk]")
+{
+    asx_chunk_source source = source_of(0);
+    std::vector<void *> held;
+    size_t got = 0;
+    for (int i = 0; i < 200; i++) {
+        held.push_back(asx_chunk_acquire(&source, i % 2 ? 4096 : 65536, &got));
+        REQUIRE(held.back() != nullptr);
+    }
+    CHECK(asx_chunk_trim_some(&source, 0, 1000) == 0);
+    for (int i = 0; i < 200; i++) {
+        asx_chunk_release(&source, held[size_t(i)], i % 2 ? 4096 : 65536);
+    }
+    CHECK(asx_chunk_trim_some(&source, 128 << 10, 110) == 110);
+    CHECK(source.bytes_held == 2 * 65536 + (100 - 12) * 4096);
+    CHECK(asx_chunk_trim_some(&source, 128 << 10, 110) == 100 - 12 - 32);
+    CHECK(source.bytes_held == 2 * (128 << 10));
+    CHECK(asx_chunk_trim_some(&source, 128 << 10, 110) == 0);
+    asx_chunk_source_deinit(&source);
+}
+
 TEST_CASE("chunk: the limit holds, and what is cached makes room first", "[shard][chunk]")
 {
     asx_chunk_source source = source_of(2 * 65536);

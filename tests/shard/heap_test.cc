@@ -196,6 +196,80 @@ TEST_CASE("heap: opening and resetting in a loop is silent below", "[shard][heap
     CHECK(f.heap.reclaimed == 100000);
 }
 
+TEST_CASE("heap: trim returns the chunks in which nothing is left", "[shard][heap]")
+{
+    fixture f;
+    std::vector<void *> blocks;
+    void *const first = asx_heap_alloc(&f.heap, 100);
+    for (int i = 0; i < 1000; i++) {
+        blocks.push_back(asx_heap_alloc(&f.heap, 4720));
+        REQUIRE(blocks.back() != nullptr);
+    }
+    const size_t live = f.source.bytes_live;
+    CHECK(live > 100 * size_t(ASX_CHUNK_BIG));
+    CHECK(asx_heap_trim(&f.heap) == 0);
+    CHECK(f.source.bytes_live == live);
+    for (size_t i = 0; i < 1000; i++) {
+        if (i != 500) {
+            asx_heap_free(&f.heap, blocks[i], 4720);
+        }
+    }
+    const size_t released = asx_heap_trim(&f.heap);
+    CHECK(f.source.bytes_live == live - released);
+    /* The first chunks, the newest, and the one with the block that is live. */
+    CHECK(f.source.bytes_live <= 3 * size_t(ASX_CHUNK_BIG));
+    asx_heap_check(&f.heap);
+    memset(first, 1, 100);
+    memset(blocks[500], 1, 4720);
+    CHECK(asx_heap_trim(&f.heap) == 0);
+    for (int i = 0; i < 1000; i++) {
+        REQUIRE(asx_heap_alloc(&f.heap, 4720) != nullptr);
+    }
+    asx_heap_check(&f.heap);
+}
+
+TEST_CASE("heap: what is live survives any number of trims", "[shard][heap]")
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        fixture f;
+        asx_prng prng;
+        asx_prng_init(&prng, seed);
+        std::vector<block> live;
+        const asx_heapref ref = make_ref(&f.heap, 7);
+        size_t released = 0;
+        for (int round = 0; round < 30; round++) {
+            for (int i = 0; i < 400; i++) {
+                const size_t below = asx_prng_below(&prng, 8) == 0 ? 40000 : 3000;
+                const size_t size = asx_prng_below(&prng, below) + 1;
+                const size_t align = size_t(1) << asx_prng_below(&prng, 13);
+                block b = { static_cast<unsigned char *>(
+                                asx_heap_alloc_aligned(&f.heap, size, align)),
+                            size, static_cast<unsigned char>(i) };
+                REQUIRE(b.at != nullptr);
+                memset(b.at, b.fill, size);
+                live.push_back(b);
+            }
+            const uint64_t kept = asx_prng_below(&prng, 60);
+            while (live.size() > kept) {
+                const size_t pick = asx_prng_below(&prng, live.size());
+                REQUIRE(intact(live[pick]));
+                asx_heap_free(&f.heap, live[pick].at, live[pick].size);
+                live[pick] = live.back();
+                live.pop_back();
+            }
+            released += asx_heap_trim(&f.heap);
+            asx_heap_check(&f.heap);
+            for (const block &b : live) {
+                REQUIRE(intact(b));
+            }
+        }
+        CHECK(released > 10 * size_t(ASX_CHUNK_BIG));
+        void *object = nullptr;
+        REQUIRE(asx_heapref_get(&f.heap, ref, 1, &object) == ASX_OK);
+        CHECK(*static_cast<int *>(object) == 7);
+    }
+}
+
 TEST_CASE("heapref: each way to fail has its own error", "[shard][heap]")
 {
     fixture f;

@@ -1,5 +1,6 @@
 /* At stake: a fiber that overflows into its neighbour, a pool that makes system calls on the hot
  * path or leaks memory, and map counts that end long before memory does. */
+#include <asx/shard/base/prng.h>
 #include <asx/shard/stack.h>
 
 #include <catch2/catch.hpp>
@@ -242,34 +243,98 @@ TEST_CASE("stack: an acquired stack costs one page until it is used", "[stack]")
     pool.release(stack);
 }
 
-TEST_CASE("stack: trim gives back all pages but one of all but the newest", "[stack]")
+/* How many pages of the cell, its guard left out, are in memory. */
+size_t resident_pages(const char *base)
+{
+    unsigned char resident[16] = {};
+    REQUIRE(mincore(const_cast<char *>(base), 65536, resident) == 0);
+    size_t count = 0;
+    for (size_t i = 0; i < 65536 / page_bytes(); i++) {
+        count += resident[i] & 1;
+    }
+    return count;
+}
+
+TEST_CASE("stack: trim gives back all memory of all but the newest", "[stack]")
 {
     Pool pool;
     std::vector<asx_stack *> stacks;
+    std::vector<char *> bases;
+    std::vector<size_t> sizes;
     for (int i = 0; i < 10; i++) {
         stacks.push_back(pool.acquire());
-        memset(stacks.back()->base, 1, stacks.back()->size);
+        bases.push_back(stacks.back()->base);
+        sizes.push_back(stacks.back()->size);
+        memset(bases.back(), 1, sizes.back());
     }
+    const unsigned cls = stacks[0]->cls;
     for (asx_stack *stack : stacks) {
         pool.release(stack);
     }
-    CHECK(asx_stack_pool_trim(pool.pool.get(), 3) == 7);
-    CHECK(asx_stack_pool_trim(pool.pool.get(), 3) == 0);
-    CHECK(pool.stats().high_water_max[stacks[0]->cls] == stacks[0]->size);
-    for (int i = 0; i < 7; i++) {
-        CHECK(asx_stack_high_water(stacks[static_cast<size_t>(i)]) <= page_bytes());
+    CHECK(asx_stack_pool_trim(pool.pool.get(), 3, 5) == 5);
+    CHECK(pool.stats().pooled == 5);
+    CHECK(asx_stack_pool_trim(pool.pool.get(), 3, 5) == 2);
+    CHECK(asx_stack_pool_trim(pool.pool.get(), 3, 5) == 0);
+    CHECK(pool.stats().pooled == 3);
+    CHECK(pool.stats().high_water_max[cls] == sizes[0]);
+    for (size_t i = 0; i < 10; i++) {
+        CHECK((resident_pages(bases[i]) == 0) == (i < 7));
     }
-    CHECK(asx_stack_high_water(stacks[9]) == stacks[9]->size);
-    /* The hot ones come first; a cold one works again, its guard still there. */
-    for (int i = 9; i >= 0; i--) {
-        REQUIRE(pool.acquire() == stacks[static_cast<size_t>(i)]);
+    CHECK_FALSE(asx_stack_guard_hit(pool.pool.get(), bases[0] - 1, nullptr));
+    /* The hot ones come first; then what was given back works again, its guard still there, before
+     * anything new is carved. */
+    for (size_t i = 10; i-- > 7;) {
+        REQUIRE(pool.acquire() == stacks[i]);
     }
-    memset(stacks[0]->base, 2, 4 * page_bytes());
-    CHECK(write_faults(stacks[0]->base - 1));
+    for (size_t i = 0; i < 7; i++) {
+        asx_stack *const again = pool.acquire();
+        REQUIRE(again == stacks[i]);
+        CHECK(again->base == bases[i]);
+        CHECK(again->size == sizes[i]);
+        memset(again->base, 2, 4 * page_bytes());
+        CHECK(write_faults(again->base - 1));
+        asx_stack *which = nullptr;
+        CHECK(asx_stack_guard_hit(pool.pool.get(), again->base - 1, &which));
+        CHECK(which == again);
+    }
+    CHECK(pool.stats().live == 10);
     for (asx_stack *stack : stacks) {
         pool.release(stack);
     }
-    CHECK(asx_stack_pool_trim(pool.pool.get(), 0) == 10);
+    CHECK(asx_stack_pool_trim(pool.pool.get(), 0, 100) == 10);
+}
+
+TEST_CASE("stack: many are given back and taken again, in any order", "[stack]")
+{
+    Pool pool;
+    std::set<asx_stack *> live;
+    asx_prng prng;
+    asx_prng_init(&prng, 7);
+    for (int round = 0; round < 20; round++) {
+        while (live.size() < 700) {
+            asx_stack *const stack = pool.acquire();
+            REQUIRE(stack != nullptr);
+            REQUIRE(live.insert(stack).second);
+            stack->base[stack->size / 2] = 1;
+        }
+        for (auto it = live.begin(); it != live.end();) {
+            if (asx_prng_below(&prng, 4) != 0) {
+                pool.release(*it);
+                it = live.erase(it);
+            } else {
+                ++it;
+            }
+        }
+        const size_t kept = asx_prng_below(&prng, 50);
+        const size_t pooled = pool.stats().pooled;
+        CHECK(asx_stack_pool_trim(pool.pool.get(), kept, SIZE_MAX) == pooled - kept);
+        CHECK(pool.stats().pooled == kept);
+        CHECK(pool.stats().live == live.size());
+    }
+    CHECK(pool.stats().mapped_bytes <= size_t(64) << 20); /* what was bare was used again */
+    for (asx_stack *stack : live) {
+        pool.release(stack);
+    }
 }
 
 TEST_CASE("stack: a record taken off the top is aligned and comes back with the stack", "[stack]")
