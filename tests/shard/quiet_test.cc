@@ -1,4 +1,4 @@
-/* What a shard keeps once a crowd has gone: at stake is that it comes down to a reserve, that a shard
+/* What a shard keeps once a crowd has gone: at stake is that it comes down to a reserve, that one
  * with something to do is left alone, and that an idle one sleeps. The clock is the case's, so that
  * nothing depends on the machine. */
 #include <asx/reactor/epoll.h>
