@@ -18,6 +18,7 @@
 #include <asx/shard/timer.h>
 
 #include "planted_internal.h"
+#include "region_internal.h"
 
 typedef enum asxi_wake {
     ASXI_WAKE_IDLE = 0,
@@ -280,8 +281,9 @@ bool asxi_observe_cancel_slow(asx_cx *cx);
 static inline bool asxi_observe_cancel(asx_cx *cx)
 {
     const asx_task *const task = cx->_task;
-    /* Nothing was asked of it, and nothing of its budget can have run out. */
-    const bool undisturbed = task->state == ASX_TASK_RUNNING && !cx->_is_scope &&
+    /* Nothing was asked of it, or of its scope, and nothing of its budget can have run out. */
+    const bool asked = cx->_is_scope && asxi_cx_failure(cx) != NULL;
+    const bool undisturbed = task->state == ASX_TASK_RUNNING && !asked &&
                              task->budget.deadline_ns == ASX_TIME_NEVER &&
                              task->budget.cost_quota > 0 && !(task->flags & ASXI_TASK_COST_OUT);
     return asx_unlikely(!undisturbed) && asxi_observe_cancel_slow(cx);

@@ -19,28 +19,22 @@ typedef struct selecting {
     uintptr_t told;
 } selecting;
 
+/* NULL: a timer, or a join. */
 static const asxi_select_ops *ops_of(asx_select_kind kind)
 {
-    switch (kind) {
-    case ASX_SELECT_RECV:
-        return &asxi_select_recv;
-    case ASX_SELECT_SEND:
-        return &asxi_select_send;
-    case ASX_SELECT_ONESHOT:
-        return &asxi_select_oneshot;
-    case ASX_SELECT_BROADCAST:
-        return &asxi_select_broadcast;
-    case ASX_SELECT_WATCH:
-        return &asxi_select_watch;
-    case ASX_SELECT_NOTIFY:
-        return &asxi_select_notify;
-    case ASX_SELECT_SEMAPHORE:
-        return &asxi_select_semaphore;
-    case ASX_SELECT_TIMER:
-    case ASX_SELECT_JOIN:
-        return NULL;
-    }
-    return NULL;
+    static const asxi_select_ops *const ops[] = {
+        [ASX_SELECT_RECV] = &asxi_select_recv,
+        [ASX_SELECT_SEND] = &asxi_select_send,
+        [ASX_SELECT_ONESHOT] = &asxi_select_oneshot,
+        [ASX_SELECT_BROADCAST] = &asxi_select_broadcast,
+        [ASX_SELECT_WATCH] = &asxi_select_watch,
+        [ASX_SELECT_NOTIFY] = &asxi_select_notify,
+        [ASX_SELECT_SEMAPHORE] = &asxi_select_semaphore,
+        [ASX_SELECT_TIMER] = NULL,
+        [ASX_SELECT_JOIN] = NULL,
+    };
+    asx_assert(kind < asx_array_count(ops));
+    return ops[kind];
 }
 
 static void unregister(entry *e)
@@ -107,13 +101,8 @@ static void abandoned(asxi_wait *wait)
     unregister_all(all);
 }
 
-/* True: `which` is decided, its outcome set. */
-static bool try_case(asx_cx *cx, asx_select_case *which)
+static ASX_NOINLINE bool try_other(asx_cx *cx, asx_select_case *which)
 {
-    const asxi_select_ops *const ops = ops_of(which->kind);
-    if (ops) {
-        return ops->attempt(cx, which);
-    }
     if (which->kind == ASX_SELECT_TIMER) {
         which->outcome = asx_ok(0);
         return cx->_shard->now_ns >= which->_n;
@@ -128,14 +117,21 @@ static bool try_case(asx_cx *cx, asx_select_case *which)
     return !waits;
 }
 
-static int try_all(asx_cx *cx, const asx_select *select, asx_select_case *cases, uint32_t count)
+/* True: `which` is decided, its outcome set. */
+ASX_INLINE bool try_case(asx_cx *cx, asx_select_case *which)
 {
-    const uint32_t first = select->biased ? 0 : select->_next % count;
+    const asxi_select_ops *const ops = ops_of(which->kind);
+    return asx_likely(ops != NULL) ? ops->attempt(cx, which) : try_other(cx, which);
+}
+
+ASX_INLINE int try_all(asx_cx *cx, const asx_select *select, asx_select_case *cases, uint32_t count)
+{
+    uint32_t at = select->biased || select->_next >= count ? 0 : select->_next;
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t at = (first + i) % count;
         if (try_case(cx, &cases[at])) {
             return (int)at;
         }
+        at = at + 1 == count ? 0 : at + 1;
     }
     return -1;
 }
@@ -161,8 +157,8 @@ static void register_one(asx_cx *cx, selecting *all, entry *e, asx_select_case *
 
 /* Waits until a case may be ready. `outcome`: what ends the select instead. True: the winner was
  * granted its resource, and its outcome is set. */
-static bool wait_any(asx_cx *cx, asx_select_case *cases, uint32_t count, uint32_t *winner,
-                     asx_outcome *outcome)
+static ASX_NOINLINE bool wait_any(asx_cx *cx, asx_select_case *cases, uint32_t count,
+                                  uint32_t *winner, asx_outcome *outcome)
 {
     selecting all;
     asx_instant until_ns = ASX_TIME_NEVER;

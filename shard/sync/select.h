@@ -36,9 +36,9 @@ typedef enum asx_select_kind {
 /* Made by the functions below. After a select that answers its index, `outcome` is what the
  * operation of that case answers alone: DISCONNECTED of a channel, say. */
 typedef struct asx_select_case {
-    asx_select_kind kind;
     asx_handle _handle;
-    union {
+    asx_select_kind kind;
+    union { /* _sent is set for all */
         void *_item;
         const void *_sent;
         asx_semaphore_permit *_permit;
@@ -58,78 +58,69 @@ typedef struct asx_select { /* zero-filled to begin with */
 ASX_NODISCARD asx_outcome asx_select_wait(asx_cx *cx, asx_select *select, asx_select_case *cases,
                                           uint32_t count);
 
-ASX_INLINE asx_select_case asx_case_of(asx_select_kind kind, asx_handle handle)
+/* All at once: a case that is cleared and then completed is copied in pieces, which stalls. */
+ASX_INLINE asx_select_case asx_case_of(asx_select_kind kind, asx_handle handle, const void *item,
+                                       uint64_t *lagged, uint64_t n)
 {
     asx_select_case made;
-    __builtin_memset(&made, 0, sizeof(made));
-    made.kind = kind;
     made._handle = handle;
+    made.kind = kind;
+    made._sent = item;
+    made._lagged = lagged;
+    made._n = n;
+    made.outcome = asx_ok(0);
     return made;
 }
 
 ASX_INLINE asx_select_case asx_case_recv(asx_mpsc_receiver receiver, void *item)
 {
-    asx_select_case made = asx_case_of(ASX_SELECT_RECV, receiver._end);
-    made._item = item;
-    return made;
+    return asx_case_of(ASX_SELECT_RECV, receiver._end, item, NULL, 0);
 }
 
 ASX_INLINE asx_select_case asx_case_send(asx_mpsc_sender sender, const void *item)
 {
-    asx_select_case made = asx_case_of(ASX_SELECT_SEND, sender._end);
-    made._sent = item;
-    return made;
+    return asx_case_of(ASX_SELECT_SEND, sender._end, item, NULL, 0);
 }
 
 ASX_INLINE asx_select_case asx_case_oneshot(asx_oneshot_receiver receiver, void *item)
 {
-    asx_select_case made = asx_case_of(ASX_SELECT_ONESHOT, receiver._end);
-    made._item = item;
-    return made;
+    return asx_case_of(ASX_SELECT_ONESHOT, receiver._end, item, NULL, 0);
 }
 
 /* lagged: NULL allowed */
 ASX_INLINE asx_select_case asx_case_broadcast(asx_broadcast_receiver receiver, void *item,
                                               uint64_t *lagged)
 {
-    asx_select_case made = asx_case_of(ASX_SELECT_BROADCAST, receiver._end);
-    made._item = item;
-    made._lagged = lagged;
-    return made;
+    return asx_case_of(ASX_SELECT_BROADCAST, receiver._end, item, lagged, 0);
 }
 
 ASX_INLINE asx_select_case asx_case_watch(asx_watch_receiver receiver)
 {
-    return asx_case_of(ASX_SELECT_WATCH, receiver._end);
+    return asx_case_of(ASX_SELECT_WATCH, receiver._end, NULL, NULL, 0);
 }
 
 ASX_INLINE asx_select_case asx_case_notify(asx_notify notify)
 {
-    return asx_case_of(ASX_SELECT_NOTIFY, notify._object);
+    return asx_case_of(ASX_SELECT_NOTIFY, notify._object, NULL, NULL, 0);
 }
 
 ASX_INLINE asx_select_case asx_case_acquire(asx_semaphore semaphore, uint64_t n,
                                             asx_semaphore_permit *permit)
 {
-    asx_select_case made = asx_case_of(ASX_SELECT_SEMAPHORE, semaphore._object);
-    made._permit = permit;
-    made._n = n;
-    return made;
+    return asx_case_of(ASX_SELECT_SEMAPHORE, semaphore._object, permit, NULL, n);
 }
 
 ASX_INLINE asx_select_case asx_case_at(asx_instant at_ns)
 {
     asx_handle none;
     __builtin_memset(&none, 0, sizeof(none));
-    asx_select_case made = asx_case_of(ASX_SELECT_TIMER, none);
-    made._n = at_ns;
-    return made;
+    return asx_case_of(ASX_SELECT_TIMER, none, NULL, NULL, at_ns);
 }
 
 /* The task's outcome becomes the case's. */
 ASX_INLINE asx_select_case asx_case_join(asx_handle task)
 {
-    return asx_case_of(ASX_SELECT_JOIN, task);
+    return asx_case_of(ASX_SELECT_JOIN, task, NULL, NULL, 0);
 }
 
 ASX_END_DECLS
