@@ -38,11 +38,6 @@ typedef struct taking {
     asxi_mpsc_mark mark;
 } taking;
 
-static asxi_mpsc *mpsc_of(asxi_object *object)
-{
-    return asx_container_of(object, asxi_mpsc, object);
-}
-
 static uint32_t padded(uint32_t item_size)
 {
     return (uint32_t)asx_align_up(item_size, 8);
@@ -147,14 +142,14 @@ static void taking_leave(asxi_baton *baton, bool granted)
 {
     taking *const from = asx_container_of(baton, taking, baton);
     if (granted) {
-        undelivered(mpsc_of(baton->object), from->item, &from->mark);
+        undelivered(asxi_mpsc_of(baton->object), from->item, &from->mark);
     }
 }
 
 static void far_leave(asxi_baton *baton, bool granted)
 {
     if (granted) {
-        undelivered(mpsc_of(baton->object), asxi_far_reply(baton), &tail_of(baton)->mark);
+        undelivered(asxi_mpsc_of(baton->object), asxi_far_reply(baton), &tail_of(baton)->mark);
     }
 }
 
@@ -224,7 +219,7 @@ static void delivery_lost(void *object, uint64_t amount, asx_settlement how)
     (void)amount;
     (void)how;
     if (self->object) {
-        undelivered(mpsc_of(self->object), self->item, &self->tail.mark);
+        undelivered(asxi_mpsc_of(self->object), self->item, &self->tail.mark);
     } else {
         item_send_back(self->region->shard, self);
     }
@@ -324,7 +319,7 @@ asx_outcome asx_delivery_next_until(asx_cx *cx, asx_mpsc_receiver receiver, void
     if (err) {
         return asx_fail(err);
     }
-    asxi_mpsc *const self = mpsc_of(end->object);
+    asxi_mpsc *const self = asxi_mpsc_of(end->object);
     if (asxi_observe_cancel(cx)) {
         return asxi_cancelled(cx);
     }
@@ -344,7 +339,7 @@ void asx_delivery_commit(asx_cx *cx, asx_delivery made)
     if (!self->object) {
         asxi_far_done(cx->_shard, self->tail.home, &asxi_mpsc_type, 1);
     } else if (asxi_object_is_open(self->object)) {
-        asxi_mpsc_slots_return(mpsc_of(self->object), 1);
+        asxi_mpsc_slots_return(asxi_mpsc_of(self->object), 1);
     }
     delivery_free(self);
 }

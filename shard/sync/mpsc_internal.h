@@ -42,6 +42,14 @@ typedef struct asxi_mpsc_book {
     asxi_mpsc_mark marks[]; /* of these, by slot */
 } asxi_mpsc_book;
 
+enum {
+    ASXI_MPSC_WANT = ASXI_LINK_OPS, /* to home: arg32 slots */
+    ASXI_MPSC_RETURN,               /* to home: arg32 credits */
+    ASXI_MPSC_GRANT,                /* arg32 credits */
+    ASXI_MPSC_RECALL,
+    ASXI_MPSC_STOPPED,
+};
+
 typedef struct asxi_mpsc {
     asxi_object object;
     char *items; /* a ring of `capacity`, in the region's heap */
@@ -74,6 +82,31 @@ static inline uint32_t asxi_mpsc_index(const asxi_mpsc *self, uint32_t nth)
     return at - (at >= self->capacity ? self->capacity : 0);
 }
 
+static inline asxi_mpsc *asxi_mpsc_of(asxi_object *object)
+{
+    return asx_container_of(object, asxi_mpsc, object);
+}
+
+static inline char *asxi_mpsc_slot_at(const asxi_mpsc *self, uint32_t nth)
+{
+    return self->items + (size_t)asxi_mpsc_index(self, nth) * self->item_size;
+}
+
+/* Most items are one word. */
+static inline void asxi_mpsc_item_copy(const asxi_mpsc *self, void *target, const void *source)
+{
+    if (asx_likely(self->item_size == sizeof(uint64_t))) {
+        memcpy(target, source, sizeof(uint64_t));
+    } else {
+        memcpy(target, source, self->item_size);
+    }
+}
+
+static inline bool asxi_mpsc_has_room(const asxi_mpsc *self)
+{
+    return self->queued + self->reserved < self->capacity;
+}
+
 /* mpsc.c */
 void asxi_mpsc_item_pop(asxi_mpsc *self, void *item);
 void asxi_mpsc_item_move(asxi_mpsc *self, uint32_t from, uint32_t to);
@@ -83,17 +116,19 @@ bool asxi_mpsc_is_over(const asxi_mpsc *self);
 /* Something is queued, and somebody may wait for it. */
 void asxi_mpsc_serve(asxi_mpsc *self);
 void asxi_mpsc_item_push(asxi_mpsc *self, const void *item);
+/* `count` reserved slots come back unused. */
+void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
+/* Reserves `count` slots, if that many are free and nobody waits for them. */
+bool asxi_mpsc_slots_take(asxi_mpsc *self, uint32_t count);
+void asxi_mpsc_sender_gone(asxi_mpsc *self);
+
+/* mpsc_send.c */
 /* Without waiting. errors: FULL, DISCONNECTED */
 asx_err asxi_mpsc_slot_try(asxi_mpsc *self);
 /* A reserved slot becomes `item`. */
 void asxi_mpsc_slot_fill(asxi_mpsc *self, const void *item);
 /* The channel behind a sender of this shard. */
 asxi_mpsc *asxi_mpsc_of_sender(asx_cx *cx, asx_mpsc_sender sender);
-/* `count` reserved slots come back unused. */
-void asxi_mpsc_slots_return(asxi_mpsc *self, uint32_t count);
-/* Reserves `count` slots, if that many are free and nobody waits for them. */
-bool asxi_mpsc_slots_take(asxi_mpsc *self, uint32_t count);
-void asxi_mpsc_sender_gone(asxi_mpsc *self);
 
 /* delivery.c */
 void asxi_mpsc_book_close(asxi_mpsc *self);
@@ -104,7 +139,7 @@ asx_err asxi_mpsc_far_deliver(asxi_mpsc *self, asxi_baton *baton, asxi_line **li
 void asxi_mpsc_far_undelivered(asxi_mpsc *self, const asx_msg *msg);
 void asxi_mpsc_far_lost(asxi_baton *baton);
 
-/* mpsc_far.c, home side */
+/* mpsc_peer.c */
 void asxi_mpsc_message(asxi_end *end, const asx_msg *msg);
 void asxi_mpsc_link_close(asxi_mpsc *home, const asxi_end *end);
 /* Somebody waits for a slot: credits that lie idle on other shards are asked back, but not by who
@@ -113,7 +148,7 @@ void asxi_mpsc_recall(asxi_mpsc *home);
 /* The channel was stopped, or its receiver went. */
 void asxi_mpsc_peers_tell(asxi_mpsc *home);
 
-/* mpsc_far.c, far side: what asx_mpsc_* does for a sender of another shard's channel. */
+/* mpsc_far.c: what asx_mpsc_* does for a sender of another shard's channel. */
 asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant deadline_ns);
 asx_err asxi_mpsc_far_slot_try(asxi_object *object);
 bool asxi_mpsc_far_listens(asxi_object *object);
