@@ -47,7 +47,7 @@ ASX_NODISCARD asx_err asx_rq_cache_encode(asx_rq_cache *cache, asx_rq_plan **pla
 /* The decoding plan of these rows in this order; solves on a miss, and keeps only successes.
  *
  * owns    one reference of *plan
- * errors  TOO_FEW, RANK, NO_MEMORY
+ * errors  TOO_FEW, RANK, OVER_BUDGET, NO_MEMORY
  */
 ASX_NODISCARD asx_err asx_rq_cache_decode(asx_rq_cache *cache, asx_rq_plan **plan,
                                           const asx_rq_param *param, const asx_rq_rows *rows,

@@ -83,7 +83,8 @@ bool asx_rq_decoder_ready(const asx_rq_decoder *decoder);
  * since a failure returns that failure again.
  *
  * errors  TOO_FEW, RANK: feed more. CORRUPT: a spare equation does not hold, the output holds
- *         received source symbols only. NO_MEMORY
+ *         received source symbols only. OVER_BUDGET: symbols chosen so that solving them costs
+ *         without bound; others beside them may still decode. NO_MEMORY
  */
 ASX_NODISCARD asx_err asx_rq_decoder_attempt(asx_rq_decoder *decoder,
                                              const asx_rq_executor *executor);

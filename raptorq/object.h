@@ -2,11 +2,12 @@
  *
  * Model.   The sender has the object's bytes in memory (or mapped) and asks for any symbol of any
  *          block; the encoder of the block asked for last is kept. The receiver feeds symbols of
- * any block in any order; each block is decoded at K symbols, then at every further one, and
- *          delivered once by callback. Out of memory, or blocks in progress past the limit, refuse
- * a symbol; they harm nothing that was received. Owner.   One thread at a time; the executor may
- * use more inside encode() and feed(). Bounds.  Receiver: blocks_max blocks of at most 2 K T +
- * repair limit; sender: one slab. Source.  RFC 6330, 4.4 and 5.
+ *          any block in any order; each block is decoded at K symbols, then at every further one,
+ *          and delivered once by callback. Out of memory, or blocks in progress past the limit,
+ *          refuse a symbol; they harm nothing that was received.
+ * Owner.   One thread at a time; the executor may use more inside encode() and feed().
+ * Bounds.  Receiver: blocks_max blocks of at most 2 K T + repair limit; sender: one slab.
+ * Source.  RFC 6330, 4.4 and 5.
  */
 #ifndef ASX_RAPTORQ_OBJECT_H
 #define ASX_RAPTORQ_OBJECT_H
@@ -69,8 +70,8 @@ void asx_rq_receiver_object_destroy(asx_rq_receiver_object *receiver);
  * source symbol of the object may come without its padding.
  *
  * errors  BAD_SBN, BAD_ESI, BAD_SIZE, BLOCKS_BUSY, NO_MEMORY; DONE, DUPLICATE, CONFLICT, FULL when
- *         that holds for its last symbol that was refused; CORRUPT when an attempt found the block
- *         contradictory. Other symbols of the packet were taken
+ *         that holds for its last symbol that was refused; CORRUPT or OVER_BUDGET when an attempt
+ *         found the block so. Other symbols of the packet were taken
  */
 ASX_NODISCARD asx_err asx_rq_receiver_object_feed(asx_rq_receiver_object *receiver, uint32_t sbn,
                                                   uint32_t esi, const void *bytes, size_t len);

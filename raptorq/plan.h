@@ -40,7 +40,7 @@ typedef enum asx_rq_policy {
 typedef enum asx_rq_policy_reason {
     ASX_RQ_REASON_ASKED = 0,    /* not left to the solver */
     ASX_RQ_REASON_GATE = 1,     /* the dense part is too small for another */
-    ASX_RQ_REASON_BUDGET = 2,   /* too many entries to look at */
+    ASX_RQ_REASON_BUDGET = 2,   /* too many entries to look at, or columns to inactivate */
     ASX_RQ_REASON_LOSS = 3,     /* the smallest loss */
     ASX_RQ_REASON_NO_PIVOT = 4, /* a column in front of the cut had none: baseline instead */
 } asx_rq_policy_reason;
@@ -88,7 +88,8 @@ typedef struct asx_rq_rows {
 /* Solves; *plan is set on success only, stats always (may be NULL).
  *
  * owns    the caller holds one reference of *plan
- * errors  TOO_FEW, RANK, NO_MEMORY
+ * errors  TOO_FEW, RANK, NO_MEMORY; OVER_BUDGET: rows that nobody draws at random, whose dense part
+ *         is many times as large as any that is
  */
 ASX_NODISCARD asx_err asx_rq_plan_solve(asx_rq_plan **plan, const asx_rq_param *param,
                                         const asx_rq_rows *rows, asx_rq_policy policy,

@@ -272,31 +272,47 @@ static asx_err write_plan(asxi_solver *solver, asx_rq_plan **plan)
     return err;
 }
 
-/* Phase 1, twice when its features ask for the policy that differs there. */
+/* Phase 1 again, by the policy that its features asked for; where that would make the dense part
+ * too large, the first one stands. */
+static asx_err solve_again(asxi_solver *solver)
+{
+    asxi_solver again = { .param = solver->param,
+                          .received = solver->received,
+                          .policy = solver->policy,
+                          .rows = solver->rows,
+                          .alloc = solver->alloc,
+                          .stats = solver->stats };
+    again.stats.peeled = 0;
+    if (!allocate(&again)) {
+        return ASX_RQ_E(NO_MEMORY);
+    }
+    if (asxi_solve_sparse(&again) == ASX_OK) {
+        asx_rq_alloc_put(solver->alloc, solver->arena, solver->arena_cap);
+        *solver = again;
+        return ASX_OK;
+    }
+    asx_rq_alloc_put(again.alloc, again.arena, again.arena_cap);
+    solver->policy = ASX_RQ_POLICY_BASELINE;
+    solver->stats.reason = ASX_RQ_REASON_BUDGET;
+    solver->stats.features = (asx_rq_features){ 0 };
+    memset(solver->stats.loss, 0, sizeof(solver->stats.loss));
+    return ASX_OK;
+}
+
 static asx_err solve_sparse(asxi_solver *solver, asx_rq_policy policy)
 {
     solver->policy = policy != ASX_RQ_POLICY_AUTO ? policy : ASX_RQ_POLICY_BASELINE;
-    asxi_solve_sparse(solver);
-    if (policy == ASX_RQ_POLICY_AUTO) {
+    asx_err err = asxi_solve_sparse(solver);
+    if (err == ASX_OK && policy == ASX_RQ_POLICY_AUTO) {
         solver->policy = asxi_policy_decide(solver);
-    }
-    if (policy == ASX_RQ_POLICY_AUTO && solver->policy == ASX_RQ_POLICY_SUPPORT) {
-        asxi_solver again = { .param = solver->param,
-                              .received = solver->received,
-                              .policy = solver->policy,
-                              .rows = solver->rows,
-                              .alloc = solver->alloc,
-                              .stats = solver->stats };
-        again.stats.peeled = 0;
-        if (!allocate(&again)) {
-            return ASX_RQ_E(NO_MEMORY);
+        if (solver->policy == ASX_RQ_POLICY_SUPPORT) {
+            err = solve_again(solver);
         }
-        asx_rq_alloc_put(solver->alloc, solver->arena, solver->arena_cap);
-        *solver = again;
-        asxi_solve_sparse(solver);
     }
     solver->stats.policy = solver->policy;
-    return ASX_OK;
+    solver->stats.pivots = solver->pivots;
+    solver->stats.inactive = solver->inactive_count;
+    return err;
 }
 
 static asx_err solve(asxi_solver *solver, asx_rq_policy policy, asx_rq_plan **plan)
@@ -307,8 +323,6 @@ static asx_err solve(asxi_solver *solver, asx_rq_policy policy, asx_rq_plan **pl
     }
     const uint32_t u = solver->inactive_count;
     solver->words = (uint32_t)asx_align_up(asx_div_ceil(u, 64), 2);
-    solver->stats.pivots = solver->pivots;
-    solver->stats.inactive = u;
 
     asxi_solver dense = *solver;
     dense.arena_cap = dense_size(solver);

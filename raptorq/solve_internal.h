@@ -79,8 +79,11 @@ typedef struct asxi_solver {
 #define ASXI_NOT_PLACED 0xFFFFu
 #define ASXI_INACTIVE 0xFFFEu /* until phase 1 ends and rows are given out */
 
-/* Builds the rows and runs phase 1. Afterwards every column is placed. */
-void asxi_solve_sparse(asxi_solver *solver);
+/* Builds the rows and runs phase 1. On success every column is placed.
+ *
+ * errors  RANK, OVER_BUDGET
+ */
+ASX_NODISCARD asx_err asxi_solve_sparse(asxi_solver *solver);
 
 /* What the features of the matrix after phase 1 ask for; writes them to the stats. */
 asx_rq_policy asxi_policy_decide(asxi_solver *solver);

@@ -288,7 +288,7 @@ static void inactivate_widest(asxi_solver *solver)
     inactivate(solver, best);
 }
 
-static void choose_next(asxi_solver *solver)
+static asx_err choose_next(asxi_solver *solver)
 {
     if (solver->ones_len > 0) {
         const uint32_t row = solver->ones[--solver->ones_len];
@@ -296,17 +296,21 @@ static void choose_next(asxi_solver *solver)
             choose(solver, row, solver->sum[row]);
             solver->stats.peeled++;
         }
-        return;
+        return ASX_OK;
     }
     if (solver->policy == ASX_RQ_POLICY_SUPPORT) {
         solver->twos_len = 0;
         inactivate_widest(solver);
-        return;
+        return ASX_OK;
     }
     join_twos(solver);
     uint32_t row = largest_component(solver);
     if (row == solver->rows) {
         row = least_row(solver);
+    }
+    if (row == solver->rows && solver->in_v > solver->param->h) {
+        solver->stats.deficit = solver->in_v - solver->param->h;
+        return ASX_RQ_E(RANK);
     }
     if (row == solver->rows) {
         /* Columns that no binary row reaches any more: only HDPC rows can solve them. */
@@ -315,12 +319,21 @@ static void choose_next(asxi_solver *solver)
                 inactivate(solver, c);
             }
         }
-        return;
+        return ASX_OK;
     }
     choose_wide(solver, row);
+    return ASX_OK;
 }
 
-void asxi_solve_sparse(asxi_solver *solver)
+/* The dense part costs the cube of its columns, and each choice of a wide row a look at all rows.
+ * Of symbols that nobody chose, for every K', source, repair or both, it has up to 2.3 P columns;
+ * who sends symbols of the highest degrees alone can make nearly every column one. */
+static uint32_t inactive_max(const asx_rq_param *param)
+{
+    return 4 * param->p + 64;
+}
+
+asx_err asxi_solve_sparse(asxi_solver *solver)
 {
     const asx_rq_param *param = solver->param;
     build_ldpc(solver);
@@ -346,10 +359,17 @@ void asxi_solve_sparse(asxi_solver *solver)
         }
     }
     while (solver->in_v > 0) {
-        choose_next(solver);
+        const asx_err err = choose_next(solver);
+        if (err != ASX_OK) {
+            return err;
+        }
+        if (solver->inactive_count > inactive_max(param)) {
+            return ASX_RQ_E(OVER_BUDGET);
+        }
     }
     asx_assert_eq(solver->pivots + solver->inactive_count, param->l);
     for (uint32_t i = 0; i < solver->inactive_count; i++) {
         solver->place[solver->inactive[i]] = (uint16_t)(solver->pivots + i);
     }
+    return ASX_OK;
 }

@@ -5,6 +5,7 @@
 #include <asx/raptorq/net/frame.h>
 #include <asx/raptorq/net/tag.h>
 #include <asx/raptorq/object.h>
+#include <asx/raptorq/tuple.h>
 
 #include "support.h"
 
@@ -251,4 +252,46 @@ TEST_CASE("adversarial: the largest block and the largest symbol", "[raptorq]")
         REQUIRE(deep.pass(0, esi) == ASX_OK);
     }
     CHECK(deep.target == deep.object);
+}
+
+TEST_CASE("adversarial: symbols of the highest degrees alone cost no more than a budget",
+          "[raptorq]")
+{
+    const uint32_t k = 3000, t = 4;
+    const asx_rq_oti oti = shape((uint64_t)k * t, t, 1);
+    const rq::bytes source = rq::object(oti.size, 8);
+    asx_rq_sender_object *sender;
+    REQUIRE(asx_rq_sender_object_create(&sender, &oti, source.data(), nullptr) == ASX_OK);
+    asx_rq_block block;
+    REQUIRE(asx_rq_block_init(&block, k, t, 1, 1) == ASX_OK);
+    asx_rq_decoder_config config = {};
+    config.repair_max = 3 * k;
+    rq::bytes output(oti.size), symbol(t);
+    asx_rq_decoder *decoder;
+    REQUIRE(asx_rq_decoder_create(&decoder, &block, output.data(), &config) == ASX_OK);
+    const auto pass = [&](uint32_t esi) {
+        REQUIRE(asx_rq_sender_object_symbol(sender, 0, esi, symbol.data()) == ASX_OK);
+        return asx_rq_decoder_feed(decoder, esi, symbol.data(), symbol.size());
+    };
+    uint32_t chosen = 0;
+    for (uint32_t esi = k; chosen < k + 60; esi++) {
+        if (asx_rq_tuple_of(&block.param, asx_rq_isi(&block.param, esi)).d == 30) {
+            REQUIRE(pass(esi) == ASX_OK);
+            chosen++;
+        }
+    }
+    CHECK(asx_rq_decoder_attempt(decoder, nullptr) == ASX_RQ_E(OVER_BUDGET));
+    CHECK_FALSE(asx_rq_err_retry(ASX_RQ_E(OVER_BUDGET)));
+    CHECK(asx_rq_decoder_stats_get(decoder)->solve.inactive < 5 * block.param.p + 64);
+    /* Beside what others send they do no harm. */
+    for (uint32_t esi = 0; esi < k / 2; esi++) {
+        REQUIRE(pass(esi) == ASX_OK);
+    }
+    for (uint32_t esi = 9000000; esi < 9000000 + k / 2 + 100; esi++) {
+        REQUIRE(pass(esi) == ASX_OK);
+    }
+    REQUIRE(asx_rq_decoder_attempt(decoder, nullptr) == ASX_OK);
+    CHECK(output == source);
+    asx_rq_decoder_destroy(decoder);
+    asx_rq_sender_object_destroy(sender);
 }
