@@ -49,6 +49,9 @@ asxi_obligation_note asxi_obligation_note_of(asx_list *held);
 /* Of the record at `index`; false: it is not reserved. */
 typedef struct asxi_obligation_seen {
     const asx_region *region;
+    const asx_task *holder;
+    const void *object; /* of its maker's, as in asx_obligation_options */
+    asx_list *held;     /* for asxi_obligation_note_of */
     asx_instant reserved_at;
 } asxi_obligation_seen;
 bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_seen *seen);

@@ -9,7 +9,9 @@
 #include <stdio.h>
 
 #define AHEAD_COUNT_MAX 1000u /* of a lane, counted to tell a task's place */
-#define CHAIN_MAX 64u         /* what a decoder accepts (CXL-6) */
+#define HOLDERS_MAX 8u        /* of one lock or channel that are named */
+#define HOLDERS_LOOK_MAX 65536u
+#define CHAIN_MAX 64u /* what a decoder accepts (CXL-6) */
 
 typedef struct telling {
     asx_shard *shard;
@@ -237,6 +239,33 @@ static void say_holdings(telling *t, const asx_task *task)
     }
 }
 
+/* Whose permits and guards of the same lock or channel have to be resolved before it goes on: its
+ * maker put the object there. Of holders on other shards nothing is known here. */
+static void say_holders(telling *t, const asx_task *task)
+{
+    const asxi_wait *const wait = task->body ? task->body->parked : NULL;
+    const void *const resource = wait && task->wake == ASXI_WAKE_IDLE ? wait->resource : NULL;
+    const uint32_t touched = t->shard->obligations.touched;
+    const uint32_t count = touched < HOLDERS_LOOK_MAX ? touched : HOLDERS_LOOK_MAX;
+    uint32_t said = 0;
+    line l = { .len = 0 };
+    for (uint32_t i = 0; resource && i < count && said < HOLDERS_MAX; i++) {
+        asxi_obligation_seen seen;
+        if (!asxi_obligation_at(t->shard, i, &seen) || seen.object != resource) {
+            continue;
+        }
+        const asxi_obligation_note note = asxi_obligation_note_of(seen.held);
+        const char *const label = asxi_task_label(seen.holder);
+        add(&l, "  held up by task ");
+        add_handle(&l, asx_handle_of(seen.holder));
+        add(&l, " %.40s: %s %.40s for %.3f s", label ? label : "-",
+            asx_obligation_kind_name(note.kind), note.what ? note.what : "",
+            seconds(t, note.reserved_at));
+        say(t, &l);
+        said++;
+    }
+}
+
 static void say_task(telling *t, const asx_task *task)
 {
     const char *const label = asxi_task_label(task);
@@ -252,6 +281,7 @@ static void say_task(telling *t, const asx_task *task)
         add(&l, "; it said: %s", note);
     }
     say(t, &l);
+    say_holders(t, task);
     say_holdings(t, task);
 }
 

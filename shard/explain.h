@@ -1,8 +1,9 @@
 /* Explanations: why a task or a region is not over yet, and what cancelled it, in lines for people.
  *
  * Model.  Read from the kernel's own records at this instant: nothing is kept for it. A task is not
- *         begun, runnable, running, waiting (for what, since when), cancelling (why, and what is
- *         left to clean up with), finalizing, completed, or lent to another shard. A region says
+ *         begun, runnable, running, waiting (for what, since when, and whose permits and guards of
+ *         this shard hold it up), cancelling (why, and what is left to clean up with), finalizing,
+ *         completed, or lent to another shard. A region says
  *         what keeps it open, the innermost first: that is the order in which to help. Of its tasks
  *         those come first that nobody may be about to help: who waits and holds what others may
  *         wait for, then who waits for another task, for the driver, for a time, who can run; last

@@ -191,8 +191,12 @@ asxi_obligation_note asxi_obligation_note_of(asx_list *held)
 
 bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_seen *seen)
 {
-    const asxi_obligation *const o = asx_handle_at(&shard->obligations, index);
-    *seen = (asxi_obligation_seen){ .region = o->region, .reserved_at = o->reserved_at };
+    asxi_obligation *const o = asx_handle_at(&shard->obligations, index);
+    *seen = (asxi_obligation_seen){ .region = o->region,
+                                    .holder = o->holder,
+                                    .object = o->options.object,
+                                    .held = &o->held,
+                                    .reserved_at = o->reserved_at };
     return o->slot.live;
 }
 

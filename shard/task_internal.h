@@ -74,8 +74,9 @@ struct asxi_wait {
     asx_list link;      /* in the resource's queue */
     asx_list late_link; /* in shard->late_expiries */
     asx_task *task;
-    uintptr_t value; /* what the resolver granted */
-    uint64_t object; /* trace identity of what is waited for; traced builds only */
+    uintptr_t value;      /* what the resolver granted */
+    uint64_t object;      /* trace identity of what is waited for; traced builds only */
+    const void *resource; /* obligations whose object it is may hold it up; NULL: nobody knows */
     /* Takes the wait out of its resource when its task is abandoned while parked; NULL: the link
      * is all there is. */
     void (*leave)(asxi_wait *wait);

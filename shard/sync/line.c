@@ -71,6 +71,7 @@ asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const
     asxi_object *const object = baton->object;
     asxi_wait_init(&baton->wait, cx);
     baton->wait.leave = fiber_leave;
+    baton->wait.resource = object;
     baton->tell = NULL;
     asxi_line_enter(line, baton);
     asxi_object_ref(object);

@@ -1,6 +1,9 @@
 /* At stake: who asks why something hangs is told the truth, and which end to begin at. */
 #include <asx/shard/explain.h>
+#include <asx/shard/sync/mutex.h>
 #include <asx/shard/sync/notify.h>
+#include <asx/shard/sync/oneshot.h>
+#include <asx/shard/sync/semaphore.h>
 
 #include "lab_world.h"
 
@@ -300,5 +303,96 @@ TEST_CASE("explain: in many worlds the one that is stuck is named first", "[expl
                 return asx_ok(0);
             },
             nullptr, seed);
+    });
+}
+
+namespace
+{
+
+asx_mutex accounts;
+asx_semaphore desks;
+asx_oneshot_sender promise;
+asx_oneshot_receiver promised;
+
+asx_outcome locks_late(asx_cx *cx, void *)
+{
+    asx_mutex_guard guard;
+    ASX_TRY(asx_mutex_lock(cx, accounts, &guard));
+    asx_mutex_unlock(cx, guard);
+    return asx_ok(0);
+}
+
+asx_outcome sits(asx_cx *cx, void *)
+{
+    asx_semaphore_permit permit;
+    ASX_TRY(asx_semaphore_acquire(cx, desks, 1, &permit));
+    const asx_outcome slept = asx_sleep(cx, asx_s(2));
+    asx_semaphore_release(cx, permit);
+    return slept;
+}
+
+asx_outcome hears(asx_cx *cx, void *)
+{
+    return asx_oneshot_recv(cx, promised, nullptr);
+}
+
+} // namespace
+
+TEST_CASE("explain: who waits for a lock, permits or a value is told who holds it up", "[explain]")
+{
+    run_kernel(TASK {
+        asx_mutex_guard guard;
+        asx_oneshot_permit permit;
+        const std::string self = name(asx_cx_task(cx));
+        REQUIRE(asx_mutex_open(cx, "accounts", &accounts) == ASX_OK);
+        REQUIRE(asx_semaphore_open(cx, 2, "desks", &desks) == ASX_OK);
+        asx_oneshot_options signal{};
+        REQUIRE(asx_oneshot_open(cx, &signal, &promise, &promised) == ASX_OK);
+        ASX_TRY(asx_mutex_lock(cx, accounts, &guard));
+        const asx_handle clerk = start(cx, nullptr, locks_late, "clerk");
+        asx_handle sitters[3];
+        for (asx_handle &task : sitters) {
+            task = start(cx, nullptr, sits, "sitter");
+        }
+        const asx_handle reader = start(cx, nullptr, hears, "reader");
+        ASX_TRY(asx_sleep(cx, asx_ms(500)));
+        lines said = told(cx, clerk);
+        REQUIRE(said.size() == 2);
+        CHECK(contains(said[0], "waits for accounts since 0.500 s"));
+        CHECK(said[1] == "  held up by task " + self + " main: LEASE accounts for 0.500 s");
+        unsigned waiting = 0;
+        for (const asx_handle task : sitters) { /* which of them came first is the lab's choice */
+            said = told(cx, task);
+            if (said[0].find("waits for desks") == std::string::npos) {
+                CHECK(said.size() == 2); /* it sleeps, and what it holds is its own */
+                continue;
+            }
+            waiting++;
+            REQUIRE(said.size() == 3);
+            for (const asx_handle other : sitters) {
+                const std::string line = "  held up by task " + name(other) + " sitter: ";
+                const bool named = contains(said[1], line) || contains(said[2], line);
+                CHECK(named == (name(other) != name(task)));
+            }
+        }
+        CHECK(waiting == 1);
+        CHECK(told(cx, reader).size() == 1); /* nobody has promised anything */
+        ASX_TRY(asx_oneshot_reserve(cx, promise, &permit));
+        said = told(cx, reader);
+        REQUIRE(said.size() == 2);
+        CHECK(contains(said[1], "held up by task " + self + " main: "));
+
+        asx_oneshot_permit_abort(cx, permit);
+        asx_mutex_unlock(cx, guard);
+        ASX_TRY(asx_join(cx, clerk));
+        for (const asx_handle task : sitters) {
+            ASX_TRY(asx_join(cx, task));
+        }
+        asx_oneshot_sender_close(cx, promise);
+        ignored(asx_join(cx, reader));
+        asx_mutex_close(cx, accounts);
+        asx_semaphore_close(cx, desks);
+        asx_oneshot_receiver_close(cx, promised);
+        return asx_ok(0);
     });
 }
