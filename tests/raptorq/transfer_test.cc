@@ -259,6 +259,30 @@ TEST_CASE("transfer: a small memory means fewer blocks at once, not failure", "[
     CHECK(t.arrived());
 }
 
+TEST_CASE("transfer: with a key, three forged symbols for every ten true ones cost nothing else",
+          "[raptorq][net]")
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        CAPTURE(seed);
+        transfer t(100000, seed);
+        t.there.forge_ppm = 300000;
+        t.start_sender();
+        t.start_receiver();
+        t.run();
+        CHECK(t.arrived());
+        CHECK(t.sent().repairs == 0);
+        CHECK(t.came().conflicts == 0);
+        /* A changed head makes a datagram foreign or malformed before its tag is looked at. */
+        const auto &came = t.came();
+        uint64_t dropped = came.forged + came.foreign + came.invalid;
+        for (const uint64_t malformed : came.malformed) {
+            dropped += malformed;
+        }
+        CHECK(came.forged > 100);
+        CHECK(dropped + t.sent().datagrams == came.datagrams);
+    }
+}
+
 TEST_CASE("transfer: a wrong key is silence to one end and forgery to the other", "[raptorq][net]")
 {
     transfer t(5000, 1);
