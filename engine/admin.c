@@ -350,6 +350,7 @@ static const asx_route routes[] = {
     { ASX_HTTP_GET, "/drain", asxi_admin_drain, NULL },
     { ASX_HTTP_GET, "/timers", asxi_admin_timers, NULL },
     { ASX_HTTP_GET, "/cleanup", asxi_admin_cleanup, NULL },
+    { ASX_HTTP_GET, "/deadlocks", asxi_admin_deadlocks, NULL },
     { ASX_HTTP_GET, "/config", asxi_admin_config, NULL },
     { ASX_HTTP_GET, "/live", asxi_admin_live, NULL },
     { ASX_HTTP_GET, "/ready", healthz, NULL },

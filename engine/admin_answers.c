@@ -3,6 +3,7 @@
 #include <asx/shard/cleanup.h>
 #include <asx/shard/drain.h>
 #include <asx/shard/inspect.h>
+#include <asx/shard/sync/deadlock.h>
 
 #include "admin_internal.h"
 #include "serve_internal.h"
@@ -13,6 +14,7 @@
 #define TEXT "text/plain; charset=utf-8"
 #define ANSWER_BYTES_MAX 16384u /* of one shard */
 #define CONFIG_BYTES_MAX 65536u /* paths and addresses at their longest, twice */
+#define DEADLOCK_LINES 50u
 #define TIMERS_TOLD 32u
 #define NODES_LOOKED_AT 65536u
 #define SILENT_MAX (1 * ASX_NS_PER_S)
@@ -194,6 +196,26 @@ static void write_cleanup(asxi_seat *seat, asxi_report *r)
 asx_outcome asxi_admin_cleanup(asx_cx *cx, asx_http_exchange *x)
 {
     return told_by_all(cx, x, write_cleanup);
+}
+
+static void write_deadlocks(asxi_seat *seat, asxi_report *r)
+{
+    asx_deadlocks found;
+    const size_t begin = r->len;
+    asxi_report_put(r, "circles of tasks that wait for one another\n");
+    const asx_err err = asx_deadlock_look(seat->shard, DEADLOCK_LINES, asxi_report_line, r, &found);
+    if (err) {
+        r->len = begin;
+        asxi_report_put(r, "no memory to look\n");
+    } else {
+        asxi_report_put(r, "  %u trapped, %u at risk, of %u tasks that wait for others\n",
+                        found.trapped, found.risks, found.waiting);
+    }
+}
+
+asx_outcome asxi_admin_deadlocks(asx_cx *cx, asx_http_exchange *x)
+{
+    return told_by_all(cx, x, write_deadlocks);
 }
 
 /* 200 while every shard turns; else those that do not are named. */

@@ -38,6 +38,7 @@ bool asxi_admin_wants_json(const asx_http_exchange *x);
 asx_outcome asxi_admin_drain(asx_cx *cx, asx_http_exchange *x);
 asx_outcome asxi_admin_timers(asx_cx *cx, asx_http_exchange *x);
 asx_outcome asxi_admin_cleanup(asx_cx *cx, asx_http_exchange *x);
+asx_outcome asxi_admin_deadlocks(asx_cx *cx, asx_http_exchange *x);
 asx_outcome asxi_admin_config(asx_cx *cx, asx_http_exchange *x);
 asx_outcome asxi_admin_live(asx_cx *cx, asx_http_exchange *x);
 

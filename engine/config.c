@@ -21,7 +21,7 @@ const asxi_setting asxi_settings[] = {
       "ADDR:PORT|unix:PATH", LISTEN, "address to serve; may be given up to 16 times" },
     { "admin", ASXI_SETTING_ADDR, AT(admin), 0, 1, "", "ADDR:PORT|unix:PATH", LISTEN,
       "admin listener, loopback or Unix socket: /debug/regions, /explain/ID, /drain, /timers, "
-      "/cleanup, /config, /metrics, /live, /ready" },
+      "/cleanup, /deadlocks, /config, /metrics, /live, /ready" },
     { "root", ASXI_SETTING_PATH, AT(root), 0, 0, "", "DIR", LISTEN, "serve DIR below /static/" },
     { "access-log", ASXI_SETTING_PATH, AT(access_log), 0, 0, "", "FILE|-", LISTEN,
       "a JSON line for each request; SIGHUP opens FILE again" },

@@ -104,6 +104,11 @@ static void joiner_leave(asxi_wait *wait)
     }
 }
 
+const asx_task *asxi_join_target(asxi_wait *wait)
+{
+    return wait->leave == joiner_leave ? asx_container_of(wait, asxi_joiner, wait)->target : NULL;
+}
+
 static asx_outcome join_woken(asx_cx *cx, asx_handle handle, const asxi_joiner *joiner,
                               asx_outcome *late)
 {

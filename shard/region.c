@@ -843,6 +843,7 @@ void asxi_region_advance(asx_region *region)
 }
 
 typedef struct close_wait {
+    const asx_region *region; /* until it is closed */
     asx_region_waiter waiter;
     asxi_wait wait;
     asx_outcome value;
@@ -855,6 +856,12 @@ static void close_wait_leave(asxi_wait *wait)
     if (wait->resolved) {
         asx_outcome_release(self->value);
     }
+}
+
+const asx_region *asxi_close_wait_target(asxi_wait *wait)
+{
+    return wait->leave == close_wait_leave ? asx_container_of(wait, close_wait, wait)->region
+                                           : NULL;
 }
 
 static void close_wait_done(asx_region_waiter *waiter, asx_outcome value)
@@ -879,6 +886,7 @@ asx_outcome asx_region_close_wait(asx_cx *cx, asx_handle handle)
         return asxi_cancelled(cx);
     }
     asxi_wait_init(&self.wait, cx);
+    self.region = region;
     self.wait.leave = close_wait_leave;
     self.wait.in_tree = true;
     ASXI_WAITS_FOR(&self.wait, asx_handle_of(region));

@@ -24,6 +24,8 @@ typedef struct asxi_limb_home {
     asx_handle proxy; /* the parent's record of this limb */
 } asxi_limb_home;
 
+struct asxi_wait;
+
 struct asx_region {
     asx_slot slot;
     uint8_t state; /* asx_region_state */
@@ -98,6 +100,9 @@ bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
 /* Runs a user's destructor in the midst of the kernel's work: a panic in it ends the destructor,
  * and becomes the outcome of `region` (NULL: it is gone), behind those of its tasks (PAN-5). */
 void asxi_region_drop(asx_shard *shard, asx_region *region, asx_drop_fn *fn, void *arg);
+/* Whose close a parked task waits for by asx_region_close_wait; NULL: it waits for something else.
+ */
+const asx_region *asxi_close_wait_target(struct asxi_wait *wait);
 void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 
 /* Whoever asks: nothing is counted, nobody is shut out. */

@@ -259,6 +259,8 @@ const char *asxi_trail_last(const asx_task *task);
 void asxi_trail_print(const asx_task *task, char *text, size_t size);
 
 /* join.c */
+/* Whom a parked task joins; NULL: it waits for something else. */
+const asx_task *asxi_join_target(asxi_wait *wait);
 void asxi_joiner_append(asx_task *task, asxi_joiner *joiner);
 void asxi_joiner_remove(asx_task *task, asxi_joiner *joiner);
 asx_outcome asxi_task_late(const asx_task *task);

@@ -65,6 +65,11 @@ static void fiber_leave(asxi_wait *wait)
     asxi_object_unref(object);
 }
 
+asxi_object *asxi_line_target(asxi_wait *wait)
+{
+    return wait->leave == fiber_leave ? asx_container_of(wait, asxi_baton, wait)->object : NULL;
+}
+
 asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const char *what,
                            asx_instant deadline_ns, asx_err closed)
 {

@@ -49,6 +49,12 @@ void asxi_line_leave(asxi_baton *baton);
 asx_outcome asxi_line_wait(asx_cx *cx, asxi_line *line, asxi_baton *baton, const char *what,
                            asx_instant deadline_ns, asx_err closed);
 
+/* In whose line a parked fiber stands; NULL: in none. */
+asxi_object *asxi_line_target(asxi_wait *wait);
+/* mutex.c: the task that holds `object`, on whatever shard: to be compared, not followed. NULL:
+ * nobody does, or it is no mutex. */
+const asx_task *asxi_mutex_holder(const asxi_object *object);
+
 /* `leave` of a waiter that is told about a state, and never holds a resource. */
 void asxi_line_hold_nothing(asxi_baton *baton, bool granted);
 

@@ -43,6 +43,12 @@ asx_err asx_mutex_open(asx_cx *cx, const char *what, asx_mutex *opened)
     return err;
 }
 
+const asx_task *asxi_mutex_holder(const asxi_object *object)
+{
+    _Static_assert(offsetof(mutex, object) == 0, "an object of this type is one");
+    return object->type == &mutex_type ? ((const mutex *)(const void *)object)->holder : NULL;
+}
+
 /* errors  CLOSED, STALE */
 ASX_INLINE asx_err find(asx_cx *cx, asx_mutex handle, mutex **self)
 {

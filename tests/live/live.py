@@ -823,6 +823,8 @@ def admin_answers():
             check(re.search(r'^  in 0\.\d{3} s: task T\S+ request, for sleep$', text, re.M), text)
             check(len(re.findall(r'^shard \d: \d+ timers armed', text, re.M)) == 2, text)
             equal(status_of(drain(s)), 504)
+        text = ask('/deadlocks').decode()
+        equal(len(re.findall(r'^  0 trapped, 0 at risk, of \d+ tasks', text, re.M)), 2, text)
         text = ask('/cleanup').decode()
         check(re.search(r'^  request: 1 cancelled; one masked up to \d+ observations', text, re.M),
               text)
