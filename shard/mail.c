@@ -112,40 +112,39 @@ static inline void slot_filled(asx_shard *shard, uint32_t to, const asx_msg *msg
     }
 }
 
-static asx_msg *parked_begin(mail_target *target)
+/* Where one thread is both ends, what is written is read from the cache it was written into. */
+static inline void slot_fill(asx_shard *shard, uint32_t to, asx_msg *slot, const asx_msg *msg)
+{
+    if (asx_unlikely(to == shard->index || shard->driver->ops->choose != NULL)) {
+        *slot = *msg;
+    } else {
+        asx_ring_write(slot, msg);
+    }
+    slot_filled(shard, to, msg);
+}
+
+static void park(mail_target *target, const asx_msg *msg)
 {
     parked_mail *const parked = malloc(sizeof(*parked));
     asx_assert(parked != NULL);
-    parked->next = NULL;
+    *parked = (parked_mail){ .msg = *msg };
     *target->last = parked;
     target->last = &parked->next;
-    return &parked->msg;
 }
 
-asx_msg *asxi_mail_begin(asx_shard *shard, uint32_t to)
+void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
 {
     mail_target *const target = &shard->mail->targets[to];
     asx_msg *slot = NULL;
     if (asx_likely(!target->first)) { /* nothing overtakes what is parked */
         slot = slot_reserve(shard, to, true);
     }
-    return asx_likely(slot != NULL) ? slot : parked_begin(target);
-}
-
-void asxi_mail_end(asx_shard *shard, uint32_t to, const asx_msg *msg)
-{
-    if (asx_likely(!shard->mail->targets[to].first)) {
-        slot_filled(shard, to, msg);
+    if (asx_likely(slot != NULL)) {
+        slot_fill(shard, to, slot, msg);
     } else {
+        park(target, msg);
         shard->stats.messages_sent++;
     }
-}
-
-void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
-{
-    asx_msg *const slot = asxi_mail_begin(shard, to);
-    *slot = *msg;
-    asxi_mail_end(shard, to, slot);
 }
 
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
@@ -155,8 +154,7 @@ bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
     if (!slot) {
         return false;
     }
-    *slot = *msg;
-    slot_filled(shard, to, msg);
+    slot_fill(shard, to, slot, msg);
     return true;
 }
 

@@ -48,9 +48,6 @@ static inline asx_handle asxi_mail_get_handle(const asx_msg *msg, unsigned at)
 /* Control: never fails, never waits, never overtakes. The sender's protocol bounds how many are in
  * flight. */
 void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg);
-/* The same, filled in where it will lie: nothing else is sent between the two. */
-asx_msg *asxi_mail_begin(asx_shard *shard, uint32_t to);
-void asxi_mail_end(asx_shard *shard, uint32_t to, const asx_msg *msg);
 /* Data: false when the ring is full. */
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg);
 /* Waits until the ring may have room for data.

@@ -4,6 +4,14 @@
 #ifndef ASX_SHARD_BASE_ATOMIC_H
 #define ASX_SHARD_BASE_ATOMIC_H
 
+#include <asx/shard/base/decls.h>
+
+#include <stdint.h>
+
+#if defined(__x86_64__) && !ASX_TSAN
+#include <emmintrin.h>
+#endif
+
 #define asx_load_relaxed(ptr) __atomic_load_n((ptr), __ATOMIC_RELAXED)
 #define asx_load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
 #define asx_store_relaxed(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_RELAXED)
@@ -17,6 +25,25 @@
 #define asx_load_seq_cst(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
 #define asx_store_seq_cst(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)
 #define asx_exchange_seq_cst(ptr, value) __atomic_exchange_n((ptr), (value), __ATOMIC_SEQ_CST)
+
+/* A store of eight bytes past this core's caches, into memory that another core reads next: its
+ * line is not fetched from the reader before it is written, and the reader finds it without asking
+ * back. For whole lines only. Nothing orders it but the fence: before the release that publishes
+ * it. TSan would not see it. */
+ASX_INLINE void asx_store_stream(void *to, uint64_t value)
+{
+#if defined(__x86_64__) && !ASX_TSAN
+    _mm_stream_si64((long long *)to, (long long)value);
+#else
+    __builtin_memcpy(to, &value, sizeof(value));
+#endif
+}
+
+#if defined(__x86_64__) && !ASX_TSAN
+#define asx_stream_fence() _mm_sfence()
+#else
+#define asx_stream_fence() ((void)0)
+#endif
 
 #if defined(__x86_64__)
 #define asx_cpu_relax() __builtin_ia32_pause()

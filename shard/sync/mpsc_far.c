@@ -272,12 +272,12 @@ asx_outcome asxi_mpsc_far_slot_wait(asx_cx *cx, asxi_object *object, asx_instant
 void asxi_mpsc_far_item_push(asxi_object *object, const void *item)
 {
     far_mpsc *const self = far_of(object);
-    asx_msg *const msg = asxi_mail_begin(object->shard, self->home.shard);
+    asx_msg msg;
     asx_assert(self->reserved > 0);
     self->reserved--;
-    asxi_object_address(msg, &self->home, &asxi_mpsc_far_type, ASXI_LINK_ITEM);
-    asxi_item_put(msg, item, self->item_size, self->drop);
-    asxi_mail_end(object->shard, self->home.shard, msg);
+    asxi_object_address(&msg, &self->home, &asxi_mpsc_far_type, ASXI_LINK_ITEM);
+    asxi_item_put(&msg, item, self->item_size, self->drop);
+    asxi_mail_send(object->shard, self->home.shard, &msg);
     detach_if_over(self);
 }
 

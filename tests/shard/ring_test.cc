@@ -99,8 +99,14 @@ TEST_CASE("ring: two threads, each message once and in order", "[shard][ring]")
                     std::this_thread::yield();
                     break;
                 }
-                for (uint64_t &word : msg->words) {
+                asx_msg filled{};
+                for (uint64_t &word : filled.words) {
                     word = i;
+                }
+                if (i % 3 == 0) {
+                    *msg = filled;
+                } else {
+                    asx_ring_write(msg, &filled);
                 }
                 i++;
             }
