@@ -38,6 +38,21 @@ static_assert(sizeof(asx_heap_chunk) % 16 == 0 && sizeof(asx_heap_huge) % 16 == 
               "blocks behind them stay 16-aligned");
 static_assert(SMALL_CLASSES == 64, "one bit a class");
 
+/* So many bytes, in however many blocks. */
+static uint64_t held_max(size_t bytes_max)
+{
+    const uint64_t units = bytes_max / 16;
+    const uint64_t most = bytes_max == 0 || units > UINT32_MAX ? UINT32_MAX : units;
+    return most << 32 | UINT32_MAX;
+}
+
+static bool fits(const asx_heap *heap, size_t rounded)
+{
+    return rounded / 16 <= UINT32_MAX &&
+           heap->_held + asx_heap_weight(rounded) <= heap->_held_max &&
+           heap->_held + asx_heap_weight(rounded) > heap->_held;
+}
+
 void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max)
 {
     /* By field: cleared as a whole it becomes a string instruction, which costs more than a request
@@ -46,10 +61,8 @@ void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max)
     heap->_end = NULL;
     heap->_small_set = 0;
     heap->_free = NULL;
-    heap->bytes = 0;
-    heap->bytes_max = bytes_max == 0 ? SIZE_MAX : bytes_max;
-    heap->allocations = 0;
-    heap->reclaimed = 0;
+    heap->_held = 0;
+    heap->_held_max = held_max(bytes_max);
     heap->_chunks = NULL;
     heap->_huge = NULL;
     heap->_refs = NULL;
@@ -194,7 +207,7 @@ void *asx_heap_alloc_aligned(asx_heap *heap, size_t size, size_t align)
     }
     const size_t rounded = heap_round(size);
     const size_t at_least = align < 16 ? 16 : align;
-    if (heap->closed || rounded > heap->bytes_max - heap->bytes) {
+    if (!fits(heap, rounded)) {
         return NULL;
     }
     void *block;
@@ -210,8 +223,7 @@ void *asx_heap_alloc_aligned(asx_heap *heap, size_t size, size_t align)
         return NULL;
     }
     ASX_HEAP_UNPOISON(block, size);
-    heap->bytes += rounded;
-    heap->allocations++;
+    heap->_held += asx_heap_weight(rounded);
     return block;
 }
 
@@ -222,10 +234,10 @@ void *asx_heap_alloc_slow(asx_heap *heap, size_t size)
 
 asx_err asx_heap_why(const asx_heap *heap, size_t size)
 {
-    if (size > PTRDIFF_MAX || heap_round(size) > heap->bytes_max - heap->bytes) {
+    if (size > PTRDIFF_MAX || !fits(heap, heap_round(size))) {
         return ASX_E(AT_CAPACITY);
     }
-    return heap->closed ? ASX_E(REGION_CLOSED) : ASX_E(NO_MEMORY);
+    return ASX_E(NO_MEMORY);
 }
 
 void asx_heap_free_slow(asx_heap *heap, void *block, size_t size)
@@ -235,9 +247,8 @@ void asx_heap_free_slow(asx_heap *heap, void *block, size_t size)
         return;
     }
     const size_t rounded = heap_round(size);
-    asx_assert_le(rounded, heap->bytes);
-    heap->bytes -= rounded;
-    heap->reclaimed++;
+    asx_assert_le(rounded, asx_heap_bytes(heap));
+    heap->_held -= asx_heap_weight(rounded);
     if (rounded > ASX_HEAP_LARGE_MAX) {
         huge_free(heap, block);
         return;
@@ -314,8 +325,7 @@ void asx_heap_reset(asx_heap *heap)
     heap->_free = NULL;
     heap->_small_set = 0;
     heap->_large_set = 0;
-    heap->bytes = 0;
-    heap->reclaimed = heap->allocations;
+    heap->_held = 0;
 }
 
 void asx_heap_close(asx_heap *heap)
@@ -324,8 +334,7 @@ void asx_heap_close(asx_heap *heap)
         asx_heap_reset(heap);
     }
     heap->closed = true;
-    /* So that the inline path refuses too: no block is small enough. */
-    heap->bytes_max = 0;
+    heap->_held_max = 0; /* no block is small enough */
 }
 
 static bool refs_begin(asx_heap *heap)
@@ -479,26 +488,29 @@ static size_t list_check(void *first)
 
 void asx_heap_check(const asx_heap *heap)
 {
-    asx_assert_le(heap->reclaimed, heap->allocations);
     asx_assert(heap->_at <= heap->_end);
-    if (asx_heap_live(heap) == 0) {
-        asx_assert_eq(heap->bytes, 0);
-    }
-    uint64_t freed = 0;
+    asx_assert_eq(asx_heap_live(heap) == 0, asx_heap_bytes(heap) == 0);
+    asx_assert_le(asx_heap_live(heap) * 16, asx_heap_bytes(heap));
+    asx_assert(heap->_held <= heap->_held_max);
+    size_t taken = asx_heap_bytes(heap);
     for (unsigned c = 0; c < SMALL_CLASSES; c++) {
         if (heap->_small_set >> c & 1) {
-            freed += list_check(heap->_free[c]);
+            taken += list_check(heap->_free[c]) * (c + 1) * 16;
         }
     }
     for (unsigned c = 0; c < LARGE_CLASSES; c++) {
         if (heap->_large_set >> c & 1) {
-            freed += list_check(heap->_free[SMALL_CLASSES + c]);
+            taken += list_check(heap->_free[SMALL_CLASSES + c]) * large_size(c);
         }
     }
-    asx_assert_le(freed, heap->reclaimed);
-    size_t chunks = 0;
+    size_t chunks = 0, len = 0;
     for (const asx_heap_chunk *chunk = heap->_chunks; chunk != NULL; chunk = chunk->older) {
         chunks++;
+        len += chunk->len;
+    }
+    for (const asx_heap_huge *huge = heap->_huge; huge != NULL; huge = huge->next) {
+        len += huge->len;
     }
     asx_assert_eq(chunks, heap->_chunk_count);
+    asx_assert_le(taken, len);
 }

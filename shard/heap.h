@@ -37,15 +37,14 @@ typedef struct asx_heap_chunk asx_heap_chunk;
 typedef struct asx_heap_huge asx_heap_huge;
 typedef struct asx_heap_refs asx_heap_refs;
 
-/* Fields without an underscore may be read. `live` is allocations - reclaimed. */
+/* Fields without an underscore may be read. A block takes a unit of 16 B or more: neither half of
+ * _held runs over before a heap holds 64 GiB, which is its limit. */
 typedef struct asx_heap {
-    char *_at, *_end;    /* what is left of the newest chunk */
-    uint64_t _small_set; /* bit c: _free[c] is valid, NULL when its list is empty */
-    void **_free;        /* list heads, in the first chunk */
-    size_t bytes;        /* live, each block rounded up to its class */
-    size_t bytes_max;    /* SIZE_MAX: no limit */
-    uint64_t allocations;
-    uint64_t reclaimed;      /* freed or reset */
+    char *_at, *_end;        /* what is left of the newest chunk */
+    uint64_t _small_set;     /* bit c: _free[c] is valid, NULL when its list is empty */
+    void **_free;            /* list heads, in the first chunk */
+    uint64_t _held;          /* units live << 32 | blocks live: one addition counts both */
+    uint64_t _held_max;      /* 0: closed */
     asx_heap_chunk *_chunks; /* newest first */
     asx_heap_huge *_huge;    /* blocks with a chunk of their own */
     asx_heap_refs *_refs;    /* NULL before the first reference */
@@ -57,7 +56,7 @@ typedef struct asx_heap {
     bool closed;
 } asx_heap;
 
-/* bytes_max  0: no limit; counts blocks rounded up to their class */
+/* bytes_max  0: no limit but 64 GiB; counts blocks rounded up to their class */
 void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max);
 
 /* Gives the heap the id of its region, which its references carry: unique for ever. */
@@ -141,9 +140,22 @@ ASX_INLINE bool asx_heap_has_refs(const asx_heap *heap)
     return heap->_refs != NULL;
 }
 
+/* One block of `rounded` bytes, as _held counts it. */
+ASX_INLINE uint64_t asx_heap_weight(size_t rounded)
+{
+    return ((uint64_t)rounded / 16 << 32) + 1;
+}
+
+/* Blocks lent. */
 ASX_INLINE uint64_t asx_heap_live(const asx_heap *heap)
 {
-    return heap->allocations - heap->reclaimed;
+    return (uint32_t)heap->_held;
+}
+
+/* What they take, each rounded up to its class. */
+ASX_INLINE uint64_t asx_heap_bytes(const asx_heap *heap)
+{
+    return (heap->_held >> 32) * 16;
 }
 
 /* `size` bytes, 16-aligned, uninitialised; NULL at the limit or without memory (asx_heap_why).
@@ -156,7 +168,8 @@ ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)
     }
     const unsigned class_ = (unsigned)((size - 1) >> 4);
     const size_t rounded = ((size_t)class_ + 1) * 16;
-    if (asx_unlikely(rounded > heap->bytes_max - heap->bytes)) {
+    const uint64_t held = heap->_held + asx_heap_weight(rounded);
+    if (asx_unlikely(held > heap->_held_max)) {
         return NULL;
     }
     void *block = heap->_small_set >> class_ & 1 ? heap->_free[class_] : NULL;
@@ -170,8 +183,7 @@ ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)
     } else {
         return asx_heap_alloc_slow(heap, size);
     }
-    heap->bytes += rounded;
-    heap->allocations++;
+    heap->_held = held;
     return block;
 }
 
@@ -184,17 +196,19 @@ ASX_INLINE void asx_heap_free(asx_heap *heap, void *block, size_t size)
     }
     const unsigned class_ = (unsigned)((size - 1) >> 4);
     const size_t rounded = ((size_t)class_ + 1) * 16;
-    asx_debug_assert(heap->bytes >= rounded);
+    asx_debug_assert(asx_heap_bytes(heap) >= rounded);
     ASX_HEAP_UNPOISON(block, rounded);
 #ifdef ASX_DEBUG
     __builtin_memset(block, 0xdd, rounded);
 #endif
-    const uint64_t bit = (uint64_t)1 << class_;
-    *(void **)block = heap->_small_set & bit ? heap->_free[class_] : NULL;
+    if (asx_likely(heap->_small_set >> class_ & 1)) {
+        *(void **)block = heap->_free[class_];
+    } else {
+        *(void **)block = NULL;
+        heap->_small_set |= (uint64_t)1 << class_;
+    }
     heap->_free[class_] = block;
-    heap->_small_set |= bit;
-    heap->bytes -= rounded;
-    heap->reclaimed++;
+    heap->_held -= asx_heap_weight(rounded);
     ASX_HEAP_POISON(block, rounded);
 }
 

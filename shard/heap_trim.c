@@ -146,7 +146,7 @@ static size_t chunks_release(asx_heap *heap, survey *all)
 size_t asx_heap_trim(asx_heap *heap)
 {
     const size_t held = (size_t)heap->_chunk_count * ASX_CHUNK_BIG;
-    if (heap->_chunk_count <= SMALL_CHUNKS + 2 || held / 2 < heap->bytes) {
+    if (heap->_chunk_count <= SMALL_CHUNKS + 2 || held / 2 < asx_heap_bytes(heap)) {
         return 0;
     }
     size_t got;

@@ -122,7 +122,7 @@ static bool may_go_home(asx_task *guest)
         asx_heap_free(&guest->cx._region->heap, body->trail, sizeof(*body->trail));
         body->trail = NULL;
     }
-    return region->heap.bytes == (body ? asx_align_up(sizeof(*body), 16) : 0);
+    return asx_heap_bytes(&region->heap) == (body ? asx_align_up(sizeof(*body), 16) : 0);
 }
 
 static bool may_go(asx_task *task, uint32_t to)

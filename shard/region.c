@@ -74,7 +74,7 @@ uint32_t asx_region_obligation_count(const asx_region *region)
 
 size_t asx_region_heap_bytes(const asx_region *region)
 {
-    return region->heap.bytes;
+    return asx_heap_bytes(&region->heap);
 }
 
 void *asx_region_alloc(asx_region *region, size_t size)
