@@ -22,8 +22,8 @@ struct asx_rq_encoder {
     asxi_scratch work; /* what a stripe needs beside them, in parts for those that run at once */
     asxi_slots slots;  /* of `work`, while stripes run */
 
-    asxi_scratch
-        list; /* supports of the repair symbols asked for last, by asx_rq_encoder_symbols */
+    /* Supports of the repair symbols that asx_rq_encoder_symbols() was asked for last. */
+    asxi_scratch list;
     uint32_t list_esi, list_count;
 
     asxi_scratch units; /* every slab row as a combination of the source, once known */
