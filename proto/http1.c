@@ -39,7 +39,7 @@ static void data_come(asxi_http_conn *conn, asx_rbuf *rbuf, uint32_t len)
     }
     if (!conn->work && !conn->rbuf) {
         conn->rbuf = rbuf; /* for the step, which comes this turn or the next */
-        conn->rbuf_len = len;
+        conn->recv.keep_words[ASXI_HTTP_KEEP_RBUF_LEN] = len;
         return;
     }
     if (!asxi_http_work_acquire(conn)) {
@@ -381,8 +381,8 @@ static void conn_gone(const asxi_http_conn *conn)
     server->stats.connections_open--;
     server->stats.connections_idle--;
     server->refusals -= conn->refused;
-    if (conn->source) {
-        server->config.gone(server->config.gone_arg, conn->source);
+    if (conn->recv.keep_words[ASXI_HTTP_KEEP_SOURCE]) {
+        server->config.gone(server->config.gone_arg, conn->recv.keep_words[ASXI_HTTP_KEEP_SOURCE]);
     }
 }
 
@@ -391,8 +391,9 @@ static bool conn_finish(asxi_http_conn *conn, asx_outcome *outcome)
     asx_http_server *const server = conn->server;
     asx_list_unlink(&conn->link);
     rbuf_return(conn);
-    if (conn->peer) {
-        asx_region_free(server->region, conn->peer, sizeof(*conn->peer));
+    asx_addr *const peer = asxi_http_peer(conn);
+    if (peer) {
+        asx_region_free(server->region, peer, sizeof(*peer));
     }
     if (conn->shut) {
         asx_region_free(server->region, conn->shut, sizeof(asx_op));

@@ -30,7 +30,7 @@ asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
         driver->ops->close_now(driver, fd);
         return err;
     }
-    conn->source = source;
+    conn->recv.keep_words[ASXI_HTTP_KEEP_SOURCE] = source;
     server->stats.connections_accepted++;
     return ASX_OK;
 }

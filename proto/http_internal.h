@@ -9,6 +9,8 @@
 #include <asx/shard/op.h>
 #include <asx/shard/shard.h>
 
+#include <assert.h>
+
 #define ASXI_HTTP_OUT_BYTES 16384u /* one gathered write; larger bodies go by reference */
 #define ASXI_HTTP_IN_BYTES 1024u   /* first size of the input copy; doubles */
 #define ASXI_HTTP_IN_KEEP_BYTES \
@@ -104,19 +106,17 @@ typedef enum asxi_http_state {
 /* All that an idle connection keeps beside its task. */
 struct asxi_http_conn {
     asx_op recv;  /* multishot; armed in every state but CLOSING and while paused. Its fd and its
-                     holder are the connection's */
+                     holder are the connection's, and it keeps the peer's address and
+                     the words of ASXI_HTTP_KEEP_* */
     asx_op *shut; /* our side's end, while lingering */
     asx_http_server *server;
     asxi_http_work *work;    /* NULL when nothing is being read, handled or gathered */
     asxi_http_send *sending; /* at most one; what is put meanwhile goes next */
     asx_rbuf *rbuf;          /* arrived while there was no work record: the next step takes it */
-    asx_addr *peer;          /* for the access log, once a line has asked for it */
     asx_list link;           /* in server->conns */
     asx_instant deadline_ns; /* of the state */
     uint32_t requests;
-    uint32_t rbuf_len;
-    uint32_t source; /* the server's config.gone is told */
-    uint8_t state;   /* asxi_http_state */
+    uint8_t state; /* asxi_http_state */
     bool started : 1, eof : 1, dead : 1, last : 1, half_closed : 1, paused : 1, cancelled : 1;
     bool end_sent : 1; /* our side's end left with the last response */
     bool closed : 1;   /* the descriptor is given back */
@@ -124,6 +124,20 @@ struct asxi_http_conn {
     bool refused : 1;  /* says 503 before anything was asked */
     bool lingers : 1;  /* the peer may still be sending: a plain close would reset what we said */
 };
+
+static_assert(sizeof(asxi_http_conn) <= 176, "a part of what an idle connection costs");
+
+/* Of the words that recv keeps. */
+enum {
+    ASXI_HTTP_KEEP_RBUF_LEN, /* of what is in rbuf */
+    ASXI_HTTP_KEEP_SOURCE,   /* the server's config.gone is told */
+};
+
+/* The peer's address, for the access log once a line has asked for it; or NULL. */
+ASX_INLINE asx_addr *asxi_http_peer(const asxi_http_conn *conn)
+{
+    return (asx_addr *)conn->recv.keep;
+}
 
 ASX_INLINE asx_task *asxi_http_task(const asxi_http_conn *conn)
 {

@@ -86,14 +86,15 @@ static bool exchange_begin(asxi_http_conn *conn)
 static const asx_addr *peer_of(asxi_http_conn *conn)
 {
     asx_http_server *const server = conn->server;
-    if (!conn->peer) {
-        conn->peer = asx_region_alloc(server->region, sizeof(*conn->peer));
-        if (conn->peer &&
-            server->driver->ops->name(server->driver, conn->recv.fd, true, conn->peer)) {
-            *conn->peer = (asx_addr){ 0 };
+    asx_addr *peer = asxi_http_peer(conn);
+    if (!peer) {
+        peer = asx_region_alloc(server->region, sizeof(*peer));
+        if (peer && server->driver->ops->name(server->driver, conn->recv.fd, true, peer)) {
+            *peer = (asx_addr){ 0 };
         }
+        conn->recv.keep = peer;
     }
-    return conn->peer && conn->peer->family != ASX_ADDR_NONE ? conn->peer : NULL;
+    return peer && peer->family != ASX_ADDR_NONE ? peer : NULL;
 }
 
 static void request_log(asxi_http_conn *conn, const asx_http_exchange *x, asx_outcome value,

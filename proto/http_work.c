@@ -52,7 +52,7 @@ bool asxi_http_work_acquire(asxi_http_conn *conn)
     if (conn->rbuf) {
         work->rbuf = conn->rbuf;
         work->in_ptr = conn->rbuf->data;
-        work->in_len = conn->rbuf_len;
+        work->in_len = conn->recv.keep_words[ASXI_HTTP_KEEP_RBUF_LEN];
         conn->rbuf = NULL;
     }
     return true;

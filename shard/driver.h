@@ -135,9 +135,10 @@ struct asx_op {
             int32_t file_fd;
             uint32_t length;
         };
+        asx_addr *addr;
         struct {
-            asx_addr *addr;
-            uint64_t _addr_scratch;
+            void *keep; /* RECV: its owner's, which nobody else looks at */
+            uint32_t keep_words[2];
         };
         struct {
             const char *path;
