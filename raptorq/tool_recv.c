@@ -210,8 +210,9 @@ int asxi_tool_recv(int argc, char **argv, const asx_rq_host *host)
         if (options.is_landing) {
             asx_rq_landing_close(&options.landing);
         }
+        const int status = report_end(&options, end, err);
         asxi_tool_key_end(&options.key);
-        return report_end(&options, end, err);
+        return status;
     }
     asxi_tool_key_end(&options.key);
     fputs("asx rq recv --help says more\n", stderr);
