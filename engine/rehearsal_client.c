@@ -116,6 +116,19 @@ static bool head_step(client *self, const char *bytes, size_t len, size_t *used)
     return verdict == ASX_HTTP1_ERROR ? response_wrong(self) : verdict == ASX_HTTP1_DONE;
 }
 
+/* Before anything was asked: a connection that found no room is told so, and nothing else. */
+static bool refusal_step(client *self, const char *bytes, size_t len)
+{
+    static const char line[] = "HTTP/1.1 503 ";
+    const size_t known = len < sizeof(line) - 1 ? len : sizeof(line) - 1;
+    if (memcmp(bytes, line, known) != 0) {
+        return response_wrong(self);
+    }
+    self->closing = known == sizeof(line) - 1;
+    self->show->tally.other += self->closing;
+    return self->closing;
+}
+
 /* Takes one step off the bytes: how many it used; false: it needs more. */
 static bool response_step(client *self, const char *bytes, size_t len, size_t *used)
 {
@@ -124,7 +137,11 @@ static bool response_step(client *self, const char *bytes, size_t len, size_t *u
         return len > 0;
     }
     if (self->answered == self->asked) { /* an answer that nobody asked for */
-        self->show->tally.wrong += len > 0 && !is_rude(self) && self->how != IDLER;
+        const bool may = is_rude(self) || self->how == IDLER;
+        if (self->asked == 0 && !may && len > 0) {
+            return refusal_step(self, bytes, len);
+        }
+        self->show->tally.wrong += len > 0 && !may;
         return len > 0;
     }
     if (!self->in_body) {
