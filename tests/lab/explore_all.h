@@ -64,4 +64,36 @@ static inline explored_all explore_some(asx_explore_world *world, uint64_t runs_
     return explore_by(world, asx_strategy_random(runs_max), runs_max);
 }
 
+/* The worlds in which one story is told, explored one after another. */
+struct explored_story {
+    uint64_t runs = 0, classes = 0;
+    uint32_t worlds = 0, exhausted = 0;
+
+    void all(asx_explore_world *world, uint64_t runs_max, const std::string &name)
+    {
+        const explored_all found = explore_all(world, runs_max);
+        INFO(name << '\n' << found.text);
+        REQUIRE_FALSE(found.failed);
+        runs += found.runs;
+        classes += found.classes;
+        worlds++;
+        exhausted += found.nothing_left;
+    }
+
+    static void some(asx_explore_world *world, uint64_t runs_max, const std::string &name)
+    {
+        const explored_all found = explore_some(world, runs_max);
+        INFO(name << '\n' << found.text);
+        REQUIRE_FALSE(found.failed);
+    }
+
+    /* True: no class is left in any of them, where all were asked for. */
+    bool told(const std::string &name) const
+    {
+        WARN(name << ": " << worlds << " worlds, " << exhausted << " without a class left, "
+                  << classes << " classes in " << runs << " runs");
+        return !explores_all || exhausted == worlds;
+    }
+};
+
 #endif
