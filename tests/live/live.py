@@ -905,6 +905,14 @@ def slow_clients():
         server.settled(before)
 
 
+def room_for(count):
+    """How many connections this process may open, and what raises the limit of a child."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(count, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
+    return count, lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 IDLE_BYTES_MAX = 512
 
 
@@ -912,10 +920,7 @@ IDLE_BYTES_MAX = 512
 def idle_connections():
     """thousands of idle connections cost little, and do not stand in the way"""
     count = 1000 if SLOW else 10000
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(count, hard - 200)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
-    raise_limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count, raise_limit = room_for(count)
     with Server(preexec=raise_limit) as server:
         before = rest(server)
         status = f'/proc/{server.process.pid}/status'
@@ -983,10 +988,7 @@ CROWD_GONE_BYTES_MAX = 2048
 def quiet_after_a_crowd():
     """what a crowd has taken is given back when it is quiet, and a second crowd takes no more"""
     count = 500 if SLOW else 5000
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(count, hard - 200)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
-    raise_limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count, raise_limit = room_for(count)
     with Server(preexec=raise_limit) as server:
         after_the_crowd(server, count, b'/sleep/3000')
         until(lambda: server.gauge('stacks_pooled') <= 2 * 64 or SLOW, 'few stacks are kept')

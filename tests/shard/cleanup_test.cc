@@ -25,21 +25,6 @@ std::vector<asx_cleanup> kept(asx_cx *cx)
     return all;
 }
 
-asx_handle start(asx_cx *cx, asx_task_fn *fn, void *arg, const char *label)
-{
-    asx_handle task;
-    asx_spawn_options options{};
-    options.label = label;
-    REQUIRE(asx_spawn(cx, nullptr, fn, arg, 0, &options, &task) == ASX_OK);
-    return task;
-}
-
-void cancel(asx_cx *cx, asx_handle task)
-{
-    asx_task_cancel(cx, task, ASX_CANCEL_USER, nullptr);
-    ignored(asx_join(cx, task));
-}
-
 /* Observes under a mask after each nap of `gap` polls, `masks` times, and then without. */
 asx_outcome masked(asx_cx *cx, void *arg)
 {
@@ -69,13 +54,13 @@ kernel_run run_keeping(asx_task_fn *fn)
 TEST_CASE("cleanup: nothing is kept where nobody asked, and of whom nobody cancelled", "[cleanup]")
 {
     run_kernel(TASK {
-        cancel(cx, start(
-                       cx, TASK { return asx_sleep(cx, asx_s(9)); }, nullptr, "sleeper"));
+        cancel_and_join(cx, start_named(
+                                cx, TASK { return asx_sleep(cx, asx_s(9)); }, nullptr, "sleeper"));
         CHECK(kept(cx).empty());
         return asx_ok(0);
     });
     run_keeping(TASK {
-        ignored(asx_join(cx, start(
+        ignored(asx_join(cx, start_named(
                                  cx, TASK { return asx_yield(cx); }, nullptr, "yielder")));
         CHECK(kept(cx).empty());
         return asx_ok(0);
@@ -86,12 +71,12 @@ TEST_CASE("cleanup: each type has its own largest numbers", "[cleanup]")
 {
     run_keeping(TASK {
         for (int i = 0; i < 3; i++) {
-            const asx_handle task = start(
+            const asx_handle task = start_named(
                 cx, TASK { return asx_sleep(cx, asx_s(9)); }, nullptr, "sleeper");
             ASX_TRY(asx_yield(cx));
-            cancel(cx, task);
+            cancel_and_join(cx, task);
         }
-        const asx_handle deaf = start(
+        const asx_handle deaf = start_named(
             cx,
             TASK {
                 ASX_MASK(cx, 5) /* three observations of the five, two polls before each */
@@ -105,10 +90,10 @@ TEST_CASE("cleanup: each type has its own largest numbers", "[cleanup]")
             },
             nullptr, nullptr);
         ASX_TRY(asx_yield(cx));
-        cancel(cx, deaf);
+        cancel_and_join(cx, deaf);
         /* One that never ran needed nothing. */
-        cancel(cx, start(
-                       cx, TASK { return asx_ok(0); }, nullptr, "unborn"));
+        cancel_and_join(cx, start_named(
+                                cx, TASK { return asx_ok(0); }, nullptr, "unborn"));
         const std::vector<asx_cleanup> all = kept(cx);
         REQUIRE(all.size() == 2);
         CHECK(all[0].label == std::string("sleeper"));
@@ -135,10 +120,10 @@ TEST_CASE("cleanup: types beyond the limit are counted together", "[cleanup]")
             labels.push_back("type " + std::to_string(i));
         }
         for (const std::string &label : labels) {
-            const asx_handle task = start(
+            const asx_handle task = start_named(
                 cx, TASK { return asx_sleep(cx, asx_s(9)); }, nullptr, label.c_str());
             ASX_TRY(asx_yield(cx));
-            cancel(cx, task);
+            cancel_and_join(cx, task);
         }
         const std::vector<asx_cleanup> all = kept(cx);
         REQUIRE(all.size() == ASX_CLEANUP_TYPES_MAX + 1);
@@ -152,7 +137,7 @@ TEST_CASE("cleanup: types beyond the limit are counted together", "[cleanup]")
 TEST_CASE("cleanup: a budget that is used up is told", "[cleanup]")
 {
     const kernel_run run = run_keeping(TASK {
-        const asx_handle task = start(
+        const asx_handle task = start_named(
             cx,
             TASK {
                 ASX_MASK(cx, 65535) {
@@ -164,7 +149,7 @@ TEST_CASE("cleanup: a budget that is used up is told", "[cleanup]")
             },
             nullptr, "stubborn");
         ASX_TRY(asx_yield(cx));
-        cancel(cx, task);
+        cancel_and_join(cx, task);
         const std::vector<asx_cleanup> all = kept(cx);
         REQUIRE(all.size() == 1);
         CHECK(all[0].overruns == 1);
@@ -189,9 +174,9 @@ TEST_CASE("cleanup: random maskers end within what the report says suffices", "[
                 plan p{};
                 p.masks = static_cast<uint32_t>(asx_random_below(cx, 6));
                 p.gap = static_cast<uint32_t>(1 + asx_random_below(cx, 5));
-                const asx_handle task = start(cx, masked, &p, "masker");
+                const asx_handle task = start_named(cx, masked, &p, "masker");
                 ASX_TRY(asx_sleep(cx, asx_ms(1 + asx_random_below(cx, 3))));
-                cancel(cx, task);
+                cancel_and_join(cx, task);
                 const std::vector<asx_cleanup> all = kept(cx);
                 REQUIRE(all.size() == 1);
                 CHECK(all[0].masked_max <= p.masks);

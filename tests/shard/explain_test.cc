@@ -60,15 +60,6 @@ asx_outcome deaf(asx_cx *cx, void *)
     return asx_checkpoint(cx);
 }
 
-asx_handle start(asx_cx *cx, asx_region *region, asx_task_fn *fn, const char *label)
-{
-    asx_handle task{};
-    asx_spawn_options options{};
-    options.label = label;
-    REQUIRE(asx_spawn(cx, region, fn, nullptr, 0, &options, &task) == ASX_OK);
-    return task;
-}
-
 } // namespace
 
 TEST_CASE("explain: a task says its stage, what it waits for and holds, and its last words",
@@ -76,8 +67,8 @@ TEST_CASE("explain: a task says its stage, what it waits for and holds, and its 
 {
     run_kernel(TASK {
         const asx_handle self = asx_cx_task(cx), root = asx_cx_region(cx);
-        const asx_handle first = start(cx, nullptr, holder, "teller");
-        const asx_handle second = start(cx, nullptr, deaf, nullptr);
+        const asx_handle first = start_named(cx, holder, nullptr, "teller", nullptr);
+        const asx_handle second = start_named(cx, deaf, nullptr, nullptr, nullptr);
         CHECK(told(cx, self) ==
               lines{ "task " + name(self) + " main in " + name(root) + ": running" });
         CHECK(told(cx, first) == lines{ "task " + name(first) + " teller in " + name(root) +
@@ -139,7 +130,7 @@ TEST_CASE("explain: a region that does not close says by whom, innermost first",
                         REQUIRE(asx_region_open(cx, &below, made->middle) == ASX_OK);
                         below.label = "aside";
                         REQUIRE(asx_region_open(cx, &below, made->aside) == ASX_OK);
-                        start(cx, *made->middle, deaf, "deaf");
+                        start_named(cx, deaf, nullptr, "deaf", *made->middle);
                         return asx_ok(0);
                     },
                     &out, 0, nullptr, &task) == ASX_OK);
@@ -279,7 +270,7 @@ TEST_CASE("explain: in many worlds the one that is stuck is named first", "[expl
                               { "0 holds", holder } };
                 for (uint64_t i = 0; i < 12; i++) {
                     const auto &kind = kinds[i < 5 ? i : asx_random_below(cx, 5)];
-                    start(cx, region, kind.fn, kind.label);
+                    start_named(cx, kind.fn, nullptr, kind.label, region);
                 }
                 for (int i = 0; i < 100; i++) { /* all have begun, and those that spin still do */
                     ignored(asx_yield(cx));
@@ -349,12 +340,12 @@ TEST_CASE("explain: who waits for a lock, permits or a value is told who holds i
         asx_oneshot_options signal{};
         REQUIRE(asx_oneshot_open(cx, &signal, &promise, &promised) == ASX_OK);
         ASX_TRY(asx_mutex_lock(cx, accounts, &guard));
-        const asx_handle clerk = start(cx, nullptr, locks_late, "clerk");
+        const asx_handle clerk = start_named(cx, locks_late, nullptr, "clerk", nullptr);
         asx_handle sitters[3];
         for (asx_handle &task : sitters) {
-            task = start(cx, nullptr, sits, "sitter");
+            task = start_named(cx, sits, nullptr, "sitter", nullptr);
         }
-        const asx_handle reader = start(cx, nullptr, hears, "reader");
+        const asx_handle reader = start_named(cx, hears, nullptr, "reader", nullptr);
         ASX_TRY(asx_sleep(cx, asx_ms(500)));
         lines said = told(cx, clerk);
         REQUIRE(said.size() == 2);

@@ -109,4 +109,21 @@ template <class T> static inline void ignored(T)
 
 #define TASK [](ASX_UNUSED asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
 
+/* A task of `region`, nullptr: of the caller's, that people know by its label. */
+static inline asx_handle start_named(asx_cx *cx, asx_task_fn *fn, void *arg, const char *label,
+                                     asx_region *region = nullptr)
+{
+    asx_handle task{};
+    asx_spawn_options options{};
+    options.label = label;
+    REQUIRE(asx_spawn(cx, region, fn, arg, 0, &options, &task) == ASX_OK);
+    return task;
+}
+
+static inline void cancel_and_join(asx_cx *cx, asx_handle task)
+{
+    asx_task_cancel(cx, task, ASX_CANCEL_USER, nullptr);
+    ignored(asx_join(cx, task));
+}
+
 #endif

@@ -43,22 +43,6 @@ asx_outcome lock_both(asx_cx *cx, void *arg)
     return got;
 }
 
-asx_handle start(asx_cx *cx, asx_task_fn *fn, void *arg, const char *label,
-                 asx_region *region = nullptr)
-{
-    asx_handle task;
-    asx_spawn_options options{};
-    options.label = label;
-    REQUIRE(asx_spawn(cx, region, fn, arg, 0, &options, &task) == ASX_OK);
-    return task;
-}
-
-void cancel(asx_cx *cx, asx_handle task)
-{
-    asx_task_cancel(cx, task, ASX_CANCEL_USER, nullptr);
-    ignored(asx_join(cx, task));
-}
-
 asx_outcome join_other(asx_cx *cx, void *arg)
 {
     ignored(asx_sleep(cx, asx_ms(1)));
@@ -81,8 +65,8 @@ TEST_CASE("deadlock: two tasks that lock in opposite orders are trapped, unless 
         const asx_mutex a = open_mutex(cx), b = open_mutex(cx);
         locks forth = { a, b, ASX_TIME_NEVER }, back = { b, a, ASX_TIME_NEVER };
         CHECK(look(cx).waiting == 0);
-        asx_handle one = start(cx, lock_both, &forth, "forth");
-        asx_handle two = start(cx, lock_both, &back, "back");
+        asx_handle one = start_named(cx, lock_both, &forth, "forth");
+        asx_handle two = start_named(cx, lock_both, &back, "back");
         ASX_TRY(asx_sleep(cx, asx_ms(10)));
         lines said;
         asx_deadlocks found = look(cx, &said);
@@ -93,12 +77,12 @@ TEST_CASE("deadlock: two tasks that lock in opposite orders are trapped, unless 
         CHECK(said[0] == "DEADLOCK: 2 tasks wait for one another");
         CHECK(said[1].find(" forth waits for ") != std::string::npos);
         CHECK(said[2].find(" back waits for ") != std::string::npos);
-        cancel(cx, one);
-        cancel(cx, two);
+        cancel_and_join(cx, one);
+        cancel_and_join(cx, two);
 
         back.until_ns = asx_time_add(asx_now(cx), asx_s(5));
-        one = start(cx, lock_both, &forth, "forth");
-        two = start(cx, lock_both, &back, "back");
+        one = start_named(cx, lock_both, &forth, "forth");
+        two = start_named(cx, lock_both, &back, "back");
         ASX_TRY(asx_sleep(cx, asx_ms(10)));
         found = look(cx);
         CHECK(found.trapped == 0);
@@ -114,26 +98,26 @@ TEST_CASE("deadlock: joins in a circle are, joins in a chain are not", "[deadloc
 {
     run_kernel(TASK {
         asx_handle tasks[4];
-        tasks[3] = start(
+        tasks[3] = start_named(
             cx, TASK { return asx_sleep(cx, asx_s(60)); }, nullptr, "last");
         for (int i = 2; i >= 0; i--) {
-            tasks[i] = start(cx, join_other, &tasks[i + 1], "chained");
+            tasks[i] = start_named(cx, join_other, &tasks[i + 1], "chained");
         }
         ASX_TRY(asx_sleep(cx, asx_ms(10)));
         asx_deadlocks found = look(cx);
         CHECK(found.waiting == 3);
         CHECK(found.trapped + found.risks == 0);
         for (const asx_handle task : tasks) {
-            cancel(cx, task);
+            cancel_and_join(cx, task);
         }
         for (int i = 0; i < 3; i++) {
-            tasks[i] = start(cx, join_other, &tasks[(i + 1) % 3], "circle");
+            tasks[i] = start_named(cx, join_other, &tasks[(i + 1) % 3], "circle");
         }
         ASX_TRY(asx_sleep(cx, asx_ms(10)));
         found = look(cx);
         CHECK(found.trapped == 1);
         for (int i = 0; i < 3; i++) {
-            cancel(cx, tasks[i]);
+            cancel_and_join(cx, tasks[i]);
         }
         return asx_ok(0);
     });
@@ -148,14 +132,14 @@ TEST_CASE("deadlock: through a region, when all that lives in it is in the circl
         };
         for (const bool has_other : { false, true }) {
             world w = { open_mutex(cx), has_other };
-            const asx_handle owner = start(
+            const asx_handle owner = start_named(
                 cx,
                 TASK {
                     const world *const self = static_cast<world *>(arg);
                     asx_mutex_guard guard;
                     ASX_TRY(asx_mutex_lock(cx, self->mutex, &guard));
                     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-                        start(
+                        start_named(
                             &s->cx,
                             TASK {
                                 const world *const self = static_cast<world *>(arg);
@@ -166,7 +150,7 @@ TEST_CASE("deadlock: through a region, when all that lives in it is in the circl
                             },
                             arg, "child");
                         if (self->has_other) {
-                            start(
+                            start_named(
                                 &s->cx, TASK { return asx_sleep(cx, asx_s(1)); }, nullptr, "other");
                         }
                     }
@@ -229,7 +213,7 @@ TEST_CASE("deadlock: random lockers that are still there after an hour are trapp
                     mutex = open_mutex(cx);
                 }
                 for (int i = 0; i < 5; i++) {
-                    tasks.push_back(start(cx, locker, l, "locker"));
+                    tasks.push_back(start_named(cx, locker, l, "locker"));
                 }
                 ASX_TRY(asx_sleep(cx, asx_s(3600)));
                 const asx_deadlocks found = look(cx);
@@ -240,7 +224,7 @@ TEST_CASE("deadlock: random lockers that are still there after an hour are trapp
                 }
                 met += found.trapped;
                 for (const asx_handle task : tasks) {
-                    cancel(cx, task);
+                    cancel_and_join(cx, task);
                 }
                 return asx_ok(0);
             },
