@@ -171,6 +171,17 @@ static inline void asxi_sched_push(asx_shard *shard, asx_task *task)
     }
 }
 
+/* Whatever lane is its. */
+ASX_INLINE void asxi_task_queue(asx_shard *shard, asx_task *task)
+{
+    if (asx_likely(task->state <= ASX_TASK_RUNNING && !(task->flags & ASXI_TASK_FINALIZER))) {
+        asxi_sched_push(shard, task);
+    } else {
+        task->wake = ASXI_WAKE_QUEUED;
+        asxi_sched_enqueue(shard, task);
+    }
+}
+
 /* The next task, in no lane any more, or NULL. */
 static inline asx_task *asxi_sched_pick(asx_shard *shard)
 {

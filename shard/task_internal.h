@@ -233,14 +233,20 @@ ASX_NODISCARD asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t
                                         const void *pointer, asx_drop_fn *drop);
 
 /* task.c */
-/* Runs tasks until the lanes are empty or the turn has none left. */
-void asxi_task_dispatch_some(asx_shard *shard);
-/* Of a completed task. */
-void asxi_task_payloads_release(asx_task *task);
 void asxi_task_request_cancel(asx_task *task, const asx_reason *reason);
-void asxi_task_op_settled(asx_task *task);
+
+/* body.c */
 asx_outcome asxi_task_lend_payload(asx_task *task, asx_outcome outcome);
 asxi_body *asxi_task_body_create(asx_task *task);
+
+/* ending.c */
+/* Of a completed task. */
+void asxi_task_payloads_release(asx_task *task);
+
+/* dispatch.c */
+/* Runs tasks until the lanes are empty or the turn has none left. */
+void asxi_task_dispatch_some(asx_shard *shard);
+void asxi_task_op_settled(asx_task *task);
 void asxi_task_abandon(asx_task *task);
 void asxi_task_step_panicked(asx_shard *shard, asx_task *task);
 /* Ends a poll task whose last step was not run by this record; takes over the reference. */
@@ -332,6 +338,15 @@ static inline const char *asxi_task_label(const asx_task *task)
 static inline const char *asxi_task_waits_for(const asx_task *task)
 {
     return task->flags & ASXI_TASK_ON_FIBER ? task->body->waits_for : task->waits_for;
+}
+
+static inline void asxi_task_waits_for_set(asx_task *task, const char *what)
+{
+    if (task->flags & ASXI_TASK_ON_FIBER) {
+        task->body->waits_for = what;
+    } else {
+        task->waits_for = what;
+    }
 }
 
 static inline bool asxi_task_is_cancelling(const asx_task *task)
