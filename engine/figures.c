@@ -380,7 +380,7 @@ static void put_steps(text *t, const asx_figures *all, uint32_t count)
 
 static void put_latency(text *t, const asx_figures *all, uint32_t count)
 {
-    put(t, "# HELP asx_http_request_seconds Time from a request's head to its last byte\n"
+    put(t, "# HELP asx_http_request_seconds Time from a request's head until its answer is sent\n"
            "# TYPE asx_http_request_seconds histogram\n");
     for (uint32_t shard = 0; shard < count; shard++) {
         char labels[32];

@@ -381,6 +381,9 @@ static void conn_gone(const asxi_http_conn *conn)
     server->stats.connections_open--;
     server->stats.connections_idle--;
     server->refusals -= conn->refused;
+    if (server->stats.connections_open == 0) {
+        asxi_http_answers_end(server); /* from here on the server's memory may go */
+    }
     if (conn->recv.keep_words[ASXI_HTTP_KEEP_SOURCE]) {
         server->config.gone(server->config.gone_arg, conn->recv.keep_words[ASXI_HTTP_KEEP_SOURCE]);
     }

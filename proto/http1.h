@@ -39,14 +39,16 @@ typedef struct asx_http_limits {      /* zero-filled fields are the defaults */
 struct asx_http_latency {
     uint64_t ns_sum, buckets[ASX_HTTP_LATENCY_BUCKETS];
 };
-ASX_INLINE void asx_http_latency_count(asx_http_latency *latency, asx_duration took_ns)
+/* `count` requests that took as long. */
+ASX_INLINE void asx_http_latency_count(asx_http_latency *latency, asx_duration took_ns,
+                                       uint64_t count)
 {
     const uint64_t firsts = took_ns / ASX_HTTP_LATENCY_FIRST_NS +
                             (took_ns % ASX_HTTP_LATENCY_FIRST_NS > 0); /* rounded up */
     const unsigned last = ASX_HTTP_LATENCY_BUCKETS - 1;
     const unsigned bucket = firsts <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(firsts - 1);
-    latency->buckets[bucket < last ? bucket : last]++;
-    latency->ns_sum += took_ns;
+    latency->buckets[bucket < last ? bucket : last] += count;
+    latency->ns_sum += took_ns * count;
 }
 
 typedef struct asx_http_stats {

@@ -151,10 +151,25 @@ typedef struct asxi_http_head_cache {
     char bytes[256];
 } asxi_http_head_cache;
 
+/* Requests answered in this turn. One look at the clock at its end, behind their sends, is for all
+ * of them: each alone would cost a good part of what a pipelined request does. */
+#define ASXI_HTTP_ANSWERS_MAX 16u
+typedef struct asxi_http_answers {
+    asx_turn_end turn_end;
+    bool again; /* the hook waits behind those that were linked before it ran */
+    uint32_t count;
+    struct {
+        asx_http_latency *route; /* may be NULL */
+        asx_instant started_ns;
+        uint64_t count; /* alike, one after another */
+    } rows[ASXI_HTTP_ANSWERS_MAX];
+} asxi_http_answers;
+
 struct asx_http_server {
     asx_http_server_config config;
     asx_http_limits limits;
     asx_http_stats stats;
+    asxi_http_answers answers;
     asx_region *region; /* buffers */
     asx_shard *shard;
     asx_driver *driver;
@@ -214,6 +229,28 @@ void asxi_http_in_unhold(asxi_http_conn *conn);
 bool asxi_http_work_acquire(asxi_http_conn *conn);
 void asxi_http_work_release(asxi_http_conn *conn);
 void asxi_http_work_destroy(asx_http_server *server, asxi_http_work *work);
+
+/* http_answers.c */
+void asxi_http_answers_init(asx_http_server *server);
+/* A row for answers of another kind; more than there are in a turn are timed at once. */
+void asxi_http_answers_row(asx_http_server *server, asx_http_latency *route,
+                           asx_instant started_ns);
+/* What has been answered took until now; nothing of the server's is linked any more. */
+void asxi_http_answers_end(asx_http_server *server);
+
+/* The request's time is counted once its answer is on its way. */
+ASX_INLINE void asxi_http_answered(asx_http_server *server, asx_http_latency *route,
+                                   asx_instant started_ns)
+{
+    asxi_http_answers *const self = &server->answers;
+    const uint32_t last = self->count - 1; /* of none: a row that is not there */
+    if (asx_unlikely(self->count == 0 || self->rows[last].route != route ||
+                     self->rows[last].started_ns != started_ns)) {
+        asxi_http_answers_row(server, route, started_ns);
+        return;
+    }
+    self->rows[last].count++;
+}
 
 /* http_request.c */
 /* Starts the request whose head the parser holds; false: there is no room for it. */

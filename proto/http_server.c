@@ -44,6 +44,7 @@ asx_err asx_http_server_create(asx_cx *cx, asx_region *region, const asx_http_se
     server->shard = asx_shard_of(cx);
     server->driver = asx_shard_driver(server->shard);
     asx_list_init(&server->conns);
+    asxi_http_answers_init(server);
     *out = server;
     return ASX_OK;
 }

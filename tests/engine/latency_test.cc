@@ -38,16 +38,16 @@ TEST_CASE("latency: a duration falls into the first bucket that holds it", "[eng
     for (unsigned k = 0; k < ASX_HTTP_LATENCY_BUCKETS; k++) {
         const asx_duration bound = 16000ull << k;
         asx_http_latency at{}, above{};
-        asx_http_latency_count(&at, bound);
-        asx_http_latency_count(&above, bound + 1);
+        asx_http_latency_count(&at, bound, 1);
+        asx_http_latency_count(&above, bound + 1, 1);
         const unsigned last = ASX_HTTP_LATENCY_BUCKETS - 1;
         CHECK(at.buckets[k < last ? k : last] == 1);
         CHECK(above.buckets[k + 1 < last ? k + 1 : last] == 1);
         CHECK(at.ns_sum == bound);
     }
     asx_http_latency edge{};
-    asx_http_latency_count(&edge, 0);
-    asx_http_latency_count(&edge, UINT64_MAX);
+    asx_http_latency_count(&edge, 0, 1);
+    asx_http_latency_count(&edge, UINT64_MAX, 1);
     CHECK(edge.buckets[0] == 1);
     CHECK(edge.buckets[ASX_HTTP_LATENCY_BUCKETS - 1] == 1);
 }
@@ -76,7 +76,7 @@ TEST_CASE("latency: patterns beyond the last share one label", "[engine]")
     for (int i = 0; i < 1000; i++) {
         asx_http_latency *const latency = route(self.get(), "/" + std::to_string(i));
         seen.insert(latency);
-        asx_http_latency_count(latency, 1);
+        asx_http_latency_count(latency, 1, 1);
     }
     CHECK(self->count == ASX_LATENCY_ROUTES_MAX);
     CHECK(seen.size() == ASX_LATENCY_ROUTES_MAX - 1); /* one is for what no route matched */
@@ -90,10 +90,10 @@ TEST_CASE("latency: sums go by label, wherever it stands", "[engine]")
 {
     auto a = latencies(), b = latencies(), sum = latencies();
     auto never = std::make_unique<asx_latencies>();
-    asx_http_latency_count(route(a.get(), "/x"), 10);
-    asx_http_latency_count(route(a.get(), "/y"), 20);
-    asx_http_latency_count(route(b.get(), "/y"), 40000);
-    asx_http_latency_count(&b->routes[ASX_LATENCY_UNMATCHED].latency, 5);
+    asx_http_latency_count(route(a.get(), "/x"), 10, 1);
+    asx_http_latency_count(route(a.get(), "/y"), 20, 1);
+    asx_http_latency_count(route(b.get(), "/y"), 40000, 1);
+    asx_http_latency_count(&b->routes[ASX_LATENCY_UNMATCHED].latency, 5, 1);
     for (const auto *part : { a.get(), b.get(), never.get() }) {
         asx_latencies_add(sum.get(), part);
     }

@@ -1106,6 +1106,9 @@ def latency_by_route():
             r'^asx_http_request_seconds_count{shard="\d+"} (\d+)$', text, re.M)))
         equal(sum(counts.values()), all_counted, 'the same requests both ways')
         check_histogram(text, 'asx_http_route_seconds', 'route="/sleep/:n"', 2)
+        for route in ('/plaintext', '/bytes/:n', '/panic'):  # answered in the turn that read them
+            taken = re.search(rf'^asx_http_route_seconds_sum{{route="{route}"}} (\S+)$', text, re.M)
+            check(0 < float(taken[1]) < 10, f'{route} took {taken[1]} s')
 
 
 @case

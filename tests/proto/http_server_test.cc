@@ -1,6 +1,7 @@
 /* The server's handlers against a client on a thread of its own, over loopback and on both drivers:
  * what a handler was lent stays as it was while it waits, whatever comes in meanwhile; one fiber
- * serves a burst, and no request of it can tell. */
+ * serves a burst, and no request of it can tell; a request that is answered in the turn in which it
+ * came has still taken its time. */
 #include <asx/proto/http1.h>
 #include <asx/shard/socket_stream.h>
 
@@ -63,6 +64,21 @@ static asx_outcome notes(asx_cx *cx, asx_http_exchange *x)
     return asx_http_reply(cx, x, 200, "text/plain", asx_http_path(x));
 }
 
+static const asx_duration busy_ns = 300 * ASX_NS_PER_US;
+
+/* Never waits, and takes its time. */
+static asx_outcome works(asx_cx *cx, asx_http_exchange *x)
+{
+    asx_driver *const driver = asx_shard_driver(asx_shard_of(cx));
+    const asx_instant until_ns = driver->ops->now(driver) + busy_ns;
+    while (driver->ops->now(driver) < until_ns) {
+    }
+    return asx_http_reply(cx, x, 200, "text/plain", asx_http_path(x));
+}
+
+/* Of the run, once its client has heard everything. */
+static asx_http_stats counted;
+
 struct run {
     asx_http_handler *handler;
     void (*client)(int fd);
@@ -107,6 +123,7 @@ static asx_outcome serve_one(asx_cx *cx, void *arg)
         while (!r->over) {
             REQUIRE(asx_is_ok(asx_sleep(cx, asx_ms(2))));
         }
+        counted = *asx_http_server_stats(server);
         asx_scope_cancel(scope, ASX_CANCEL_USER, "case over");
     }
     client.join();
@@ -211,4 +228,30 @@ TEST_CASE("http_server: each request of a burst has a task and a region of its o
         CHECK(!asx_handle_eq(tasks[i - 1], tasks[i]));
         CHECK(!asx_handle_eq(regions[i - 1], regions[i]));
     }
+}
+
+TEST_CASE("http_server: a request that is answered in its turn has taken until its end", "[http]")
+{
+    const auto choice = BOTH_CHOICES;
+    const unsigned count = GENERATE(1u, 20u);
+    CAPTURE(count);
+    static unsigned asked;
+    asked = count;
+    run_case(choice, works, [](int fd) {
+        std::string burst;
+        for (unsigned i = 0; i < asked; i++) {
+            burst += "GET /; HTTP/1.1\r\nHost: h\r\n\r\n";
+        }
+        say(fd, burst);
+        hear(fd, "/;", asked);
+    });
+    uint64_t sum = 0;
+    for (unsigned k = 0; k < ASX_HTTP_LATENCY_BUCKETS; k++) {
+        sum += counted.latency.buckets[k];
+        if (k < 5) { /* up to 256 us */
+            CHECK(counted.latency.buckets[k] == 0);
+        }
+    }
+    CHECK(sum == count);
+    CHECK(counted.latency.ns_sum >= count * busy_ns);
 }
