@@ -88,22 +88,32 @@ asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
 void asxi_region_arrival_undo(asx_region *region);
 /* The same for what is no task: a child region, a finalizer, a channel. */
 asx_err asxi_region_admit_part(const asx_region *region, const asx_region *spawner);
+bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
+
 /* scope.c: the region's record is about to go. */
 void asxi_scope_region_closing(struct asx_scope *scope);
-void asxi_region_advance(asx_region *region);
-/* A task ended that is still counted, with a failure or in a region that `judges`. */
-void asxi_region_task_judge(asx_region *region, const asx_task *task);
+
+/* policy.c */
 void asxi_region_fold(asx_region *region, asx_outcome outcome, uint64_t seq);
 /* A child is over, a task or a limb: the region's policy is asked. */
 void asxi_region_judge(asx_region *region, asx_outcome outcome, uint64_t seq, asx_handle origin);
-bool asxi_region_contains(const asx_region *outer, const asx_region *inner);
+/* A task ended that is still counted, with a failure or in a region that `judges`. */
+void asxi_region_task_judge(asx_region *region, const asx_task *task);
+/* With what it closes, lent. */
+asx_outcome asxi_region_value(const asx_region *region);
+
+/* finalizer.c: begins the innermost one. False: it is gone without having run. */
+bool asxi_region_finalizer_start(asx_region *region);
+void asxi_region_finalizer_done(asx_region *region, asx_task *task);
+
+/* close.c */
+void asxi_region_advance(asx_region *region);
 /* Runs a user's destructor in the midst of the kernel's work: a panic in it ends the destructor,
  * and becomes the outcome of `region` (NULL: it is gone), behind those of its tasks (PAN-5). */
 void asxi_region_drop(asx_shard *shard, asx_region *region, asx_drop_fn *fn, void *arg);
 /* Whose close a parked task waits for by asx_region_close_wait; NULL: it waits for something else.
  */
 const asx_region *asxi_close_wait_target(struct asxi_wait *wait);
-void asxi_region_finalizer_done(asx_region *region, asx_task *task);
 
 /* Whoever asks: nothing is counted, nobody is shut out. */
 static inline bool asxi_region_admits_all(const asx_region *region)
