@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 
-from cases import PROGRAM, SLOW, Failed, case, check, equal, run_cases
+from cases import PROGRAM, SLOW, Failed, case, check, equal, long_case, run_cases
 
 DRIVER = 'epoll'
 # What must come back to where it was, whatever clients did.
@@ -147,13 +147,13 @@ class Server:
 
 def drain(s):
     """Everything until the end; what a reset cut off is not there."""
-    data = b''
+    data = bytearray()  # grows in place, where bytes would be copied for each piece
     try:
         while piece := s.recv(65536):
             data += piece
     except ConnectionResetError:
         pass
-    return data
+    return bytes(data)
 
 
 def status_of(response):
@@ -648,7 +648,7 @@ def load_and_panics():
         equal(server.gauge('http_panics_total'), panics)
 
 
-@case
+@long_case
 def reset_storm():
     """thousands of resets, amid requests and answers, harm nobody else"""
     stages = (b'', b'GET /pl', get(b'/plaintext'), get(b'/sleep/50'), get(b'/bytes/3000000'),
@@ -725,7 +725,7 @@ def drain_under_load():
         check('0 were cancelled' in said, said)
 
 
-@case
+@long_case
 def drain_under_wrk():
     """SIGTERM while wrk keeps every connection busy: no answer is cut off or missing"""
     for _ in range(3):
@@ -984,7 +984,7 @@ CROWD_IDLE_BYTES_MAX = 2048
 CROWD_GONE_BYTES_MAX = 2048
 
 
-@case
+@long_case
 def quiet_after_a_crowd():
     """what a crowd has taken is given back when it is quiet, and a second crowd takes no more"""
     count = 500 if SLOW else 5000
@@ -1209,7 +1209,7 @@ def rate_of_connections():
                 s.close()
 
 
-@case
+@long_case
 def memory_limit():
     """short of memory the server refuses and closes, loses nobody else's answer, and recovers"""
     if SLOW:
@@ -1305,7 +1305,7 @@ def crowd_answers(server, count):
     return statuses
 
 
-@case
+@long_case
 def memory_cgroup():
     """in a cgroup of 32 MiB a crowd and large bodies are served, and the group's limit holds"""
     if SLOW:

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from cases import PROGRAM, SLOW, Failed, case, check, equal, run_cases
+from cases import PROGRAM, SLOW, Failed, case, check, equal, long_case, run_cases
 
 LIMIT = 120 if SLOW else 40
 ENV = dict(os.environ)
@@ -287,7 +287,7 @@ def without_key():
         check('authenticated' not in recv.out, recv.out)
 
 
-@case
+@long_case
 def receiver_killed():
     """a receiver killed half-way leaves nothing; another one in its place gets the file"""
     with Place(2_000_000, 6) as place:
@@ -305,7 +305,7 @@ def receiver_killed():
         place.arrived()
 
 
-@case
+@long_case
 def receiver_resumed():
     """with --resume a receiver that was killed goes on with what it had"""
     with Place(2_000_000, 21) as place:
@@ -342,7 +342,7 @@ def receiver_resumed():
         equal(place.inbox(), ['out.resume'])
 
 
-@case
+@long_case
 def sender_killed():
     """a receiver keeps what it has; another sender goes on with fresh symbols"""
     with Place(2_000_000, 7) as place:
@@ -376,7 +376,7 @@ def interrupted():
             check('interrupted' in send.err, send.err)
 
 
-@case
+@long_case
 def encode_killed():
     """an encode or decode that is killed leaves no part of a file behind"""
     with Place(8_000_000, 13) as place:
@@ -396,7 +396,7 @@ def encode_killed():
         place.arrived()
 
 
-@case
+@long_case
 def refusals():
     """what cannot be done is said at both ends"""
     with Place(100_000, 9, percent=0) as place:
