@@ -1,5 +1,5 @@
-/* Finalizers: what a region's users left to be done once its members are gone, innermost first, each
- * a task of the kernel's under a budget (FIN-1..8). */
+/* Finalizers: what a region's users left to be done once its members are gone, innermost first,
+ * each a task of the kernel's under a budget (FIN-1..8). */
 #include <asx/shard/base/assert.h>
 
 #include "shard_internal.h"
