@@ -1,16 +1,17 @@
 /* Admission: how many connections a listener takes from one source, and how many in a second.
  *
  * Model.  A source is an IPv4 address, or the first 64 bits of an IPv6 one: what one subscriber is
- *         given. An IPv4 address in IPv6 dress is the IPv4 address; a Unix socket has no source. A
- *         rate is a bucket that holds `burst` connections, full at first, and fills evenly. Each
- *         listener counts for itself; what is refused costs others nothing of the rate.
+ *         given. An IPv4 address in IPv6 dress is the IPv4 address; a Unix socket has no source.
+ *         Sources are counted over all shards, in a table that they share. A rate is a bucket that
+ *         holds `burst` connections, full at first, and fills evenly, on each shard for itself.
+ *         Each listener counts for itself; what is refused costs others nothing of the rate.
  * Owner.  A service, on its shard.
- * Bounds. All memory is taken at the making: 24 bytes for each of `sources_max`, 4 to 8 for its
- *         place in the table. A question is O(1) expected, under a hash of the run's own seed.
+ * Bounds. All memory is taken at the making. A question is O(1).
  */
 #ifndef ASX_ENGINE_ADMIT_H
 #define ASX_ENGINE_ADMIT_H
 
+#include <asx/engine/sources.h>
 #include <asx/shard/base/addr.h>
 #include <asx/shard/base/decls.h>
 #include <asx/shard/region.h>
@@ -21,17 +22,15 @@
 ASX_BEGIN_DECLS
 
 #define ASX_ADMIT_LISTENERS_MAX 16u
-#define ASX_ADMIT_SOURCES_MAX 65536u
 #define ASX_ADMIT_RATE_MAX 1000000000u /* a connection each nanosecond */
 
 typedef struct asx_admit asx_admit;
 
 typedef struct asx_admit_config {
     uint32_t per_source_max; /* connections of one source to one listener; 0: no limit */
-    uint32_t sources_max;    /* with a connection at one time, at most ASX_ADMIT_SOURCES_MAX */
+    asx_sources *sources;    /* where they are counted, outlives it; NULL: there is no limit */
     uint32_t rate;           /* connections a second to one listener; 0: no limit */
     uint32_t burst;          /* at once; 0: as many as in a second */
-    uint64_t seed;           /* of the hash: nobody outside can know who shares a place */
 } asx_admit_config;
 
 typedef enum asx_admit_verdict {
@@ -47,7 +46,6 @@ const char *asx_admit_verdict_name(asx_admit_verdict verdict);
 
 typedef struct asx_admit_stats {
     uint64_t verdicts[ASX_ADMIT_VERDICT_COUNT];
-    uint64_t sources; /* with a connection now */
 } asx_admit_stats;
 
 /* errors  NO_MEMORY */

@@ -189,9 +189,11 @@ static bool signals_open(asx_engine *engine)
 static bool memory_make(asx_engine *engine)
 {
     engine->latencies = calloc(engine->shard_count, sizeof(*engine->latencies));
-    if (!engine->latencies) {
+    engine->sources_memory = calloc(1, asx_sources_bytes(ASX_SOURCES_MAX));
+    if (!engine->latencies || !engine->sources_memory) {
         return refuse_start("cannot make", "the figures", ASX_E(NO_MEMORY));
     }
+    engine->sources = asx_sources_init(engine->sources_memory, ASX_SOURCES_MAX);
     const asx_err err = asx_blocking_create(NULL, &engine->blocking);
     if (err) {
         return refuse_start("cannot make", "the blocking pool", err);
@@ -239,6 +241,7 @@ static void unmake(asx_engine *engine)
         asx_blocking_destroy(engine->blocking);
     }
     free(engine->latencies);
+    free(engine->sources_memory);
     pthread_cond_destroy(&engine->gate_moved);
     pthread_mutex_destroy(&engine->gate_lock);
 }

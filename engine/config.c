@@ -38,7 +38,7 @@ const asxi_setting asxi_settings[] = {
     { "max-in-flight", ASXI_SETTING_COUNT, AT(in_flight_max), 1, 1u << 20, "16384", "N", LIMITS,
       "requests being handled; more are answered with 503 and Retry-After" },
     { "max-per-ip", ASXI_SETTING_COUNT, AT(per_ip_max), 0, 1u << 20, "0", "N", LIMITS,
-      "of them from one IPv4 address or IPv6 /64, to one listener; 0: no limit" },
+      "of them, over all shards, from one IPv4 address or IPv6 /64 to one listener; 0: no limit" },
     { "accept-rate", ASXI_SETTING_RATE, AT(accept_rate), 0, ASX_ADMIT_RATE_MAX, "0", "N/s", LIMITS,
       "new connections a second, to one listener; 0: no limit" },
     { "accept-burst", ASXI_SETTING_COUNT, AT(accept_burst), 0, 1u << 20, "0", "N", LIMITS,

@@ -56,7 +56,7 @@ typedef struct asx_config {
     asx_duration drain_delay_ns;
     uint64_t connections_max; /* of a shard */
     uint64_t in_flight_max;   /* of a shard */
-    uint64_t per_ip_max;      /* connections, of a shard and listener; 0: no limit */
+    uint64_t per_ip_max;      /* connections, of a listener; 0: no limit */
     uint64_t accept_rate;     /* a second, of a shard and listener; 0: no limit */
     uint64_t accept_burst;    /* 0: a second's worth */
     uint64_t requests_per_connection;

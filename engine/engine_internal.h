@@ -58,6 +58,8 @@ struct asx_engine {
     asx_blocking *blocking;
     asx_stall_watch *stalls;  /* NULL where its thread could not be had: nobody watches then */
     asx_latencies *latencies; /* one a shard, written by it; NULL: nobody asks */
+    void *sources_memory;
+    asx_sources *sources; /* of the connections to all shards */
     int32_t root_fd, signal_fd;
     int32_t listen_fds[ASX_LISTEN_MAX][ASX_SHARD_COUNT_MAX]; /* -1 once taken */
     int32_t admin_fd;

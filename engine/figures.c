@@ -219,8 +219,6 @@ static const family families[] = {
     { "http_connections", "gauge", "Open connections", HTTP(connections_open) },
     { "http_connections_idle", "gauge", "Connections between requests", HTTP(connections_idle) },
     { "http_connections_total", "counter", "Connections accepted", HTTP(connections_accepted) },
-    { "http_sources", "gauge", "Addresses with connections, where they are counted",
-      offsetof(asx_figures, admit.sources) },
     { "http_requests_total", "counter", "Requests", HTTP(requests) },
     { "http_requests_in_flight", "gauge", "Requests being handled", HTTP(requests_in_flight) },
     { "http_shed_total", "counter", "Requests refused for load", HTTP(shed) },
@@ -417,7 +415,7 @@ static void latencies_read(const asx_engine *engine, asx_latencies *part, asx_la
 asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *out)
 {
     const uint32_t count = engine->shard_count;
-    const size_t lines = asx_array_count(families) + 6 + ASX_ADMIT_VERDICT_COUNT +
+    const size_t lines = asx_array_count(families) + 7 + ASX_ADMIT_VERDICT_COUNT +
                          ASX_HTTP_LATENCY_BUCKETS + 2 + ASX_SHARD_STEP_BUCKETS + 2 + DRAIN_LINES;
     const size_t route_lines = (ASX_HTTP_LATENCY_BUCKETS + 2) * (size_t)ASX_LATENCY_ROUTES_MAX + 2;
     /* a head of at most 256 bytes a family, a line of at most 128 bytes a shard, 160 a route */
@@ -439,6 +437,10 @@ asx_err asx_figures_prometheus(asx_cx *cx, const asx_engine *engine, asx_view *o
     latencies_read(engine, &latencies[0], &latencies[1]);
     put_routes(&t, &latencies[1]);
     put_drain(&t, all, count);
+    put(&t,
+        "# HELP asx_http_sources Addresses with connections, where they are counted\n"
+        "# TYPE asx_http_sources gauge\nasx_http_sources %u\n",
+        asx_sources_count(engine->sources));
     put(&t,
         "# HELP asx_uptime_seconds Since the engine's start\n# TYPE asx_uptime_seconds gauge\n"
         "asx_uptime_seconds %.3f\n",

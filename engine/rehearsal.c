@@ -13,7 +13,8 @@
 
 /* Longer than anybody's patience: who should tell of the end may be cancelled. */
 #define SHOW_S 1000u
-#define TRIES 100u    /* at what chaos may cancel, or refuse memory */
+#define TRIES 100u /* at what chaos may cancel, or refuse memory */
+#define SOURCES_MAX 1024u
 #define SETTLE_S 200u /* in which the last sockets of the lab's network are gone */
 
 /* The lab's network; NULL over a real one. */
@@ -28,9 +29,11 @@ static asx_engine *engine_create(asx_cx *cx, const asxi_rehearsal_plan *plan, ui
 {
     char message[ASX_CONFIG_MESSAGE_MAX];
     char *memory = asx_alloc(cx, sizeof(asx_engine) + ASX_CACHE_PAIR + sizeof(asx_config));
-    if (!memory) {
+    void *const sources = asx_alloc(cx, asx_sources_bytes(SOURCES_MAX));
+    if (!memory || !sources) {
         return NULL;
     }
+    memset(sources, 0, asx_sources_bytes(SOURCES_MAX));
     asx_config *const config = (asx_config *)(void *)memory;
     memory += sizeof(*config);
     memory += -(uintptr_t)memory & (ASX_CACHE_PAIR - 1);
@@ -42,6 +45,7 @@ static asx_engine *engine_create(asx_cx *cx, const asxi_rehearsal_plan *plan, ui
     config->accept_rate = plan->accept_rate;
     memset(engine, 0, sizeof(*engine));
     engine->config = config;
+    engine->sources = asx_sources_init(sources, SOURCES_MAX);
     engine->shard_count = seats;
     engine->driver = asx_shard_driver(asx_shard_of(cx))->ops->kind;
     engine->root_fd = -1;

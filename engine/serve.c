@@ -53,13 +53,11 @@ static asx_err admit_create(asx_cx *cx, asx_region *region, asxi_service *self)
     const asx_config *const settings = self->seat->engine->config;
     const asx_admit_config config = {
         .per_source_max = (uint32_t)settings->per_ip_max,
-        .sources_max = settings->connections_max < ASX_ADMIT_SOURCES_MAX
-                           ? (uint32_t)settings->connections_max
-                           : ASX_ADMIT_SOURCES_MAX,
+        .sources = self->seat->engine->sources,
         .rate = (uint32_t)settings->accept_rate,
         .burst = (uint32_t)settings->accept_burst,
-        .seed = asx_random_u64(cx),
     };
+    asx_sources_seed(config.sources, asx_random_u64(cx));
     const asx_err err = asx_admit_create(region, &config, &self->admit);
     return err ? err : asx_region_finalizer_add(region, admit_destroy, self->admit);
 }
@@ -287,7 +285,6 @@ asx_admit_stats asxi_services_admitted(const asxi_seat *seat)
             continue;
         }
         const asx_admit_stats part = asx_admit_stats_of(self->admit);
-        sum.sources += part.sources;
         for (unsigned i = 0; i < ASX_ADMIT_VERDICT_COUNT; i++) {
             sum.verdicts[i] += part.verdicts[i];
         }

@@ -20,14 +20,28 @@ asx_addr addr_of(const std::string &text)
     return addr;
 }
 
+asx_sources *sources; /* of the case */
+
+struct table {
+    explicit table(uint32_t max) : memory(asx_sources_bytes(max) / 8 + 1)
+    {
+        self = asx_sources_init(memory.data(), max);
+        asx_sources_seed(self, 42);
+    }
+    std::vector<uint64_t> memory;
+    asx_sources *self;
+};
+
 /* Runs `body` with an admit of `config`, in a region that goes behind it. */
-void with_admit(asx_admit_config config, const std::function<void(asx_admit *admit)> &body)
+void with_admit(asx_admit_config config, const std::function<void(asx_admit *admit)> &body,
+                uint32_t sources_max = 100)
 {
+    const table counted(sources_max);
+    config.sources = sources = counted.self;
     in_a_task([&](asx_cx *cx) {
         asx_region *region = nullptr;
         asx_admit *admit = nullptr;
         REQUIRE(asx_region_open(cx, nullptr, &region) == ASX_OK);
-        config.seed = 42;
         REQUIRE(asx_admit_create(region, &config, &admit) == ASX_OK);
         body(admit);
         asx_admit_destroy(admit);
@@ -35,11 +49,10 @@ void with_admit(asx_admit_config config, const std::function<void(asx_admit *adm
     });
 }
 
-asx_admit_config per_source(uint32_t max, uint32_t sources = 100)
+asx_admit_config per_source(uint32_t max)
 {
     asx_admit_config config{};
     config.per_source_max = max;
-    config.sources_max = sources;
     return config;
 }
 
@@ -68,12 +81,12 @@ TEST_CASE("admit: a source has as many connections as the limit, and one more wh
         CHECK(source == 0);
         asx_admit_leave(admit, held[1]);
         CHECK(asx_admit_ask(admit, 0, 0, &peer, &source) == ASX_ADMIT_OK);
-        CHECK(asx_admit_stats_of(admit).sources == 1);
+        CHECK(asx_sources_count(sources) == 1);
         CHECK(asx_admit_stats_of(admit).verdicts[ASX_ADMIT_PER_SOURCE] == 1);
         for (int i = 0; i < 3; i++) {
             asx_admit_leave(admit, source);
         }
-        CHECK(asx_admit_stats_of(admit).sources == 0);
+        CHECK(asx_sources_count(sources) == 0);
     });
 }
 
@@ -111,7 +124,7 @@ TEST_CASE("admit: what is one source, and what are two", "[engine]")
 
 TEST_CASE("admit: more sources than the table holds are refused, and heard again later", "[engine]")
 {
-    with_admit(per_source(2, 5), [](asx_admit *admit) {
+    const auto body = [](asx_admit *admit) {
         uint32_t held[5], source = 0;
         for (int i = 0; i < 5; i++) {
             const asx_addr peer = addr_of("10.0.0." + std::to_string(i) + ":1");
@@ -126,7 +139,8 @@ TEST_CASE("admit: more sources than the table holds are refused, and heard again
         for (const uint32_t each : held) {
             asx_admit_leave(admit, each);
         }
-    });
+    };
+    with_admit(per_source(2), body, 5);
 }
 
 TEST_CASE("admit: whoever comes and goes, the count is that of a plain model", "[engine]")
@@ -136,7 +150,7 @@ TEST_CASE("admit: whoever comes and goes, the count is that of a plain model", "
         asx_prng_init(&prng, seed);
         const uint32_t max = 1 + (uint32_t)asx_prng_below(&prng, 4);
         const uint32_t room = 1 + (uint32_t)asx_prng_below(&prng, 60);
-        with_admit(per_source(max, room), [&](asx_admit *admit) {
+        const auto body = [&](asx_admit *admit) {
             std::map<std::pair<uint32_t, uint32_t>, uint32_t> model; /* listener, host: count */
             std::vector<std::pair<std::pair<uint32_t, uint32_t>, uint32_t>> open;
             uint64_t seen[ASX_ADMIT_VERDICT_COUNT] = {};
@@ -167,7 +181,7 @@ TEST_CASE("admit: whoever comes and goes, the count is that of a plain model", "
                     model[key]++;
                     open.push_back({ key, source });
                 }
-                REQUIRE(asx_admit_stats_of(admit).sources == model.size());
+                REQUIRE(asx_sources_count(sources) == model.size());
             }
             for (const auto &each : open) {
                 asx_admit_leave(admit, each.second);
@@ -176,7 +190,8 @@ TEST_CASE("admit: whoever comes and goes, the count is that of a plain model", "
                 CHECK(asx_admit_stats_of(admit).verdicts[v] == seen[v]);
             }
             CHECK(seen[ASX_ADMIT_OK] > 0);
-        });
+        };
+        with_admit(per_source(max), body, room);
     }
 }
 
