@@ -44,7 +44,7 @@ asxi_rehearsal in_the_lab(const asxi_rehearsal_plan &plan, uint32_t shards)
 
 } // namespace
 
-TEST_CASE("rehearsal: what holds in the lab holds over the kernel's queues", "[live]")
+TEST_CASE("rehearsal: what holds in the lab holds over the kernel's queues", "[live][threads]")
 {
     const asx_driver_choice choice = GENERATE(ASX_DRIVER_CHOICE_URING, ASX_DRIVER_CHOICE_EPOLL);
     for (uint32_t shards = 2; shards <= 4; shards++) {
@@ -65,7 +65,8 @@ TEST_CASE("rehearsal: what holds in the lab holds over the kernel's queues", "[l
     }
 }
 
-TEST_CASE("rehearsal: a drain among rude clients ends, and lets nothing wrong through", "[live]")
+TEST_CASE("rehearsal: a drain among rude clients ends, and lets nothing wrong through",
+          "[live][threads]")
 {
     const asx_driver_choice choice = GENERATE(ASX_DRIVER_CHOICE_URING, ASX_DRIVER_CHOICE_EPOLL);
     asxi_rehearsal self{};

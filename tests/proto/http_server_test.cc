@@ -169,7 +169,8 @@ static void run_case(asx_driver_choice choice, asx_http_handler *handler, void (
     CHECK(leftovers == 0);
 }
 
-TEST_CASE("http_server: a head stays as it was while its handler waits and more comes in", "[http]")
+TEST_CASE("http_server: a head stays as it was while its handler waits and more comes in",
+          "[http][threads]")
 {
     const auto choice = BOTH_CHOICES;
     run_case(choice, waits, [](int fd) {
@@ -191,7 +192,8 @@ TEST_CASE("http_server: a head stays as it was while its handler waits and more 
     }
 }
 
-TEST_CASE("http_server: a piece of a body stays as it was while its handler holds it", "[http]")
+TEST_CASE("http_server: a piece of a body stays as it was while its handler holds it",
+          "[http][threads]")
 {
     const auto choice = BOTH_CHOICES;
     run_case(choice, echoes_late, [](int fd) {
@@ -212,7 +214,8 @@ TEST_CASE("http_server: a piece of a body stays as it was while its handler hold
     }
 }
 
-TEST_CASE("http_server: each request of a burst has a task and a region of its own", "[http]")
+TEST_CASE("http_server: each request of a burst has a task and a region of its own",
+          "[http][threads]")
 {
     const auto choice = BOTH_CHOICES;
     run_case(choice, notes, [](int fd) {
@@ -230,7 +233,8 @@ TEST_CASE("http_server: each request of a burst has a task and a region of its o
     }
 }
 
-TEST_CASE("http_server: a request that is answered in its turn has taken until its end", "[http]")
+TEST_CASE("http_server: a request that is answered in its turn has taken until its end",
+          "[http][threads]")
 {
     const auto choice = BOTH_CHOICES;
     const unsigned count = GENERATE(1u, 20u);

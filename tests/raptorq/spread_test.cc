@@ -72,7 +72,7 @@ asx_outcome main_task(asx_cx *cx, void *arg)
 }
 } // namespace
 
-TEST_CASE("spread: bit for bit the same on one, two and three shards", "[raptorq][spread]")
+TEST_CASE("spread: bit for bit the same on one, two and three shards", "[raptorq][spread][threads]")
 {
     const rq::bytes source = content();
     run_result first;

@@ -11,7 +11,8 @@
 #include <csignal>
 #include <thread>
 
-TEST_CASE("cancel: every kind of operation, at every stage, ends exactly once", "[reactor]")
+TEST_CASE("cancel: every kind of operation, at every stage, ends exactly once",
+          "[reactor][threads]")
 {
     const auto kind = BOTH_DRIVERS;
     const int stage = GENERATE(0, 1, 2, 3); /* unsubmitted, in flight, done unreaped, after */
@@ -169,7 +170,7 @@ static void work_gate(asx_op *op)
 }
 
 TEST_CASE("blocking: queued work is cancelled, running work finishes, a full queue refuses",
-          "[reactor]")
+          "[reactor][threads]")
 {
     const auto kind = BOTH_DRIVERS;
     asx_blocking *pool = nullptr;
@@ -211,7 +212,7 @@ TEST_CASE("blocking: queued work is cancelled, running work finishes, a full que
     asx_blocking_destroy(pool);
 }
 
-TEST_CASE("wake: no ring of the bell is lost", "[reactor]")
+TEST_CASE("wake: no ring of the bell is lost", "[reactor][threads]")
 {
     const auto kind = BOTH_DRIVERS;
     Fixture f(kind);

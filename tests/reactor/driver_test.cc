@@ -585,7 +585,7 @@ TEST_CASE("driver: datagrams carry their sender's address", "[reactor]")
     f.close_fd(b);
 }
 
-TEST_CASE("driver: files are opened, written, read, described and sent", "[reactor]")
+TEST_CASE("driver: files are opened, written, read, described and sent", "[reactor][threads]")
 {
     const auto kind = BOTH_DRIVERS;
     Fixture f(kind);
@@ -836,7 +836,7 @@ TEST_CASE("driver: park returns by its deadline, and at once when told of the pa
     CHECK(f.driver->ops->reap(f.driver, 8) == 0);
 }
 
-TEST_CASE("driver: a bad descriptor is an error of the operation", "[reactor]")
+TEST_CASE("driver: a bad descriptor is an error of the operation", "[reactor][threads]")
 {
     const auto kind = ALL_DRIVERS;
     Fixture f(kind);

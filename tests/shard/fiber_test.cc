@@ -274,7 +274,7 @@ TEST_CASE("fiber: unwinding ends at the boot frame", "[fiber]")
     actor.drop();
 }
 
-TEST_CASE("fiber: threads with fibers of their own do not meet", "[fiber]")
+TEST_CASE("fiber: threads with fibers of their own do not meet", "[fiber][threads]")
 {
     uint64_t sums[2] = { 0, 0 };
     const auto body = [](uint64_t *sum) {

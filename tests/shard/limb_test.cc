@@ -413,7 +413,7 @@ asx_outcome live_main(asx_cx *cx, void *)
 } // namespace
 
 TEST_CASE("limb: two threads, each sleeping in its own driver, lose neither message nor wake-up",
-          "[limb][live]")
+          "[limb][live][threads]")
 {
     live_posts = 0;
     live_shards(2, live_main);

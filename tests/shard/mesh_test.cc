@@ -125,7 +125,7 @@ struct party {
 };
 } // namespace
 
-TEST_CASE("mesh: two shards that sleep at every chance lose no wake-up", "[shard][mesh]")
+TEST_CASE("mesh: two shards that sleep at every chance lose no wake-up", "[shard][mesh][threads]")
 {
     asx_mesh *const mesh = asx_mesh_create(2, 8);
     REQUIRE(mesh != nullptr);

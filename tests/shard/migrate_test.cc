@@ -518,7 +518,8 @@ asx_outcome live_spread(asx_cx *cx, void *arg)
 }
 } // namespace
 
-TEST_CASE("migrate: three threads lend, wake and cancel, and nothing is lost", "[migrate][live]")
+TEST_CASE("migrate: three threads lend, wake and cancel, and nothing is lost",
+          "[migrate][live][threads]")
 {
     uint32_t wrong = 0;
     const std::vector<asx_shard_stats> stats = live_shards(3, live_spread, &wrong);

@@ -86,7 +86,7 @@ TEST_CASE("ring: data leaves the reserved slots to control", "[shard][ring]")
     asx_ring_check(&r.ring);
 }
 
-TEST_CASE("ring: two threads, each message once and in order", "[shard][ring]")
+TEST_CASE("ring: two threads, each message once and in order", "[shard][ring][threads]")
 {
     const uint64_t count = 300000;
     ring_of r(64, 8);

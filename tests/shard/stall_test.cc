@@ -108,7 +108,7 @@ asx_shard_stats run_watched_until(uint64_t wanted, seen *list, unsigned threshol
 } // namespace
 
 TEST_CASE("stall: a turn that does not end is reported once, with the code that holds it",
-          "[stall]")
+          "[stall][threads]")
 {
     seen list;
     const asx_shard_stats stats = run_watched_until(
@@ -150,7 +150,7 @@ TEST_CASE("stall: a turn that does not end is reported once, with the code that 
 }
 
 TEST_CASE("stall: a shard that sleeps, and one that works in small pieces, is never reported",
-          "[stall]")
+          "[stall][threads]")
 {
     seen list;
     const asx_shard_stats stats = run_watched_until(
@@ -166,7 +166,8 @@ TEST_CASE("stall: a shard that sleeps, and one that works in small pieces, is ne
     CHECK(list.reports.empty());
 }
 
-TEST_CASE("stall: a task whose fiber is being given back has its own name, or none", "[stall]")
+TEST_CASE("stall: a task whose fiber is being given back has its own name, or none",
+          "[stall][threads]")
 {
     static const char label[] = "short-lived";
     seen list;
@@ -193,7 +194,8 @@ TEST_CASE("stall: a task whose fiber is being given back has its own name, or no
     }
 }
 
-TEST_CASE("stall: reports are few, and the next one tells of those that were left out", "[stall]")
+TEST_CASE("stall: reports are few, and the next one tells of those that were left out",
+          "[stall][threads]")
 {
     seen list;
     asx_stall_config config = config_of(&list, 8);
@@ -227,7 +229,7 @@ TEST_CASE("stall: a report is cut to the space there is", "[stall]")
     CHECK(strstr(text, "(7 more not reported)"));
 }
 
-TEST_CASE("stall: shards come and go while others are watched", "[stall]")
+TEST_CASE("stall: shards come and go while others are watched", "[stall][threads]")
 {
     seen list;
     const asx_stall_config config = config_of(&list, 4);

@@ -524,7 +524,7 @@ void live_run(live_seat *seat)
 }
 } // namespace
 
-TEST_CASE("tree: scripts on threads of their own end quiescent too", "[tree][live]")
+TEST_CASE("tree: scripts on threads of their own end quiescent too", "[tree][live][threads]")
 {
     const uint64_t scripts = ASX_TSAN ? 15 : 30;
     asx_shard_stats sum{};

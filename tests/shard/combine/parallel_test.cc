@@ -315,7 +315,8 @@ asx_outcome live_loop(asx_cx *cx, void *arg)
 }
 } // namespace
 
-TEST_CASE("parallel: on three threads, what the pieces wrote is the caller's", "[parallel][live]")
+TEST_CASE("parallel: on three threads, what the pieces wrote is the caller's",
+          "[parallel][live][threads]")
 {
     bool right = false;
     live_shards(3, live_loop, &right);
@@ -349,7 +350,7 @@ asx_outcome live_meeting(asx_cx *cx, void *arg)
 } // namespace
 
 TEST_CASE("parallel: another shard begins while the first piece here still runs",
-          "[parallel][live]")
+          "[parallel][live][threads]")
 {
     bool met = false;
     live_shards(2, live_meeting, &met);
