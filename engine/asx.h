@@ -37,6 +37,7 @@
 #include <asx/shard/interval.h>
 #include <asx/shard/obligation.h>
 #include <asx/shard/op.h>
+#include <asx/shard/refusal.h>
 #include <asx/shard/region.h>
 #include <asx/shard/scope.h>
 #include <asx/shard/sync/barrier.h>

@@ -111,6 +111,11 @@ static void accepted(asx_op *op)
 static void serve(asx_cx *cx, asx_listener *listener, int32_t fd)
 {
     const asx_listener_config *const config = &listener->config;
+    static const asx_http_full full[] = {
+        [ASX_ADMIT_PER_SOURCE] = ASX_HTTP_FULL_SOURCE,
+        [ASX_ADMIT_RATE] = ASX_HTTP_FULL_RATE,
+        [ASX_ADMIT_SOURCES] = ASX_HTTP_FULL_SOURCES,
+    };
     asx_addr peer = { .family = ASX_ADDR_NONE };
     uint32_t source = 0;
     if (config->admit && asx_admit_counts_sources(config->admit) &&
@@ -118,9 +123,11 @@ static void serve(asx_cx *cx, asx_listener *listener, int32_t fd)
         descriptor_drop(listener, fd); /* it has left already */
         return;
     }
-    if (config->admit &&
-        asx_admit_ask(config->admit, config->index, asx_now(cx), &peer, &source) != ASX_ADMIT_OK) {
-        asx_http1_refuse(cx, config->connections, config->server, fd);
+    const asx_admit_verdict verdict =
+        config->admit ? asx_admit_ask(config->admit, config->index, asx_now(cx), &peer, &source)
+                      : ASX_ADMIT_OK;
+    if (verdict != ASX_ADMIT_OK) {
+        asx_http1_refuse(cx, config->connections, config->server, fd, full[verdict]);
     } else if (asx_http1_serve(cx, config->connections, config->server, fd, source)) {
         ++*config->dropped;
     }

@@ -111,20 +111,19 @@ void asxi_http_recv_resume(asxi_http_conn *conn)
     }
 }
 
-static void refuse(asxi_http_conn *conn, unsigned status, const char *extra)
+static void refuse(asxi_http_conn *conn, unsigned status, const char *extra, const char *why)
 {
     conn->last = true;
     conn->lingers = true;
-    conn->dead |= !asxi_http_put_simple(conn, status, true, extra);
+    conn->dead |= !asxi_http_put_simple(conn, status, true, extra, why);
     conn->state = ASXI_HTTP_LINGERING;
     conn->deadline_ns = 0;
     asxi_http_send_soon(conn);
 }
 
-static void request_shed(asxi_http_conn *conn)
+static void refuse_full(asxi_http_conn *conn, asx_http_full full)
 {
-    conn->server->stats.shed++;
-    refuse(conn, 503, RETRY_LATER);
+    refuse(conn, 503, RETRY_LATER, asxi_http_full_text(full));
 }
 
 /* The step */
@@ -139,10 +138,12 @@ static void read_head(asx_cx *cx, asxi_http_conn *conn)
         return;
     }
     work->parsing = true;
+    asx_http_full full;
     switch (asx_http1_parse(&work->parser, work->in_ptr, work->in_len)) {
     case ASX_HTTP1_DONE:
-        if (!asxi_http_request_start(cx, conn)) {
-            request_shed(conn);
+        if (asxi_http_request_start(cx, conn, &full)) {
+            conn->server->stats.shed++;
+            refuse_full(conn, full);
         }
         break;
     case ASX_HTTP1_NEED_MORE:
@@ -155,7 +156,7 @@ static void read_head(asx_cx *cx, asxi_http_conn *conn)
     case ASX_HTTP1_ERROR:
     case ASX_HTTP1_PREFACE:
         conn->server->stats.parse_errors++;
-        refuse(conn, work->parser.error.status ? work->parser.error.status : 400, "");
+        refuse(conn, work->parser.error.status ? work->parser.error.status : 400, "", NULL);
         break;
     }
 }
@@ -357,7 +358,7 @@ static void deadline_step(asxi_http_conn *conn)
     }
     if (conn->state == ASXI_HTTP_READING) {
         conn->server->stats.timeouts++;
-        refuse(conn, 408, "");
+        refuse(conn, 408, "", NULL);
     } else if (conn->state == ASXI_HTTP_IDLE || conn->state == ASXI_HTTP_DRAINING) {
         conn->last = true;
         conn->state = ASXI_HTTP_LINGERING;
@@ -425,7 +426,7 @@ static void conn_started(asx_cx *cx, asxi_http_conn *conn)
     conn->deadline_ns =
         asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.idle_timeout_ns);
     if (conn->refused && asxi_http_work_acquire(conn)) {
-        refuse(conn, 503, RETRY_LATER);
+        refuse_full(conn, (asx_http_full)conn->recv.keep_words[ASXI_HTTP_KEEP_RBUF_LEN]);
     } else {
         conn->dead = conn->refused;
     }

@@ -30,6 +30,16 @@ typedef struct asx_http_limits {      /* zero-filled fields are the defaults */
     size_t stack_bytes;               /* of a handler's fiber; 0: 64 KiB */
 } asx_http_limits;
 
+/* What there is too much of, when it is answered with 503. */
+typedef enum asx_http_full {
+    ASX_HTTP_FULL_CONNECTIONS = 0,
+    ASX_HTTP_FULL_SOURCE, /* connections of one address */
+    ASX_HTTP_FULL_RATE,   /* connections in a short time */
+    ASX_HTTP_FULL_SOURCES,
+    ASX_HTTP_FULL_REQUESTS, /* in flight */
+    ASX_HTTP_FULL_REGIONS,  /* whatever a request's region is refused for */
+} asx_http_full;
+
 /* Connections of a server that were refused and may still read why; more are closed at once. */
 #define ASX_HTTP_REFUSALS_MAX 64u
 
@@ -102,10 +112,11 @@ ASX_NODISCARD asx_err asx_http_server_create(asx_cx *cx, asx_region *region,
 ASX_NODISCARD asx_err asx_http1_serve(asx_cx *cx, asx_region *region, asx_http_server *server,
                                       int32_t fd, uint32_t source);
 
-/* Answers an accepted descriptor with 503 and Retry-After, whatever it would have asked, and closes
- * it, once the peer has read that or a second is over. Not counted as refused: the caller knows
- * why. */
-void asx_http1_refuse(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd);
+/* Answers an accepted descriptor with 503, what is full and Retry-After, whatever it would have
+ * asked, and closes it, once the peer has read that or a second is over. Not counted as refused:
+ * the caller knows why. */
+void asx_http1_refuse(asx_cx *cx, asx_region *region, asx_http_server *server, int32_t fd,
+                      asx_http_full full);
 
 /* From now on: idle connections close, busy ones answer with Connection: close. Never suspends. */
 void asx_http_server_drain(asx_http_server *server);

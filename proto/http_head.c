@@ -157,16 +157,20 @@ bool asxi_http_put_head(asxi_http_conn *conn, asx_http_exchange *x, unsigned sta
 }
 
 /* A response without a handler: errors, refusals. `extra`: header lines with their CRLF, or "". */
-bool asxi_http_put_simple(asxi_http_conn *conn, unsigned status, bool close, const char *extra)
+bool asxi_http_put_simple(asxi_http_conn *conn, unsigned status, bool close, const char *extra,
+                          const char *why)
 {
-    char text[512];
+    char text[512], body[128];
     date_check(conn->server);
     const asx_view phrase = asx_http_status_phrase(status);
+    const int body_len = snprintf(body, sizeof(body), "%.*s%s%s\n", (int)phrase.len, phrase.ptr,
+                                  why ? ": " : "", why ? why : "");
+    asx_assert(body_len > 0 && (size_t)body_len < sizeof(body));
     const int len = snprintf(
         text, sizeof(text),
-        "HTTP/1.1 %u %.*s\r\n%.*sContent-Type: text/plain\r\nContent-Length: %zu\r\n%s%s\r\n%.*s\n",
+        "HTTP/1.1 %u %.*s\r\n%.*sContent-Type: text/plain\r\nContent-Length: %d\r\n%s%s\r\n%s",
         status, (int)phrase.len, phrase.ptr, (int)sizeof(conn->server->date), conn->server->date,
-        phrase.len + 1, close ? "Connection: close\r\n" : "", extra, (int)phrase.len, phrase.ptr);
+        body_len, close ? "Connection: close\r\n" : "", extra, body);
     conn->server->stats.responses[status / 100]++;
     return len > 0 && (size_t)len < sizeof(text) && asxi_http_put(conn, text, (size_t)len);
 }

@@ -129,7 +129,8 @@ static_assert(sizeof(asxi_http_conn) <= 176, "a part of what an idle connection 
 
 /* Of the words that recv keeps. */
 enum {
-    ASXI_HTTP_KEEP_RBUF_LEN, /* of what is in rbuf */
+    ASXI_HTTP_KEEP_RBUF_LEN, /* of what is in rbuf; before a refused connection starts, its
+                                asx_http_full */
     ASXI_HTTP_KEEP_SOURCE,   /* the server's config.gone is told */
 };
 
@@ -212,7 +213,9 @@ bool asxi_http_out_acquire(asxi_http_conn *conn);
 #define ASXI_HTTP_HEAD_BYTES_MAX 512u
 bool asxi_http_put_head(asxi_http_conn *conn, asx_http_exchange *x, unsigned status,
                         const char *content_type, size_t type_len, uint64_t length);
-bool asxi_http_put_simple(asxi_http_conn *conn, unsigned status, bool close, const char *extra);
+/* why  behind the phrase in the body; NULL: nothing */
+bool asxi_http_put_simple(asxi_http_conn *conn, unsigned status, bool close, const char *extra,
+                          const char *why);
 /* Whether the type is the one of the last head: it need not be checked again. */
 bool asxi_http_type_known(const asx_http_server *server, const char *type, size_t type_len);
 
@@ -252,9 +255,17 @@ ASX_INLINE void asxi_http_answered(asx_http_server *server, asx_http_latency *ro
     self->rows[last].count++;
 }
 
+/* http_admit.c */
+/* "too many connections" and the like. */
+const char *asxi_http_full_text(asx_http_full full);
+
 /* http_request.c */
-/* Starts the request whose head the parser holds; false: there is no room for it. */
-bool asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn);
+/* Starts the request whose head the parser holds.
+ *
+ * full    of an error
+ * errors  AT_CAPACITY: there is no room for it */
+ASX_NODISCARD asx_err asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn,
+                                              asx_http_full *full);
 
 /* http1.c */
 /* Spawns the connection's task. errors  those of asx_spawn_poll; the descriptor stays open */

@@ -131,7 +131,7 @@ static void answer_for(asxi_http_conn *conn, asx_http_exchange *x, asx_outcome v
     x->status = (uint16_t)status;
     x->close_after |= unread || status == 499 || conn->server->draining;
     x->begun = asxi_http_put_simple(conn, status, x->close_after,
-                                    status == 503 ? "Retry-After: 1\r\n" : "");
+                                    status == 503 ? "Retry-After: 1\r\n" : "", NULL);
     x->ended = x->begun;
     conn->dead |= !x->begun;
     asxi_http_send_soon(conn);
@@ -221,7 +221,7 @@ static void request_closed(asx_region_waiter *waiter, asx_outcome value)
     }
 }
 
-bool asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn)
+asx_err asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn, asx_http_full *full)
 {
     asx_http_server *const server = conn->server;
     asxi_http_work *const work = conn->work;
@@ -233,15 +233,19 @@ bool asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn)
             asx_time_add(asx_shard_now(server->shard), server->limits.request_timeout_ns);
         options.budget = &budget;
     }
-    if (server->stats.requests_in_flight >= server->limits.in_flight_max ||
-        asx_region_open(cx, &options, &work->request)) {
-        return false;
+    *full = ASX_HTTP_FULL_REQUESTS;
+    if (server->stats.requests_in_flight >= server->limits.in_flight_max) {
+        return ASX_E(AT_CAPACITY);
+    }
+    *full = ASX_HTTP_FULL_REGIONS;
+    if (asx_region_open(cx, &options, &work->request)) {
+        return ASX_E(AT_CAPACITY);
     }
     asx_region *const request = work->request;
     if (!exchange_begin(conn)) {
         work->request = NULL;
         asx_region_close_begin(request, ASX_CLOSE_JOIN, NULL);
-        return false;
+        return ASX_E(AT_CAPACITY);
     }
     work->request_waiter.fn = request_closed;
     work->request_waiter.ending = request_ending;
@@ -257,5 +261,5 @@ bool asxi_http_request_start(asx_cx *cx, asxi_http_conn *conn)
         /* Most handlers end in one go: the next request is parsed at once. */
         asx_task_run_now(cx, fiber);
     }
-    return true;
+    return ASX_OK;
 }

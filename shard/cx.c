@@ -150,7 +150,7 @@ uint64_t asx_logical_receive(asx_cx *cx, uint64_t seen)
 void *asx_alloc(asx_cx *cx, size_t size)
 {
     asx_region *const region = asxi_cx_region(cx);
-    return region ? asx_heap_alloc(&region->heap, size) : NULL;
+    return region ? asxi_region_take(region, size) : NULL;
 }
 
 void *asx_calloc(asx_cx *cx, size_t size)

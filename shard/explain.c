@@ -292,6 +292,28 @@ static void add_count(line *l, uint32_t count, const char *what)
     }
 }
 
+/* max  0: there is no limit */
+static void add_limited(line *l, uint32_t count, uint32_t max, const char *what)
+{
+    add_count(l, count, what);
+    if (count > 0 && max > 0) {
+        l->len--;
+        add(l, " of at most %u,", max);
+    }
+}
+
+static void say_refusal(telling *t, const asx_region *region)
+{
+    const asx_refusal *const refusal = &t->shard->refusal;
+    char what[96];
+    line l = { .len = 0 };
+    if (refusal->which != ASX_LIMIT_NONE && asx_handle_eq(refusal->region, asx_handle_of(region))) {
+        add(&l, "  refused more %.3f s ago, %s", seconds(t, refusal->at_ns),
+            asx_refusal_text(refusal, what, sizeof(what)));
+        say(t, &l);
+    }
+}
+
 static void say_limbs(telling *t, const asx_region *region)
 {
     line l = { .len = 0 };
@@ -329,10 +351,10 @@ static void say_region(telling *t, const asx_region *region)
         asx_region_state_name((asx_region_state)region->state), sealed ? ", sealed" : "",
         seconds(t, region->opened_at));
     const size_t before = l.len;
-    add_count(&l, region->live_tasks, "tasks");
-    add_count(&l, region->live_children, "regions below");
+    add_limited(&l, region->live_tasks, region->limits.tasks_max, "tasks");
+    add_limited(&l, region->live_children, region->limits.children_max, "regions below");
     add_count(&l, region->credits, "spawns on their way");
-    add_count(&l, region->obligations, "obligations");
+    add_limited(&l, region->obligations, region->limits.obligations_max, "obligations");
     add_count(&l, region->ops, "operations");
     add_count(&l, region->finalizer_task ? 1 : 0, "finalizers running");
     add_count(&l, region->finalizers ? region->finalizer_count : 0, "finalizers to come");
@@ -344,6 +366,7 @@ static void say_region(telling *t, const asx_region *region)
         l.text[l.len] = '\0';
     }
     say(t, &l);
+    say_refusal(t, region);
     say_limbs(t, region);
     for (unsigned p = 0; p < PROSPECT_COUNT && t->left > 0; p++) {
         say_tasks(t, region, (prospect)p);

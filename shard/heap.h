@@ -158,6 +158,12 @@ ASX_INLINE uint64_t asx_heap_bytes(const asx_heap *heap)
     return (heap->_held >> 32) * 16;
 }
 
+/* The most that they may be. */
+ASX_INLINE uint64_t asx_heap_bytes_max(const asx_heap *heap)
+{
+    return (heap->_held_max >> 32) * 16;
+}
+
 /* `size` bytes, 16-aligned, uninitialised; NULL at the limit or without memory (asx_heap_why).
  * Zero bytes is a valid block of one class. */
 ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)

@@ -131,8 +131,8 @@ static asx_err limb_admit(asx_cx *cx, asx_region *region)
     const uint32_t children_max = region->limits.children_max;
     const asx_err err = asxi_region_admit_part(region, cx->_task->cx._region);
     if (!err && children_max != 0 && region->live_children + region->credits >= children_max) {
-        region->shard->stats.admissions_refused++;
-        return ASX_E(AT_CAPACITY);
+        return asxi_refuse(region, ASX_LIMIT_CHILDREN, children_max,
+                           region->live_children + region->credits);
     }
     return err ? err : asxi_region_admit(region, cx->_task->cx._region);
 }

@@ -35,8 +35,8 @@ ASX_NODISCARD ASX_INLINE asx_err asxi_obligation_make(asx_cx *cx,
     }
     if (asx_unlikely(region->limits.obligations_max != 0 &&
                      region->obligations >= region->limits.obligations_max)) {
-        shard->stats.admissions_refused++;
-        return ASX_E(AT_CAPACITY);
+        return asxi_refuse(region, ASX_LIMIT_OBLIGATIONS, region->limits.obligations_max,
+                           region->obligations);
     }
     asxi_body *const body = asxi_task_body(task);
     if (asx_unlikely(!body)) {

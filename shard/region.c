@@ -68,7 +68,7 @@ size_t asx_region_heap_bytes(const asx_region *region)
 
 void *asx_region_alloc(asx_region *region, size_t size)
 {
-    return asx_heap_alloc(&region->heap, size);
+    return asxi_region_take(region, size);
 }
 
 void asx_region_free(asx_region *region, void *ptr, size_t size)
@@ -122,7 +122,8 @@ static asx_err arrive(asx_region *region)
     const uint32_t burst = region->limits.arrivals_burst;
     const asx_duration gap_ns = arrival_gap(region);
     if (due_ns - now_ns > gap_ns * (burst > 0 ? burst - 1 : 0)) {
-        return ASX_E(AT_CAPACITY);
+        return asxi_refuse(region, ASX_LIMIT_ARRIVALS, burst > 0 ? burst : 1,
+                           (due_ns - now_ns + gap_ns - 1) / gap_ns);
     }
     region->arrivals_at = asx_time_add(due_ns, gap_ns);
     return ASX_OK;
@@ -143,11 +144,10 @@ asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
         return err;
     }
     if (tasks_max != 0 && region->live_tasks + region->credits >= tasks_max) {
-        err = ASX_E(AT_CAPACITY);
+        err = asxi_refuse(region, ASX_LIMIT_TASKS, tasks_max, region->live_tasks + region->credits);
     } else if (region->limits.arrivals_per_s > 0) {
         err = arrive(region);
     }
-    region->shard->stats.admissions_refused += err != ASX_OK;
     return err;
 }
 
@@ -231,8 +231,8 @@ asx_err asx_region_open(asx_cx *cx, const asx_region_options *options, asx_regio
     }
     if (asx_likely(!err) && asx_unlikely(parent->limits.children_max != 0) &&
         parent->live_children >= parent->limits.children_max) {
-        parent->shard->stats.admissions_refused++;
-        err = ASX_E(AT_CAPACITY);
+        err = asxi_refuse(parent, ASX_LIMIT_CHILDREN, parent->limits.children_max,
+                          parent->live_children);
     }
     if (asx_unlikely(err)) {
         return err;

@@ -132,7 +132,7 @@ asx_err asxi_task_arg_put(asx_task *task, const void *init, size_t size, const v
     if (note_size + size > 0) {
         char *const block = asx_heap_alloc(&task->cx._region->heap, note_size + size);
         if (asx_unlikely(!block)) {
-            return ASX_E(NO_MEMORY);
+            return asxi_heap_refuse(task->cx._region, note_size + size);
         }
         task->arg_size = (uint32_t)(note_size + size);
         arg = size > 0 ? block + note_size : arg;

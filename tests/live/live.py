@@ -1173,6 +1173,8 @@ def connections_of_one_address():
             response = drain(s)
             equal(status_of(response), 503, 'above the limit')
             check(b'Connection: close\r\n' in response, response)
+            equal(body_of(response),
+                  b'Service Unavailable: too many connections from this address\n')
         equal(status_of(server.get('/plaintext')), 200, 'from another address')
         equal(server.gauge('http_sources'), 2, 'addresses with connections')
         equal(refused_for(body_of(server.get('/metrics')), 'per_ip'), 5)

@@ -1,5 +1,7 @@
 /* At stake: a region takes in as much as it was told to, and as fast; a refusal leaves no trace.
  * The limit on arrivals is held against a bucket of tokens that is filled drop by drop. */
+#include <asx/shard/explain.h>
+#include <asx/shard/refusal.h>
 #include <asx/shard/sync/semaphore.h>
 
 #include "lab_world.h"
@@ -121,7 +123,7 @@ TEST_CASE("admit: what is refused, or comes to nothing, has not arrived", "[admi
         std::vector<char> large(8192);
         asx_handle task;
         CHECK(asx_spawn(cx, region, idle, large.data(), large.size(), nullptr, &task) ==
-              ASX_E(NO_MEMORY)); /* its argument has no room */
+              ASX_E(AT_CAPACITY)); /* its argument has no room */
         CHECK(asx_region_task_count(region) == 0);
         CHECK(spawn_in(cx, region) == ASX_OK);
         CHECK(spawn_in(cx, region) == ASX_E(AT_CAPACITY));
@@ -200,4 +202,115 @@ TEST_CASE("admit: calls to other shards arrive as tasks do", "[admit][lab]")
             return asx_ok(0);
         });
     });
+}
+
+namespace
+{
+
+/* What the shard says of the refusal that has just come back. */
+void check_refusal(const asx_cx *cx, asx_limit which, uint64_t limit, uint64_t live,
+                   const asx_region *region)
+{
+    const asx_refusal refusal = asx_refusal_last(cx);
+    CAPTURE(asx_limit_name(which));
+    CHECK(refusal.which == which);
+    CHECK(refusal.limit == limit);
+    CHECK(refusal.live == live);
+    CHECK(asx_handle_eq(refusal.region, asx_region_handle(region)));
+    CHECK(refusal.at_ns == asx_now(cx));
+}
+
+void keep_line(void *arg, const char *text)
+{
+    static_cast<std::vector<std::string> *>(arg)->push_back(text);
+}
+
+/* In a region with those limits: one of each, and then one too many. */
+asx_outcome meets_limits(asx_cx *cx, void *arg)
+{
+    asx_region *own = nullptr, *child = nullptr;
+    asx_permit first, second;
+    asx_obligation_options permit{};
+    REQUIRE(asx_region_lookup(asx_shard_of(cx), asx_cx_region(cx), &own) == ASX_OK);
+    REQUIRE(asx_region_open(cx, nullptr, &child) == ASX_OK);
+    CHECK(asx_region_open(cx, nullptr, &child) == ASX_E(AT_CAPACITY));
+    check_refusal(cx, ASX_LIMIT_CHILDREN, 1, 1, own);
+    asx_region_close_begin(child, ASX_CLOSE_JOIN, nullptr);
+
+    REQUIRE(asx_obligation_reserve(cx, &permit, &first) == ASX_OK);
+    CHECK(asx_obligation_reserve(cx, &permit, &second) == ASX_E(AT_CAPACITY));
+    check_refusal(cx, ASX_LIMIT_OBLIGATIONS, 1, 1, own);
+    CHECK(asx_obligation_abort(cx, first) == ASX_OK);
+
+    CHECK(spawn_in(cx, own) == ASX_E(AT_CAPACITY)); /* this task is the one */
+    check_refusal(cx, ASX_LIMIT_TASKS, 1, 1, own);
+
+    const uint64_t before = asx_region_heap_bytes(own);
+    CHECK(asx_alloc(cx, 8192) == nullptr);
+    check_refusal(cx, ASX_LIMIT_HEAP, 4096, before, own);
+    *static_cast<asx_refusal *>(arg) = asx_refusal_last(cx);
+    return asx_ok(0);
+}
+
+} // namespace
+
+TEST_CASE("admit: who is refused learns which limit it was, and how full", "[admit]")
+{
+    run_kernel(TASK {
+        asx_region_limits limits{};
+        limits.tasks_max = limits.children_max = limits.obligations_max = 1;
+        limits.heap_bytes_max = 4096;
+        CHECK(asx_refusal_last(cx).which == ASX_LIMIT_NONE);
+        asx_region *const region = open_limited(cx, limits);
+        asx_refusal last{};
+        asx_handle task;
+        REQUIRE(asx_spawn(cx, region, meets_limits, &last, 0, nullptr, &task) == ASX_OK);
+        CHECK(asx_is_ok(asx_join(cx, task)));
+        CHECK(last.which == ASX_LIMIT_HEAP);
+        CHECK(stats_of(cx).admissions_refused == 4);
+        char text[64];
+        last.live = 160;
+        CHECK(std::string(asx_refusal_text(&last, text, sizeof(text))) ==
+              "bytes of heap: 160 of at most 4096");
+
+        /* An argument that the region has no room for. */
+        static const char large[8192] = "";
+        CHECK(asx_spawn(cx, region, idle, large, sizeof(large), nullptr, &task) ==
+              ASX_E(AT_CAPACITY));
+        check_refusal(cx, ASX_LIMIT_HEAP, 4096, asx_region_heap_bytes(region), region);
+        CHECK(asx_region_task_count(region) == 0);
+        end(cx, region);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("admit: a region's explanation tells its limits and what they refused", "[admit]")
+{
+    run_kernel(TASK {
+        asx_region_limits limits{};
+        limits.tasks_max = 2;
+        asx_region *const region = open_limited(cx, limits);
+        CHECK(burst_of(cx, region, 3) == 2);
+        std::vector<std::string> lines;
+        REQUIRE(asx_explain(asx_shard_of(cx), asx_region_handle(region), 20, keep_line, &lines) ==
+                ASX_OK);
+        REQUIRE(lines.size() >= 2);
+        CHECK(lines[0].find("tasks 2 of at most 2") != std::string::npos);
+        CHECK(lines[1] == "  refused more 0.000 s ago, tasks: 2 of at most 2");
+        end(cx, region);
+        return asx_ok(0);
+    });
+}
+
+TEST_CASE("admit: refusals are told, but not each of them", "[admit]")
+{
+    kernel_run seen = run_kernel(TASK {
+        asx_region_limits limits{};
+        limits.tasks_max = 1;
+        asx_region *const region = open_limited(cx, limits);
+        CHECK(burst_of(cx, region, 100) == 1);
+        end(cx, region);
+        return asx_ok(0);
+    });
+    CHECK(seen.lines.size() == 1);
 }

@@ -412,7 +412,7 @@ TEST_CASE("region: limits of heap and obligations refuse with nothing counted", 
         CHECK(asx_region_alloc(region, 1) == nullptr);
         CHECK(asx_region_heap_bytes(region) == held);
         const asx_duration ns = 1;
-        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_E(NO_MEMORY));
+        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_E(AT_CAPACITY));
         CHECK(asx_region_task_count(region) == 0);
         asx_region_free(region, first, 4096);
         CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, nullptr) == ASX_OK);
