@@ -55,13 +55,14 @@ static inline explored_all explore_all(asx_explore_world *world, uint64_t runs_m
 {
     asx_dpor_config config = {};
     config.fixed_sites = ASX_DPOR_TIMING;
-    return explore_by(world, asx_dpor_create(&config), explores_all ? runs_max : runs_max / 20);
+    return explore_by(world, asx_dpor_create(&config), explores_all ? runs_max : runs_max / 60);
 }
 
 /* Everything is a choice, drawn from a seed. */
 static inline explored_all explore_some(asx_explore_world *world, uint64_t runs_max)
 {
-    return explore_by(world, asx_strategy_random(runs_max), runs_max);
+    const uint64_t runs = explores_all ? runs_max : runs_max / 5;
+    return explore_by(world, asx_strategy_random(runs), runs);
 }
 
 /* The worlds in which one story is told, explored one after another. */

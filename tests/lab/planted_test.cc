@@ -17,9 +17,9 @@
 namespace
 {
 
-const uint64_t runs_max = 200;       /* for each bug and strategy */
-const uint32_t deviations_max = 4;   /* choices other than production's, after shrinking */
-const uint64_t clean_runs_max = 200; /* of each story without its bug */
+const uint64_t runs_max = 200;     /* for each bug and strategy */
+const uint32_t deviations_max = 4; /* choices other than production's, after shrinking */
+const uint64_t clean_runs_max = ASX_ASAN ? 40 : 200; /* of each story without its bug */
 
 enum strategy_kind { RANDOM, PCT, POS, DPOR };
 
