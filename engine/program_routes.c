@@ -61,21 +61,22 @@ static const char block[] = FOUR(FOUR(FOUR(FOUR(FOUR(ROW))))); /* 64 KiB */
 
 #define BLOCK_BYTES (sizeof(block) - 1)
 #define BLOCK_FILE_BYTES (UINT64_C(2) << 20) /* one huge page */
-#define BLOCK_COPIED_MAX 8192u               /* up to here a copy is cheaper than a call */
 
 /* What this shard's service holds. */
 typedef struct program {
     asx_defer defer;
+    asx_kept kept;    /* `block`, the whole of most bodies */
     int32_t block_fd; /* `block` over and over, in memory: sent without a copy. -1: there is none */
     bool block_asked; /* the first large body makes the file */
 } program;
 
-static void program_close(ASX_UNUSED asx_cx *cx, asx_defer *defer)
+static void program_close(asx_cx *cx, asx_defer *defer)
 {
-    const program *const self = asx_container_of(defer, program, defer);
+    program *const self = asx_container_of(defer, program, defer);
     if (self->block_fd >= 0) {
         close(self->block_fd);
     }
+    asx_kept_deinit(&self->kept, asx_shard_driver(asx_shard_of(cx)));
 }
 
 /* Asks for one huge page in place of 512: a socket takes it in a few pieces instead of one a page,
@@ -118,9 +119,9 @@ static asx_outcome bytes(asx_cx *cx, asx_http_exchange *x)
     if (!asx_route_param_u64(x, "n", &left) || left > BYTES_MAX) {
         return bad_request(cx, x, "/bytes/N: N is a number up to 2^32\n");
     }
-    if (left <= BLOCK_COPIED_MAX) {
-        return asx_http_reply(cx, x, 200, "application/octet-stream",
-                              asx_view_of(block, (size_t)left));
+    if (left <= BLOCK_BYTES) {
+        return asx_http_reply_kept(cx, x, 200, "application/octet-stream", &self->kept,
+                                   (size_t)left);
     }
     ASX_TRY(asx_http_begin(cx, x, 200, "application/octet-stream", left));
     if (asx_http_method_of(x) == ASX_HTTP_HEAD) {
@@ -287,6 +288,7 @@ static const asx_route routes[] = {
 asx_outcome asxi_program_app(asx_cx *cx, void *engine)
 {
     program self = { .block_fd = -1 };
+    asx_kept_init(&self.kept, asx_view_of(block, BLOCK_BYTES));
     const asx_service service = { .routes = routes,
                                   .route_count = asx_array_count(routes),
                                   .arg = &self };

@@ -17,6 +17,7 @@
 #include <asx/shard/base/decls.h>
 #include <asx/shard/base/view.h>
 #include <asx/shard/cx.h>
+#include <asx/shard/kept.h>
 
 ASX_BEGIN_DECLS
 
@@ -61,6 +62,11 @@ ASX_NODISCARD asx_err asx_http_header_addf(asx_http_exchange *x, const char *nam
  * errors   DISCONNECTED, ALREADY_RESOLVED, TIMED_OUT (the write stalled) */
 ASX_NODISCARD asx_outcome asx_http_reply(asx_cx *cx, asx_http_exchange *x, unsigned status,
                                          const char *content_type, asx_view body);
+
+/* The same for the first `length` of the bytes kept, which the driver may send without a copy. */
+ASX_NODISCARD asx_outcome asx_http_reply_kept(asx_cx *cx, asx_http_exchange *x, unsigned status,
+                                              const char *content_type, asx_kept *kept,
+                                              size_t length);
 
 /* A response in pieces. length: Content-Length, or ASX_HTTP_CHUNKED. */
 #define ASX_HTTP_CHUNKED UINT64_MAX

@@ -24,7 +24,8 @@
 #define ASXI_HTTP_FREE_WORK_MAX 4u      /* kept for the next request, with their buffers */
 #define ASXI_HTTP_REQUESTS_PER_STEP 32u /* pipelined, before others get their turn */
 #define ASXI_HTTP_SEND_NOW_BYTES \
-    (256u << 10) /* sent in one activation before a write waits for its turn */
+    (256u << 10)                   /* sent in one activation before a write waits for its turn */
+#define ASXI_HTTP_COPIED_MAX 8192u /* up to here a kept body is sooner copied than lent */
 #define ASXI_HTTP_LINGER_NS (1 * ASX_NS_PER_S)
 #define ASXI_HTTP_DRAIN_QUIET_NS (200 * ASX_NS_PER_MS)
 
@@ -202,6 +203,11 @@ void asxi_http_send_soon(asxi_http_conn *conn);
 void asxi_http_send_now(asxi_http_conn *conn);
 void asxi_http_turn_end(asx_turn_end *hook);
 asx_outcome asxi_http_finish(asx_cx *cx, asx_http_exchange *x, asx_outcome outcome);
+/* Waits until nothing is in flight on the connection. */
+asx_outcome asxi_http_wait_sent(asx_cx *cx, asxi_http_conn *conn);
+/* Sends what is buffered and then `count` more pieces, by reference. */
+asx_outcome asxi_http_send_pieces(asx_cx *cx, asx_http_exchange *x, const asx_view *pieces,
+                                  unsigned count);
 
 /* http_head.c */
 ASX_INLINE size_t asxi_http_out_room(const asxi_http_work *work)

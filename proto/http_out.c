@@ -145,8 +145,7 @@ static asx_outcome gone(void)
     return asx_fail(ASX_E(DISCONNECTED));
 }
 
-/* Waits until nothing is in flight on the connection. */
-static asx_outcome wait_sent(asx_cx *cx, asxi_http_conn *conn)
+asx_outcome asxi_http_wait_sent(asx_cx *cx, asxi_http_conn *conn)
 {
     while (conn->sending && !conn->dead) {
         const asx_instant stall_ns =
@@ -207,15 +206,14 @@ static asx_outcome send_rest(asx_cx *cx, asxi_http_conn *conn, struct iovec *iov
     return asx_ok(0);
 }
 
-/* Sends what is buffered and then `count` more pieces, by reference. */
-static asx_outcome send_pieces(asx_cx *cx, asx_http_exchange *x, const asx_view *pieces,
-                               unsigned count)
+asx_outcome asxi_http_send_pieces(asx_cx *cx, asx_http_exchange *x, const asx_view *pieces,
+                                  unsigned count)
 {
     asxi_http_conn *const conn = x->conn;
     asxi_http_work *const work = conn->work;
     struct iovec iov[4];
     unsigned n = 0;
-    ASX_TRY(wait_sent(cx, conn));
+    ASX_TRY(asxi_http_wait_sent(cx, conn));
     if (work->out_len > 0) {
         iov[n++] = (struct iovec){ .iov_base = work->out, .iov_len = work->out_len };
     }
@@ -245,7 +243,7 @@ static asx_outcome head_room(asx_cx *cx, asx_http_exchange *x, size_t len)
     asxi_http_conn *const conn = x->conn;
     while (asxi_http_out_room(conn->work) < len) {
         asxi_http_send_now(conn);
-        ASX_TRY(wait_sent(cx, conn));
+        ASX_TRY(asxi_http_wait_sent(cx, conn));
     }
     return asx_ok(0);
 }
@@ -306,7 +304,7 @@ static asx_outcome write_plain(asx_cx *cx, asx_http_exchange *x, asx_view data)
         asxi_http_send_soon(x->conn);
         return asx_ok(0);
     }
-    return send_pieces(cx, x, &data, 1);
+    return asxi_http_send_pieces(cx, x, &data, 1);
 }
 
 static asx_outcome write_chunk(asx_cx *cx, asx_http_exchange *x, asx_view data)
@@ -322,7 +320,7 @@ static asx_outcome write_chunk(asx_cx *cx, asx_http_exchange *x, asx_view data)
         return ok ? asx_ok(0) : asx_fail(ASX_E(NO_MEMORY));
     }
     const asx_view pieces[] = { asx_view_of(size, len), data, asx_view_of("\r\n", 2) };
-    return send_pieces(cx, x, pieces, 3);
+    return asxi_http_send_pieces(cx, x, pieces, 3);
 }
 
 asx_outcome asx_http_write(asx_cx *cx, asx_http_exchange *x, asx_view data)
@@ -387,89 +385,7 @@ asx_outcome asx_http_reply(asx_cx *cx, asx_http_exchange *x, unsigned status,
 asx_outcome asx_http_flush(asx_cx *cx, asx_http_exchange *x)
 {
     asxi_http_send_now(x->conn);
-    return wait_sent(cx, x->conn);
-}
-
-/* What is buffered and then the file, as far as both go without waiting. *sent counts the file's
- * bytes. */
-static asx_err file_offer(asx_http_exchange *x, int32_t file_fd, uint64_t offset, uint64_t length,
-                          uint64_t *sent)
-{
-    asx_http_server *const server = x->conn->server;
-    asxi_http_work *const work = x->conn->work;
-    const struct iovec head = { .iov_base = work->out, .iov_len = work->out_len };
-    uint32_t taken = 0;
-    *sent = 0;
-    if (!server->driver->ops->sendfile_now || work->sent_now >= ASXI_HTTP_SEND_NOW_BYTES) {
-        return ASX_OK;
-    }
-    const size_t room = ASXI_HTTP_SEND_NOW_BYTES - work->sent_now;
-    const asx_err err = server->driver->ops->sendfile_now(
-        server->driver, x->conn->recv.fd, head.iov_len > 0 ? &head : NULL, file_fd, offset,
-        (uint32_t)(length < room ? length : room), &taken);
-    const size_t of_head = taken < head.iov_len ? taken : head.iov_len;
-    work->out_len -= of_head;
-    if (work->out_len > 0) {
-        memmove(work->out, work->out + of_head, work->out_len);
-    }
-    work->sent_now += taken;
-    server->stats.bytes_out += taken;
-    *sent = taken - of_head;
-    return err;
-}
-
-/* The next piece, by an operation; the fiber waits. Ok: how much it was. */
-static asx_outcome file_send(asx_cx *cx, asx_http_exchange *x, int32_t file_fd, uint64_t offset,
-                             uint64_t length)
-{
-    asxi_http_conn *const conn = x->conn;
-    asx_op op = { .code = ASX_OP_SENDFILE, .fd = conn->recv.fd };
-    op.file_fd = file_fd;
-    op.offset = offset;
-    op.length = (uint32_t)(length > 1u << 20 ? 1u << 20 : length);
-    conn->work->fiber_sends = true;
-    const asx_instant stall_ns =
-        asx_time_add(asx_shard_now(conn->server->shard), conn->server->limits.write_timeout_ns);
-    const asx_outcome outcome = asx_op_await_until(cx, &op, stall_ns);
-    conn->work->fiber_sends = false;
-    conn->work->sent_now = 0;
-    if (asx_is_ok(outcome)) {
-        conn->server->stats.bytes_out += outcome.value;
-    }
-    return outcome;
-}
-
-asx_outcome asx_http_write_file(asx_cx *cx, asx_http_exchange *x, int32_t file_fd, uint64_t offset,
-                                uint64_t length)
-{
-    asxi_http_conn *const conn = x->conn;
-    if (x->chunked || !x->begun || length > x->body_length - x->body_sent) {
-        return asx_fail(ASX_E(INVALID_ARGUMENT));
-    }
-    if (x->head_only) {
-        x->body_sent += length;
-        return asx_ok(0);
-    }
-    while (length > 0) {
-        uint64_t sent;
-        ASX_TRY(wait_sent(cx, conn));
-        const asx_err err = file_offer(x, file_fd, offset, length, &sent);
-        asx_outcome outcome = err ? asx_fail(err) : asx_ok(sent);
-        if (asx_is_ok(outcome) && sent == 0) {
-            if (conn->work->out_len > 0) {
-                ASX_TRY(send_pieces(cx, x, NULL, 0));
-            }
-            outcome = file_send(cx, x, file_fd, offset, length);
-        }
-        if (!asx_is_ok(outcome) || outcome.value == 0) {
-            conn->dead = true; /* the peer is gone, or the file shrank under us */
-            return asx_is_ok(outcome) ? asx_fail(ASX_E(END_OF_STREAM)) : outcome;
-        }
-        x->body_sent += outcome.value;
-        offset += outcome.value;
-        length -= outcome.value;
-    }
-    return asx_ok(0);
+    return asxi_http_wait_sent(cx, x->conn);
 }
 
 /* After the handler returned: whatever it left undone, as its outcome asks. On the request's fiber.

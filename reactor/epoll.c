@@ -257,6 +257,12 @@ static asx_err epoll_sendfile_now(asx_driver *driver, int32_t fd, const struct i
                              sent);
 }
 
+static asx_err epoll_send_kept_now(asx_driver *driver, int32_t fd, const struct iovec *head,
+                                   asx_kept *kept, uint32_t length, uint32_t *sent)
+{
+    return asxi_send_kept_now(asxi_reactor_of(driver), fd, false, head, kept, length, sent);
+}
+
 static void epoll_cancel(asx_driver *driver, asx_op *op)
 {
     asxi_epoll *const epoll = asxi_epoll_of(driver);
@@ -551,6 +557,7 @@ static const asx_driver_ops epoll_ops = {
     .submit = epoll_submit,
     .send_now = epoll_send_now,
     .sendfile_now = epoll_sendfile_now,
+    .send_kept_now = epoll_send_kept_now,
     .cancel = epoll_cancel,
     .reap = epoll_reap,
     .park = epoll_park,

@@ -36,6 +36,7 @@ asx_err asxi_reactor_init(asxi_reactor *reactor, const asx_driver_ops *ops,
         reactor->blocking_owned = true;
     }
     reactor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    reactor->way[0] = reactor->way[1] = -1;
     pthread_mutex_init(&reactor->inbox.lock, NULL);
     return ASX_OK;
 }
@@ -49,6 +50,7 @@ void asxi_reactor_deinit(asxi_reactor *reactor)
     asx_assert(asx_list_empty(&reactor->inbox.ops));
     pthread_mutex_destroy(&reactor->inbox.lock);
     close(reactor->wake_fd);
+    asxi_kept_way_close(reactor);
     if (reactor->spare_fd >= 0) {
         close(reactor->spare_fd);
     }

@@ -71,6 +71,7 @@ typedef struct asxi_reactor {
     asxi_inbox inbox;
     uint64_t turn; /* parks so far, from 1 */
     asxi_resident resident[ASXI_RESIDENT_COUNT];
+    int32_t way[2]; /* kept.c: a pipe, empty between calls; -1: none */
 } asxi_reactor;
 
 static_assert(sizeof(asx_err) >= sizeof(void *), "op->err carries a pointer while in flight");
@@ -138,6 +139,9 @@ bool asxi_blocking_try_take(asx_blocking *pool, asx_op *op);
 /* Called by the pool's threads; rings the reactor's bell. */
 void asxi_inbox_push(asxi_reactor *reactor, asx_op *op);
 
+/* Turns O_NONBLOCK on or off. False: errno says why not. */
+bool asxi_nonblocking_set(int32_t fd, bool on);
+
 /* sendfile.c: bytes sent, 0 at the file's end, -EAGAIN when the socket is full, -ENODATA when the
  * range is not in memory, or another -errno. may_block: the socket is not O_NONBLOCK. */
 int64_t asxi_sendfile_try(asxi_reactor *reactor, int32_t fd, bool may_block, int32_t file_fd,
@@ -146,6 +150,12 @@ int64_t asxi_sendfile_try(asxi_reactor *reactor, int32_t fd, bool may_block, int
 asx_err asxi_sendfile_now(asxi_reactor *reactor, int32_t fd, bool may_block,
                           const struct iovec *head, int32_t file_fd, uint64_t offset,
                           uint32_t length, uint32_t *sent);
+
+/* kept.c: the operations table's send_kept_now, for a driver that knows whether fd blocks. */
+asx_err asxi_send_kept_now(asxi_reactor *reactor, int32_t fd, bool may_block,
+                           const struct iovec *head, asx_kept *kept, uint32_t length,
+                           uint32_t *sent);
+void asxi_kept_way_close(asxi_reactor *reactor);
 
 /* file.c: OPEN, STAT, READ, WRITE, FSYNC by their system calls, on a thread that may block.
  * Leaves err and result in the op. */

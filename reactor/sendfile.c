@@ -57,21 +57,26 @@ static bool is_resident(asxi_reactor *reactor, int32_t file_fd, uint64_t offset,
     return true;
 }
 
+bool asxi_nonblocking_set(int32_t fd, bool on)
+{
+    int value = on;
+    return ioctl(fd, FIONBIO, &value) == 0;
+}
+
 int64_t asxi_sendfile_try(asxi_reactor *reactor, int32_t fd, bool may_block, int32_t file_fd,
                           uint64_t offset, uint32_t length)
 {
     off_t at = (off_t)offset;
-    int on = 1, off = 0;
     length = length < VISIT_BYTES ? length : VISIT_BYTES;
     if (!is_resident(reactor, file_fd, offset, length)) {
         return -ENODATA;
     }
-    if (may_block && ioctl(fd, FIONBIO, &on) != 0) {
+    if (may_block && !asxi_nonblocking_set(fd, true)) {
         return -errno;
     }
     const ssize_t got = sendfile(fd, file_fd, &at, length);
     const int errnum = errno;
-    if (may_block && ioctl(fd, FIONBIO, &off) != 0) {
+    if (may_block && !asxi_nonblocking_set(fd, false)) {
         return -errno;
     }
     return got >= 0 ? got : errnum == EINTR ? -EAGAIN : -errnum;

@@ -249,6 +249,14 @@ static asx_err uring_sendfile_now(asx_driver *driver, int32_t fd, const struct i
                              offset, length, sent);
 }
 
+static asx_err uring_send_kept_now(asx_driver *driver, int32_t fd, const struct iovec *head,
+                                   asx_kept *kept, uint32_t length, uint32_t *sent)
+{
+    asxi_uring *const uring = asxi_uring_of(driver);
+    return asxi_send_kept_now(&uring->reactor, fd, !asxi_uring_nonblocking(uring, fd), head, kept,
+                              length, sent);
+}
+
 static bool cq_peek(asxi_uring *uring)
 {
     const struct io_uring_cq *const cq = &uring->ring.cq;
@@ -400,6 +408,7 @@ static const asx_driver_ops uring_ops = {
     .submit = uring_submit,
     .send_now = uring_send_now,
     .sendfile_now = uring_sendfile_now,
+    .send_kept_now = uring_send_kept_now,
     .cancel = uring_cancel,
     .reap = uring_reap,
     .park = uring_park,

@@ -37,6 +37,7 @@
  *  choose     NULL: always 0           NULL: always 0             recorded choice   NULL
  *  send_now   sendmsg when quiet, or 0 the same                   virtual send      NULL
  *  sendfile_now  sendfile              sendfile                   NULL              NULL
+ *  send_kept_now tee, splice           tee, splice                NULL              NULL
  *  accept_now poll, accept4            poll, accept4              virtual listener  SYN queue
  *  turn_away  the same with a spare descriptor, then close        a reset           a reset
  *
@@ -64,6 +65,7 @@ ASX_BEGIN_DECLS
 
 typedef struct asx_driver asx_driver;
 typedef struct asx_op asx_op;
+typedef struct asx_kept asx_kept; /* kept.h */
 
 typedef enum asx_op_code {
     ASX_OP_NONE = 0,
@@ -234,6 +236,11 @@ typedef struct asx_driver_ops {
      * already, without a copy. NULL: the driver only knows ops. */
     asx_err (*sendfile_now)(asx_driver *driver, int32_t fd, const struct iovec *head,
                             int32_t file_fd, uint64_t offset, uint32_t length, uint32_t *sent);
+
+    /* The same for head[0] (may be NULL) and then the first `length` of the bytes kept; 0 sent also
+     * when they cannot be held. NULL: the driver only knows ops. */
+    asx_err (*send_kept_now)(asx_driver *driver, int32_t fd, const struct iovec *head,
+                             asx_kept *kept, uint32_t length, uint32_t *sent);
 
     /* Asks the op to end. It still completes once: with its real result, or with ECANCELED. */
     void (*cancel)(asx_driver *driver, asx_op *op);

@@ -321,6 +321,38 @@ def pipelined_mix():
 
 
 @case
+def bodies_without_a_copy():
+    """bodies that are lent to the kernel are whole, in order, and each reader's own"""
+    sizes = (8192, 8193, 32768, 40000, 65535, 65536, 65537, 200000)
+    body = (b'0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_' * 3126)[:200000]
+    with Server(shards=1) as server:
+        before = rest(server)
+        slow = []
+        for n in (65536, 65535):  # who reads nothing yet
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(5)
+            s.connect(server.address)
+            s.sendall(get(b'/bytes/%d' % n) * 60)
+            slow.append((Reader(s), n))
+        with server.connect() as s:
+            reader = Reader(s)
+            for turn in range(6):
+                asked = [sizes[(i * (turn + 1)) % len(sizes)] for i in range(24)]
+                s.sendall(b''.join(get(b'/bytes/%d' % n) + get(b'/plaintext') for n in asked))
+                for n in asked:
+                    check(reader.response()[2] == body[:n], f'/bytes/{n}')
+                    equal(reader.response()[2], b'Hello, World!')
+        for reader, n in slow:
+            for _ in range(60):
+                check(reader.response()[2] == body[:n], f'/bytes/{n}, read late')
+            reader.socket.close()
+        for n in sizes:
+            check(body_of(server.get(f'/bytes/{n}')) == body[:n], f'/bytes/{n}, then the end')
+        server.settled(before)
+
+
+@case
 def pipelined_behind_a_wait():
     """what arrives while a request is handled disturbs neither it nor its order"""
     with Server() as server:
