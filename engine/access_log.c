@@ -14,7 +14,8 @@
 #define TEXT_MAX_BYTES 512u /* of one field of the peer's, before escaping */
 
 struct asx_access_log {
-    char path[1024];
+    char path[1024]; /* lent to the opening while that is under way */
+    char next_path[1024];
     uint64_t epoch_unix_ns;
     asx_driver *driver;
     asx_event wanted; /* a first line, a half-full buffer, a reopen */
@@ -191,6 +192,7 @@ static void file_close(asx_access_log *log)
 static void file_open(asx_cx *cx, asx_access_log *log)
 {
     log->reopen = false;
+    memcpy(log->path, log->next_path, sizeof(log->path));
     if (strcmp(log->path, "-") == 0) {
         log->fd = 1;
         return;
@@ -275,10 +277,15 @@ asx_err asx_access_log_start(asx_cx *cx, asx_region *region, const char *path,
     if (!log->bufs[0] || !log->bufs[1]) {
         return ASX_E(NO_MEMORY);
     }
-    snprintf(log->path, sizeof(log->path), "%s", path);
+    asx_access_log_rename(log, path);
     const asx_err err = asx_spawn(cx, region, writer, &log, sizeof(log), &options, &task);
     *out = err ? NULL : log;
     return err;
+}
+
+void asx_access_log_rename(asx_access_log *log, const char *path)
+{
+    snprintf(log->next_path, sizeof(log->next_path), "%s", path);
 }
 
 void asx_access_log_reopen(asx_access_log *log)

@@ -32,6 +32,8 @@ ASX_NODISCARD asx_err asx_access_log_start(asx_cx *cx, asx_region *region, const
 /* An asx_http_log_fn; arg is the log. */
 void asx_access_log_request(void *log, const asx_http_log_record *record);
 
+/* From its next opening on it is this file. */
+void asx_access_log_rename(asx_access_log *log, const char *path);
 /* The file is opened again, by name, before the next write. */
 void asx_access_log_reopen(asx_access_log *log);
 

@@ -244,7 +244,7 @@ asx_outcome asxi_admin_config(asx_cx *cx, asx_http_exchange *x)
     if (!out) {
         return asx_fail(ASX_E(NO_MEMORY));
     }
-    asx_config_show(out, asx_engine_config(asx_service_engine(x)));
+    asx_config_show(out, asxi_seat_of(asx_service_engine(x), cx)->config);
     const long len = ftell(out);
     if (fclose(out) != 0 || len <= 0) {
         return asx_fail(ASX_E(NO_MEMORY));

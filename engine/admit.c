@@ -46,11 +46,19 @@ asx_err asx_admit_create(asx_region *region, const asx_admit_config *config, asx
         return ASX_E(NO_MEMORY);
     }
     *admit = (asx_admit){ .config = *config };
-    if (admit->config.burst == 0) {
-        admit->config.burst = config->rate;
-    }
+    asx_admit_limits_set(admit, config->per_source_max, config->rate, config->burst);
     *out = admit;
     return ASX_OK;
+}
+
+void asx_admit_limits_set(asx_admit *admit, uint32_t per_source_max, uint32_t rate, uint32_t burst)
+{
+    admit->config.per_source_max = per_source_max;
+    if (admit->config.rate != rate || admit->config.burst != (burst ? burst : rate)) {
+        memset(admit->buckets, 0, sizeof(admit->buckets));
+    }
+    admit->config.rate = rate;
+    admit->config.burst = burst ? burst : rate;
 }
 
 bool asx_admit_counts_sources(const asx_admit *admit)

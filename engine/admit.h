@@ -52,6 +52,9 @@ typedef struct asx_admit_stats {
 ASX_NODISCARD asx_err asx_admit_create(asx_region *region, const asx_admit_config *config,
                                        asx_admit **admit);
 
+/* From now on. Who was not counted so far stays uncounted; a rate begins with a full bucket. */
+void asx_admit_limits_set(asx_admit *admit, uint32_t per_source_max, uint32_t rate, uint32_t burst);
+
 /* Whether asx_admit_ask needs to know who comes. */
 bool asx_admit_counts_sources(const asx_admit *admit);
 

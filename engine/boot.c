@@ -94,6 +94,7 @@ static bool cores_choose(asx_engine *engine)
     for (uint32_t i = 0; i < engine->shard_count; i++) {
         asxi_seat *const seat = &engine->seats[i];
         seat->engine = engine;
+        seat->config = engine->config;
         seat->index = i;
         asx_list_init(&seat->services);
         /* More shards than cores share them: slower, and useful for trying things out. */
@@ -244,6 +245,7 @@ static void unmake(asx_engine *engine)
     free(engine->sources_memory);
     pthread_cond_destroy(&engine->gate_moved);
     pthread_mutex_destroy(&engine->gate_lock);
+    pthread_mutex_destroy(&engine->reload_lock);
 }
 
 static void engine_init(asx_engine *engine, const asx_config *config, asx_task_fn *app)
@@ -257,6 +259,7 @@ static void engine_init(asx_engine *engine, const asx_config *config, asx_task_f
         engine->seats[i].bell = -1;
     }
     pthread_mutex_init(&engine->gate_lock, NULL);
+    pthread_mutex_init(&engine->reload_lock, NULL);
     pthread_cond_init(&engine->gate_moved, NULL);
 }
 

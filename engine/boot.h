@@ -33,7 +33,7 @@ const char *asx_engine_phase_name(asx_engine_phase phase);
  *          2 when it could not start, after one line on standard error */
 int asx_boot(const asx_config *config, asx_task_fn *app);
 
-/* For apps */
+/* For apps. The settings are those of the start: a reload changes limits, not this. */
 const asx_config *asx_engine_config(const asx_engine *engine);
 uint32_t asx_engine_shard_count(const asx_engine *engine);
 asx_engine_phase asx_engine_phase_of(const asx_engine *engine);

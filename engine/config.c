@@ -10,57 +10,68 @@
 
 #define AT(field) offsetof(asx_config, field)
 #define DAY_NS (86400 * ASX_NS_PER_S)
-#define LISTEN "Where to listen"
-#define SHARDS "Shards and drivers"
-#define LIMITS "Limits (of each shard)"
-#define TIMES "Time limits"
-#define ENDING "Ending"
+#define LISTEN &groups[0]
+#define SHARDS &groups[1]
+#define LIMITS &groups[2]
+#define TIMES &groups[3]
+#define ENDING &groups[4]
+
+static const asxi_setting_group groups[] = {
+    { "network", "Where to listen" },
+    { "engine", "Shards and drivers" },
+    { "limits", "Limits (of each shard)" },
+    { "timeouts", "Time limits" },
+    { "drain", "Ending" },
+};
 
 const asxi_setting asxi_settings[] = {
     { "listen", ASXI_SETTING_ADDRS, AT(listen), 0, ASX_LISTEN_MAX, "127.0.0.1:8080",
-      "ADDR:PORT|unix:PATH", LISTEN, "address to serve; may be given up to 16 times" },
+      "ADDR:PORT|unix:PATH", LISTEN, "address to serve; may be given up to 16 times", false },
     { "admin", ASXI_SETTING_ADDR, AT(admin), 0, 1, "", "ADDR:PORT|unix:PATH", LISTEN,
       "admin listener, loopback or Unix socket: /debug/regions, /explain/ID, /drain, /timers, "
-      "/cleanup, /deadlocks, /config, /metrics, /live, /ready" },
-    { "root", ASXI_SETTING_PATH, AT(root), 0, 0, "", "DIR", LISTEN, "serve DIR below /static/" },
+      "/cleanup, /deadlocks, /config, /metrics, /live, /ready",
+      false },
+    { "root", ASXI_SETTING_PATH, AT(root), 0, 0, "", "DIR", LISTEN, "serve DIR below /static/",
+      false },
     { "access-log", ASXI_SETTING_PATH, AT(access_log), 0, 0, "", "FILE|-", LISTEN,
-      "a JSON line for each request; SIGHUP opens FILE again" },
+      "a JSON line for each request; SIGHUP opens FILE again, or another", true },
     { "shards", ASXI_SETTING_COUNT, AT(shards), 0, 64, "0", "N", SHARDS,
-      "pinned threads; 0: one for each core that the cpuset and the cgroup quota allow" },
+      "pinned threads; 0: one for each core that the cpuset and the cgroup quota allow", false },
     { "cores", ASXI_SETTING_CORES, AT(cores), 0, 0, "", "LIST", SHARDS,
-      "cores to pin them to, such as 0,2-5; one shard each" },
+      "cores to pin them to, such as 0,2-5; one shard each", false },
     { "driver", ASXI_SETTING_DRIVER, AT(driver), 0, 0, "auto", "auto|uring|epoll", SHARDS,
-      "how shards talk to the kernel" },
+      "how shards talk to the kernel", false },
     { "seed", ASXI_SETTING_COUNT, AT(seed), 0, UINT64_MAX, "0", "N", SHARDS,
-      "of the tasks' random streams; 0: from the operating system" },
+      "of the tasks' random streams; 0: from the operating system", false },
     { "max-connections", ASXI_SETTING_COUNT, AT(connections_max), 1, 1u << 20, "65536", "N", LIMITS,
-      "open connections; more are answered with 503 and closed" },
+      "open connections; more are answered with 503 and closed", true },
     { "max-in-flight", ASXI_SETTING_COUNT, AT(in_flight_max), 1, 1u << 20, "16384", "N", LIMITS,
-      "requests being handled; more are answered with 503 and Retry-After" },
+      "requests being handled; more are answered with 503 and Retry-After", true },
     { "max-per-ip", ASXI_SETTING_COUNT, AT(per_ip_max), 0, 1u << 20, "0", "N", LIMITS,
-      "of them, over all shards, from one IPv4 address or IPv6 /64 to one listener; 0: no limit" },
+      "of them, over all shards, from one IPv4 address or IPv6 /64 to one listener; 0: no limit",
+      true },
     { "accept-rate", ASXI_SETTING_RATE, AT(accept_rate), 0, ASX_ADMIT_RATE_MAX, "0", "N/s", LIMITS,
-      "new connections a second, to one listener; 0: no limit" },
+      "new connections a second, to one listener; 0: no limit", true },
     { "accept-burst", ASXI_SETTING_COUNT, AT(accept_burst), 0, 1u << 20, "0", "N", LIMITS,
-      "of them at once after a rest; 0: as many as in a second" },
+      "of them at once after a rest; 0: as many as in a second", true },
     { "max-requests", ASXI_SETTING_COUNT, AT(requests_per_connection), 1, UINT64_MAX, "10000", "N",
-      LIMITS, "requests of one connection, then it is closed" },
+      LIMITS, "requests of one connection, then it is closed", true },
     { "max-body", ASXI_SETTING_SIZE, AT(body_bytes_max), 0, UINT64_C(1) << 50, "16m", "SIZE",
-      LIMITS, "bytes of a request's body; more are answered with 413" },
+      LIMITS, "bytes of a request's body; more are answered with 413", true },
     { "head-timeout", ASXI_SETTING_DURATION, AT(head_timeout_ns), ASX_NS_PER_MS, DAY_NS, "10s", "D",
-      TIMES, "from the first byte of a request's head to its last" },
+      TIMES, "from the first byte of a request's head to its last", true },
     { "idle-timeout", ASXI_SETTING_DURATION, AT(idle_timeout_ns), ASX_NS_PER_MS, DAY_NS, "60s", "D",
-      TIMES, "between requests of a connection" },
+      TIMES, "between requests of a connection", true },
     { "write-timeout", ASXI_SETTING_DURATION, AT(write_timeout_ns), ASX_NS_PER_MS, DAY_NS, "30s",
-      "D", TIMES, "without progress while writing to a client" },
+      "D", TIMES, "without progress while writing to a client", true },
     { "body-grace", ASXI_SETTING_DURATION, AT(body_grace_ns), ASX_NS_PER_MS, DAY_NS, "5s", "D",
-      TIMES, "before a body that comes slower than 240 bytes/s is given up" },
+      TIMES, "before a body that comes slower than 240 bytes/s is given up", true },
     { "request-timeout", ASXI_SETTING_DURATION, AT(request_timeout_ns), 0, DAY_NS, "0", "D", TIMES,
-      "of a handler, answered with 504; 0: none" },
+      "of a handler, answered with 504; 0: none", true },
     { "drain-timeout", ASXI_SETTING_DURATION, AT(drain_timeout_ns), 0, DAY_NS, "10s", "D", ENDING,
-      "SIGTERM and SIGINT: how long requests may go on before they are cancelled" },
+      "SIGTERM and SIGINT: how long requests may go on before they are cancelled", true },
     { "drain-delay", ASXI_SETTING_DURATION, AT(drain_delay_ns), 0, DAY_NS, "0", "D", ENDING,
-      "how long /healthz says 503 before listening ends, for load balancers" },
+      "how long /healthz says 503 before listening ends, for load balancers", true },
 };
 
 const size_t asxi_setting_count = asx_array_count(asxi_settings);
@@ -357,8 +368,50 @@ bool asxi_config_text(const asx_config *config, const asxi_setting *s, uint32_t 
                  asx_driver_choice_name(*(const asx_driver_choice *)(const void *)field));
         break;
     case ASXI_SETTING_PATH:
-        snprintf(buf, cap, field[0] ? "\"%s\"" : "%s", field);
+        snprintf(buf, cap, "%s", field);
         break;
     }
     return buf[0] != '\0';
+}
+
+bool asxi_setting_same(const asxi_setting *s, const asx_config *a, const asx_config *b)
+{
+    char left[ASX_CONFIG_PATH_MAX] = "", right[ASX_CONFIG_PATH_MAX] = "";
+    bool more = true;
+    for (uint32_t at = 0; more; at++) {
+        const bool in_left = asxi_config_text(a, s, at, left, sizeof(left));
+        more = asxi_config_text(b, s, at, right, sizeof(right));
+        if (more != in_left || (more && strcmp(left, right) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t field_size(const asxi_setting *s)
+{
+    switch (s->kind) {
+    case ASXI_SETTING_ADDRS:
+    case ASXI_SETTING_ADDR:
+        return sizeof(asx_addr_list);
+    case ASXI_SETTING_COUNT:
+    case ASXI_SETTING_SIZE:
+    case ASXI_SETTING_DURATION:
+    case ASXI_SETTING_RATE:
+        return sizeof(uint64_t);
+    case ASXI_SETTING_CORES:
+        return sizeof(asx_core_list);
+    case ASXI_SETTING_DRIVER:
+        return sizeof(asx_driver_choice);
+    case ASXI_SETTING_PATH:
+        return ASX_CONFIG_PATH_MAX;
+    }
+    asx_unreachable();
+}
+
+void asxi_setting_copy(const asxi_setting *s, asx_config *to, const asx_config *from)
+{
+    const size_t row = (size_t)(s - asxi_settings);
+    memcpy((char *)to + s->offset, (const char *)from + s->offset, field_size(s));
+    to->origins[row] = from->origins[row];
 }

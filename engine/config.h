@@ -1,6 +1,6 @@
 /* Settings: one table of names, defaults, ranges and units; sources that fill it in.
  *
- * Model.  Defaults < file (`name = value` lines) < environment (ASX_NAME) < flags. The table is
+ * Model.  Defaults < file (TOML) < environment (ASX_NAME) < flags. The table is
  *         also the help text, so a setting that exists is documented. Values carry units: "10s",
  *         "250ms", "64k". Each knows where it came from.
  * Owner.  The caller's struct; the engine reads it and never writes it.
@@ -65,6 +65,10 @@ typedef struct asx_config {
     asx_duration request_timeout_ns;                    /* 0: none */
     asx_config_origin origins[ASX_CONFIG_SETTINGS_MAX]; /* by row of the table */
     uint64_t seed;                                      /* 0: drawn from the operating system */
+    uint32_t file_count;
+    int argc; /* what it was parsed from; lent */
+    char **argv;
+    char *const *env;
 } asx_config;
 
 typedef enum asx_config_result {
@@ -84,6 +88,10 @@ typedef enum asx_config_result {
 ASX_NODISCARD asx_config_result asx_config_parse(asx_config *config, int argc, char **argv,
                                                  char *const *env,
                                                  char message[ASX_CONFIG_MESSAGE_MAX]);
+
+/* The sources of `before` as they are now. */
+ASX_NODISCARD asx_config_result asx_config_reparse(const asx_config *before, asx_config *config,
+                                                   char message[ASX_CONFIG_MESSAGE_MAX]);
 
 /* Every setting with its value and where that came from, as a file that would be read so. */
 void asx_config_show(FILE *out, const asx_config *config);

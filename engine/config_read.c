@@ -3,14 +3,12 @@
 
 #include "config_internal.h"
 
-#include <errno.h>
 #include <string.h>
 
-#define NEAR 3u /* edits, at which another name may have been meant */
 #define ENV_PREFIX "ASX_"
 #define ENV_PREFIX_LEN (sizeof(ENV_PREFIX) - 1)
 
-static const asxi_setting *setting_find(const char *name, size_t len)
+const asxi_setting *asxi_setting_find(const char *name, size_t len)
 {
     for (size_t i = 0; i < asxi_setting_count; i++) {
         if (strlen(asxi_settings[i].name) == len && memcmp(asxi_settings[i].name, name, len) == 0) {
@@ -44,8 +42,7 @@ static unsigned distance(const char *a, size_t a_len, const char *b)
     return row[b_len];
 }
 
-/* Not further than `most` edits away, or NULL. */
-static const char *nearest(const char *name, size_t len, unsigned most)
+const char *asxi_setting_nearest(const char *name, size_t len, unsigned most)
 {
     const char *best = NULL;
     unsigned best_distance = most + 1;
@@ -57,95 +54,6 @@ static const char *nearest(const char *name, size_t len, unsigned most)
         }
     }
     return best;
-}
-
-static char *trim(char *text)
-{
-    text += strspn(text, " \t\r\n");
-    size_t len = strlen(text);
-    while (len > 0 && strchr(" \t\r\n", text[len - 1])) {
-        text[--len] = '\0';
-    }
-    return text;
-}
-
-/* Takes the quotes off, or what follows a # behind a space. False: there is more behind a quoted
- * value, which *value then is. */
-static bool unquote(char **value)
-{
-    char *text = *value;
-    if (*text == '"' && strchr(text + 1, '"')) {
-        char *const end = strchr(text + 1, '"');
-        *end = '\0';
-        *value = text + 1;
-        text = trim(end + 1);
-        return *text == '\0' || *text == '#';
-    }
-    for (char *mark = text; (mark = strchr(mark, '#')) != NULL; mark++) {
-        if (mark == text || mark[-1] == ' ' || mark[-1] == '\t') {
-            *mark = '\0';
-            (void)trim(text);
-            break;
-        }
-    }
-    return true;
-}
-
-static bool read_line(asxi_config_reader *r, const char *path, unsigned number, char *line)
-{
-    char where[ASX_CONFIG_MESSAGE_MAX / 2];
-    char *text = trim(line);
-    if (*text == '\0' || *text == '#') {
-        return true;
-    }
-    char *const equals = strchr(text, '=');
-    if (!equals) {
-        return asxi_config_refuse(r, "%s:%u: 'name = value' is wanted", path, number);
-    }
-    *equals = '\0';
-    char *const name = trim(text), *value = trim(equals + 1);
-    if (!unquote(&value)) {
-        return asxi_config_refuse(r, "%s:%u: nothing but a comment may stand behind \"%.64s\"",
-                                  path, number, value);
-    }
-    const asxi_setting *const s = setting_find(name, strlen(name));
-    if (!s) {
-        const char *const near = nearest(name, strlen(name), NEAR);
-        return asxi_config_refuse(r, "%s:%u: unknown setting '%.64s'%s%s", path, number, name,
-                                  near ? "; did you mean " : "", near ? near : "");
-    }
-    snprintf(where, sizeof(where), "%s:%u: %s", path, number, s->name);
-    return asxi_config_set(r, s, where, value);
-}
-
-/* where  "--config" or "ASX_CONFIG" */
-static bool read_file(asx_config *config, const char *where, const char *path, char *message)
-{
-    asxi_config_reader r = { .config = config, .message = message };
-    char line[2048];
-    bool good = true;
-    FILE *const file = fopen(path, "re");
-    if (!file) {
-        const int errnum = errno;
-        return asxi_config_refuse(&r, "%s: cannot read %.256s: %s", where, path,
-                                  strerrordesc_np(errnum));
-    }
-    for (unsigned number = 1; good && fgets(line, sizeof(line), file); number++) {
-        if (!strchr(line, '\n') && !feof(file)) {
-            good = asxi_config_refuse(&r, "%s:%u: line longer than %zu bytes", path, number,
-                                      sizeof(line) - 2);
-        } else {
-            r.origin =
-                (asx_config_origin){ .source = ASX_CONFIG_FILE, .line = number, .file = path };
-            good = read_line(&r, path, number, line);
-        }
-    }
-    if (good && ferror(file)) {
-        good = asxi_config_refuse(&r, "%s: cannot read %.256s: %s", where, path,
-                                  strerrordesc_np(errno));
-    }
-    fclose(file);
-    return good;
 }
 
 /* The one flag without a value. */
@@ -178,9 +86,9 @@ static bool read_flag(asxi_config_reader *r, int argc, char **argv, int *i)
     }
     const size_t len = flag_split(argc, argv, i, &value);
     const bool is_config = len == 6 && memcmp(arg + 2, "config", 6) == 0;
-    const asxi_setting *const s = setting_find(arg + 2, len);
+    const asxi_setting *const s = asxi_setting_find(arg + 2, len);
     if (!s && !is_config) {
-        const char *const near = nearest(arg + 2, len, NEAR);
+        const char *const near = asxi_setting_nearest(arg + 2, len, ASXI_SETTING_NEAR);
         return asxi_config_refuse(r, "unknown flag '%.64s'%s%s; see --help", arg,
                                   near ? "; did you mean --" : "", near ? near : "");
     }
@@ -234,12 +142,14 @@ static bool read_files(asx_config *config, int argc, char **argv, char *const *e
         const size_t len = flag_split(argc, argv, &i, &value);
         if (len == 6 && memcmp(name, "config", 6) == 0 && value) {
             named = true;
-            if (!read_file(config, "--config", value, message)) {
+            config->file_count++;
+            if (!asxi_config_read_file(config, "--config", value, message)) {
                 return false;
             }
         }
     }
-    return named || !from_env || read_file(config, "ASX_CONFIG", from_env, message);
+    config->file_count += !named && from_env;
+    return named || !from_env || asxi_config_read_file(config, "ASX_CONFIG", from_env, message);
 }
 
 /* A list's entries stand between commas. */
@@ -274,12 +184,13 @@ static bool read_variable(asxi_config_reader *r, const char *variable)
     name[len] = '\0';
     const int where_len = (int)(ENV_PREFIX_LEN + len);
     snprintf(where, sizeof(where), "%.*s", where_len, variable);
-    const asxi_setting *const s = setting_find(name, len);
+    const asxi_setting *const s = asxi_setting_find(name, len);
     if (s) {
         return set_entries(r, s, where, value);
     }
     /* The prefix is not ours alone: what looks like nothing of ours is left to others. */
-    const char *const near = len >= 4 && strcmp(name, "config") != 0 ? nearest(name, len, 1) : NULL;
+    const char *const near =
+        len >= 4 && strcmp(name, "config") != 0 ? asxi_setting_nearest(name, len, 1) : NULL;
     return !near ||
            asxi_config_refuse(r, "%s is no setting; did you mean that of --%s", where, near);
 }
@@ -318,6 +229,9 @@ asx_config_result asx_config_parse(asx_config *config, int argc, char **argv, ch
                              .origin = { .source = ASX_CONFIG_FLAG } };
     bool effective = false;
     defaults(config);
+    config->argc = argc;
+    config->argv = argv;
+    config->env = env;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             return ASX_CONFIG_HELP;
@@ -339,4 +253,10 @@ asx_config_result asx_config_parse(asx_config *config, int argc, char **argv, ch
         return ASX_CONFIG_ERROR;
     }
     return effective ? ASX_CONFIG_EFFECTIVE : ASX_CONFIG_OK;
+}
+
+asx_config_result asx_config_reparse(const asx_config *before, asx_config *config,
+                                     char message[ASX_CONFIG_MESSAGE_MAX])
+{
+    return asx_config_parse(config, before->argc, before->argv, before->env, message);
 }

@@ -8,6 +8,7 @@
 
 #include "drain_odds.h"
 #include "engine_internal.h"
+#include "reload.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static asx_outcome next_ending(asx_cx *cx, asx_engine *engine, asx_instant deadl
             return asx_ok(0);
         }
         asxi_say("SIGHUP: opening the access log again");
+        ASX_TRY(asx_reload(cx, engine));
         /* Pairs with the acquire in the control fibers. */
         asx_store_release(&engine->log_epoch, engine->log_epoch + 1);
         asxi_engine_ring_all(engine);
@@ -53,7 +55,7 @@ static asx_outcome next_ending(asx_cx *cx, asx_engine *engine, asx_instant deadl
 
 static void say_draining(const asx_engine *engine, const asx_signal *got)
 {
-    const double seconds = (double)engine->config->drain_timeout_ns / (double)ASX_NS_PER_S;
+    const double seconds = (double)engine->seats[0].config->drain_timeout_ns / (double)ASX_NS_PER_S;
     uint64_t connections = 0, requests = 0;
     for (uint32_t i = 0; i < engine->shard_count; i++) {
         asx_figures figures;
@@ -116,7 +118,8 @@ asx_outcome asxi_drain_body(asx_cx *cx, void *arg)
     ASX_TRY(asx_figures_refresh(cx, engine));
     say_draining(engine, &got);
     asxi_engine_phase_set(engine, ASX_ENGINE_DRAINING);
-    asx_instant until_ns = asx_time_add(engine->drain_began_ns, engine->config->drain_timeout_ns);
+    asx_instant until_ns =
+        asx_time_add(engine->drain_began_ns, engine->seats[0].config->drain_timeout_ns);
     asx_outcome next = await_drained(cx, engine, until_ns, &got);
     if (next.severity == ASX_SEVERITY_CANCELLED) {
         return next; /* everything has ended */
@@ -216,7 +219,7 @@ asx_outcome asxi_drain_watch_body(asx_cx *cx, void *arg)
     asxi_seat *const seat = *(asxi_seat **)arg;
     const asx_handle root = asx_region_handle(asx_shard_root(seat->shard));
     const asx_instant began_ns = asx_now(cx);
-    const asx_instant until_ns = asx_time_add(began_ns, seat->engine->config->drain_timeout_ns);
+    const asx_instant until_ns = asx_time_add(began_ns, seat->config->drain_timeout_ns);
     asx_drain drain = { 0 };
     asx_drain_left left;
     for (;;) {

@@ -30,7 +30,9 @@ typedef struct asxi_seat {
     asx_handle app; /* the region; stale once the app is over */
     asx_list services;
     asx_access_log *log;
-    uint32_t phase_seen, log_epoch_seen;
+    const asx_config *config; /* as of the last reload */
+    asx_config *own_config;   /* its memory, once there was one */
+    uint32_t phase_seen, log_epoch_seen, reload_seen;
     uint64_t accept_failures, accept_dropped;
     uint64_t in_flight_at_drain, in_flight_at_force, connections_at_drain;
     asx_drain_figures drain;
@@ -48,7 +50,7 @@ typedef struct asxi_seat {
 } __attribute__((aligned(ASX_CACHE_PAIR))) asxi_seat;
 
 struct asx_engine {
-    const asx_config *config;
+    const asx_config *config; /* as at the start */
     asx_topology topology;
     asx_driver_kind driver;
     char driver_why[ASX_DRIVER_WHY_MAX];
@@ -73,9 +75,13 @@ struct asx_engine {
     uint32_t gate_arrived;
     int gate; /* 0 closed, 1 open, -1 go home */
 
+    pthread_mutex_t reload_lock;
+    asx_config reloaded; /* under reload_lock, where reload_epoch is not 0 */
+
     /* Stored with release and loaded with acquire: who sees a phase sees what led to it. */
     uint32_t phase;
     uint32_t log_epoch;
+    uint32_t reload_epoch;
     uint32_t apps_done;
     uint32_t failed;
 
@@ -108,8 +114,13 @@ int asxi_seats_join(asx_engine *engine);
 void asxi_services_drain(asxi_seat *seat);
 /* Adds up the services' counters. */
 void asxi_services_stats(const asxi_seat *seat, asx_http_stats *sum);
+/* The seat's settings have changed. */
+void asxi_services_reload(const asxi_seat *seat);
 asx_admit_stats asxi_services_admitted(const asxi_seat *seat);
 void asxi_services_latencies(const asxi_seat *seat, asx_latencies *sum);
+
+/* reload.c, seat's thread: takes over what was published. */
+void asxi_reload_heed(asx_cx *cx, asxi_seat *seat);
 
 /* drain.c: the fiber on seat 0 that reads signals and moves the phases. */
 asx_outcome asxi_drain_body(asx_cx *cx, void *seat);

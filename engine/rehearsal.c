@@ -53,6 +53,7 @@ static asx_engine *engine_create(asx_cx *cx, const asxi_rehearsal_plan *plan, ui
     for (uint32_t i = 0; i < seats; i++) {
         asxi_seat *const seat = &engine->seats[i];
         seat->engine = engine;
+        seat->config = config;
         seat->index = i;
         seat->bell = -1;
         asx_list_init(&seat->services);

@@ -112,6 +112,7 @@ static void heed(asx_cx *cx, asxi_seat *seat)
     asxi_figures_publish(seat);
     asxi_report_answer(seat);
     heed_phase(cx, seat);
+    asxi_reload_heed(cx, seat);
     const uint32_t log_epoch = asx_load_acquire(&engine->log_epoch);
     if (seat->log && log_epoch != seat->log_epoch_seen) {
         asx_access_log_reopen(seat->log);

@@ -50,7 +50,7 @@ static asx_outcome admit_destroy(ASX_UNUSED asx_cx *cx, void *admit)
 /* Before the server, whose connections it outlives. */
 static asx_err admit_create(asx_cx *cx, asx_region *region, asxi_service *self)
 {
-    const asx_config *const settings = self->seat->engine->config;
+    const asx_config *const settings = self->seat->config;
     const asx_admit_config config = {
         .per_source_max = (uint32_t)settings->per_ip_max,
         .sources = self->seat->engine->sources,
@@ -77,7 +77,7 @@ static asx_err server_create(asx_cx *cx, asx_region *region, asxi_service *self,
         .server_name = "asx",
         .epoch_unix_ns = seat->engine->epoch_unix_ns,
     };
-    limits_from(seat->engine->config, &config.limits);
+    limits_from(seat->config, &config.limits);
     if (is_admin) {
         config.limits.connections_max = 64;
         config.limits.in_flight_max = 16;
@@ -138,7 +138,7 @@ static asx_err listeners_start(asx_cx *cx, asx_region *region, asxi_service *sel
 /* Stops accepting, then lets every connection finish what it has begun. */
 static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_handle connections)
 {
-    const asx_duration delay_ns = self->seat->engine->config->drain_delay_ns;
+    const asx_duration delay_ns = self->seat->config->drain_delay_ns;
     if (delay_ns > 0) {
         ASX_TRY(asx_sleep(cx, delay_ns));
     }
@@ -166,11 +166,10 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
                             uint32_t fd_count, bool is_admin)
 {
     const asx_region_options options = { .policy = ASX_COLLECT_ALL, .label = "connections" };
-    const asx_config *const settings = self->seat->engine->config;
     asx_region *connections = NULL;
     asx_err err =
         asx_router_create(region, self->service->routes, self->service->route_count, &self->router);
-    if (!err && !is_admin && (settings->per_ip_max > 0 || settings->accept_rate > 0)) {
+    if (!err && !is_admin) {
         err = admit_create(cx, region, self);
     }
     if (!err) {
@@ -252,6 +251,19 @@ void asxi_services_drain(asxi_seat *seat)
 {
     asx_list_each(node, &seat->services) {
         asx_event_set(&asx_container_of(node, asxi_service, link)->drain);
+    }
+}
+
+void asxi_services_reload(const asxi_seat *seat)
+{
+    const asx_config *const config = seat->config;
+    asx_http_limits limits = { 0 };
+    limits_from(config, &limits);
+    asx_list_each(node, &seat->services) {
+        asxi_service *const self = asx_container_of(node, asxi_service, link);
+        asx_http_server_limits_set(self->server, &limits);
+        asx_admit_limits_set(self->admit, (uint32_t)config->per_ip_max,
+                             (uint32_t)config->accept_rate, (uint32_t)config->accept_burst);
     }
 }
 

@@ -13,7 +13,7 @@ typedef struct asxi_service {
     const asx_service *service;
     asx_router *router;
     asx_http_server *server;
-    asx_admit *admit; /* NULL: there is nothing to refuse */
+    asx_admit *admit; /* NULL: the admin listener refuses nobody */
     asx_event drain;
     uint32_t listener_count;
     asx_listener *listeners[ASX_LISTEN_MAX];

@@ -121,6 +121,9 @@ void asx_http1_refuse(asx_cx *cx, asx_region *region, asx_http_server *server, i
 /* From now on: idle connections close, busy ones answer with Connection: close. Never suspends. */
 void asx_http_server_drain(asx_http_server *server);
 
+/* From now on, also for the connections that are there. */
+void asx_http_server_limits_set(asx_http_server *server, const asx_http_limits *limits);
+
 const asx_http_stats *asx_http_server_stats(const asx_http_server *server);
 
 /* No connection is left; gives the pools back. */

@@ -49,6 +49,12 @@ asx_err asx_http_server_create(asx_cx *cx, asx_region *region, const asx_http_se
     return ASX_OK;
 }
 
+void asx_http_server_limits_set(asx_http_server *server, const asx_http_limits *limits)
+{
+    server->limits = *limits;
+    limits_default(&server->limits);
+}
+
 void asx_http_server_drain(asx_http_server *server)
 {
     /* A request that is on the wire already, and whose client has read no Connection: close, is

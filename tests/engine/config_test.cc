@@ -1,6 +1,7 @@
 /* At stake: a wrong setting must be refused with one line that says where and what, and what is
  * accepted must mean what it says. */
 #include <asx/engine/config.h>
+#include <asx/engine/reload.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -171,8 +172,8 @@ TEST_CASE("config: the admin listener is refused where others could reach it", "
 
 TEST_CASE("config: a file is overruled by flags, and its errors carry file and line", "[engine]")
 {
-    const config_file good("# comment\n\nshards = 2\nlisten = 127.0.0.1:1\nlisten = 127.0.0.1:2\n"
-                           "root = \"/tmp\"\n");
+    const config_file good("# comment\n\nengine.shards = 2\n[network]\n"
+                           "listen = [\"127.0.0.1:1\", '127.0.0.1:2',\n]\nroot = \"/tmp\"\n");
     parsed p = parse({ "--shards", "4", "--config", good.path });
     REQUIRE(p.result == ASX_CONFIG_OK);
     CHECK(p.config.shards == 4);
@@ -185,10 +186,11 @@ TEST_CASE("config: a file is overruled by flags, and its errors carry file and l
     const config_file bad("shards = 2\nshrads = 3\n");
     p = parse({ "--config", bad.path });
     CHECK(p.result == ASX_CONFIG_ERROR);
-    CHECK(p.message == std::string(bad.path) + ":2: unknown setting 'shrads'; did you mean shards");
+    CHECK(p.message ==
+          std::string(bad.path) + ":2:1: unknown setting 'shrads'; did you mean shards");
     const config_file twice("shards = 2\nshards = 3\n");
     CHECK(parse({ "--config", twice.path }).message ==
-          std::string(twice.path) + ":2: shards: given twice");
+          std::string(twice.path) + ":2:1: shards: given twice");
 }
 
 TEST_CASE(
@@ -229,7 +231,9 @@ TEST_CASE(
         for (const char c : name) {
             variable += c == '-' ? '_' : (char)toupper(c);
         }
-        const config_file file((name + " = " + row.values[0] + "\n").c_str());
+        const bool bare = strspn(row.values[0], "0123456789") == strlen(row.values[0]);
+        const char *const quote = bare ? "" : "\"";
+        const config_file file((name + " = " + quote + row.values[0] + quote + "\n").c_str());
         const std::vector<std::string> with_file = { "--config", file.path };
         const std::vector<std::string> env = { "OTHER=x", variable + "=" + row.values[1] };
         std::vector<std::string> with_flag = with_file;
@@ -309,18 +313,6 @@ TEST_CASE("config: a wrong variable is named, and one that is nobody's is left a
     }
 }
 
-TEST_CASE("config: a line may end in a comment, and quotes keep one", "[engine]")
-{
-    const config_file good("shards = 2 # two\nroot = \"/a # b\"  # why\nmax-body = 1k# no\n");
-    CHECK(parse({ "--config", good.path }).message ==
-          std::string(good.path) + ":3: max-body: '1k# no' is not a size such as 64k or 16m");
-    const config_file more("root = \"/a\" b\n");
-    CHECK(parse({ "--config", more.path }).message ==
-          std::string(more.path) + ":1: nothing but a comment may stand behind \"/a\"");
-    const config_file quoted("root = \"/a # b\"  # why\n");
-    CHECK(std::string(parse({ "--config", quoted.path }).config.root) == "/a # b");
-}
-
 TEST_CASE("config: durations and sizes at their edges", "[engine]")
 {
     asx_duration d = 0;
@@ -337,4 +329,127 @@ TEST_CASE("config: durations and sizes at their edges", "[engine]")
     for (const char *text : { "", "k", "1kk", "17179869184g", "1 k" }) {
         CHECK(asx_size_parse(text, &size) == ASX_E(INVALID_ARGUMENT));
     }
+}
+
+TEST_CASE("config: a file's mistakes are told with line and column", "[engine]")
+{
+    const struct {
+        const char *text, *says;
+    } rows[] = {
+        { "shards = 2\nmax-body = 5 m\n", ":2:14: nothing but a comment may stand behind a value" },
+        { "idle-timeout = 10s\n", ":1:16: '10s' is no value; text stands in quotes: \"10s\"" },
+        { "idle-timeout = 10\n",
+          ":1:16: idle-timeout: '10' is not a duration such as 250ms, 10s or 2m" },
+        { "idle-timeout = true\n", ":1:16: idle-timeout: a duration such as \"10s\" is wanted" },
+        { "shards = \"2\"\n", ":1:10: shards: a whole number without quotes is wanted" },
+        { "shards = 2.5\n", ":1:10: shards: a whole number without quotes is wanted" },
+        { "shards = 65\n", ":1:10: shards: 65 is out of range, 0 to 64" },
+        { "root = 5\n", ":1:8: root: text in quotes is wanted" },
+        { "root = \"a\\u0000b\"\n", ":1:8: root: text with a 0 in it" },
+        { "root = [\"/a\"]\n", ":1:9: root: one value is wanted, not an array" },
+        { "listen = []\n", ":1:1: listen: an empty array" },
+        { "listen = [\"127.0.0.1:1\", 5]\n", ":1:26: listen: text in quotes is wanted" },
+        { "listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n", ":2:1: listen: given twice" },
+        { "[limits]\nshards = 1\n", ":2:1: shards belongs to [engine]" },
+        { "limits.shards = 1\n", ":1:8: shards belongs to [engine]" },
+        { "[limits]\n[engine]\n[limits]\n", ":3:2: [limits] is there already" },
+        { "[limit]\n", ":1:2: unknown table [limit]; there are [network], [engine], [limits], "
+                       "[timeouts] and [drain], and no setting needs one" },
+        { "[[limits]]\n", ":1:3: no setting is a list of tables; [limits] is one" },
+    };
+    for (const auto &row : rows) {
+        const config_file file(row.text);
+        const parsed p = parse({ "--config", file.path });
+        CAPTURE(row.text);
+        CHECK(p.result == ASX_CONFIG_ERROR);
+        CHECK(p.message == file.path + std::string(row.says));
+    }
+    const config_file large(std::string(70000, '#').c_str());
+    CHECK(parse({ "--config", large.path }).message ==
+          "--config: " + std::string(large.path) + " is longer than 65535 bytes");
+}
+
+TEST_CASE("config: what is shown is a file that means the same", "[engine]")
+{
+    const parsed p = parse({ "--listen", "127.0.0.1:1", "--listen", "unix:/tmp/a", "--root",
+                             "/a \"b\\c", "--access-log", "77", "--cores", "0", "--max-body",
+                             "12345", "--accept-rate", "7/s", "--seed", "18446744073709551615" });
+    REQUIRE(p.result == ASX_CONFIG_OK);
+    const config_file file(shown(p.config).c_str());
+    const parsed again = parse({ "--config", file.path });
+    CHECK(again.message == "");
+    REQUIRE(again.result == ASX_CONFIG_OK);
+    CHECK(again.config.listen.count == 2);
+    CHECK(std::string(again.config.root) == "/a \"b\\c");
+    CHECK(std::string(again.config.access_log) == "77");
+    CHECK(again.config.cores.count == 1);
+    CHECK(again.config.body_bytes_max == 12345);
+    CHECK(again.config.accept_rate == 7);
+    CHECK(again.config.seed == UINT64_MAX);
+}
+
+static void keep(void *arg, const char *line)
+{
+    static_cast<std::vector<std::string> *>(arg)->push_back(line);
+}
+
+TEST_CASE("config: a reload takes over what may change, and names the rest", "[engine]")
+{
+    std::vector<std::string> lines;
+    parsed now = parse({ "--access-log", "/a" });
+    const parsed same = parse({ "--access-log", "/a" });
+    CHECK_FALSE(asx_reload_merge(&now.config, &same.config, keep, &lines));
+    CHECK(lines.empty());
+    const parsed next = parse({ "--access-log", "/b", "--max-per-ip", "5", "--shards", "3",
+                                "--listen", "127.0.0.1:9", "--drain-timeout", "3s" });
+    CHECK(asx_reload_merge(&now.config, &next.config, keep, &lines));
+    const std::vector<std::string> want = {
+        "settings: access-log is /b now, it was /a",
+        "settings: max-per-ip is 5 now, it was 0",
+        "settings: drain-timeout is 3s now, it was 10s",
+        "settings: listen, shards would change at a restart",
+    };
+    CHECK(lines == want);
+    CHECK(now.config.per_ip_max == 5);
+    CHECK(now.config.shards == 0);
+    CHECK(line_of(now.config, "max-per-ip").find("# --max-per-ip") != std::string::npos);
+    lines.clear();
+    const parsed none = parse({ "--max-per-ip", "5", "--drain-timeout", "3s" });
+    CHECK_FALSE(asx_reload_merge(&now.config, &none.config, keep, &lines));
+    REQUIRE(lines.size() == 1); /* a log cannot begin or end without its task */
+    CHECK(lines[0] == "settings: access-log would change at a restart");
+}
+
+TEST_CASE("config: every setting but those that shards are made of can change", "[engine]")
+{
+    const std::vector<std::string> cold = { "listen", "admin",  "root", "shards",
+                                            "cores",  "driver", "seed" };
+    const std::string all = shown(parse({}).config);
+    size_t changed = 0, told = 0;
+    for (size_t at = 0; at < all.size(); at = all.find('\n', at) + 1) {
+        const size_t from = all.compare(at, 2, "# ") == 0 ? at + 2 : at;
+        const std::string name = all.substr(from, all.find(' ', from) - from);
+        const char *const value = name == "listen" || name == "admin"      ? "127.0.0.1:7"
+                                  : name == "driver"                       ? "epoll"
+                                  : name == "root" || name == "access-log" ? "/x"
+                                  : name.find("timeout") != std::string::npos ||
+                                          name.find("grace") != std::string::npos ||
+                                          name.find("delay") != std::string::npos
+                                      ? "7s"
+                                      : "7";
+        parsed now = parse({});
+        if (name == "access-log") {
+            now = parse({ "--access-log", "/y" });
+        }
+        const parsed next = parse({ "--" + name, value });
+        std::vector<std::string> lines;
+        CAPTURE(name, next.message);
+        REQUIRE(next.result == ASX_CONFIG_OK);
+        const bool is_cold = std::find(cold.begin(), cold.end(), name) != cold.end();
+        CHECK(asx_reload_merge(&now.config, &next.config, keep, &lines) == !is_cold);
+        CHECK(lines.size() == 1);
+        (is_cold ? told : changed)++;
+    }
+    CHECK(told == cold.size());
+    CHECK(changed == 15);
 }

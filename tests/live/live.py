@@ -846,7 +846,7 @@ def admin_answers():
         equal(status_of(ask('/live')), 200)
         equal(status_of(ask('/ready')), 200)
         text = ask('/config').decode()
-        check(re.search(r'^request-timeout = 500ms\b', text, re.M), text)
+        check(re.search(r'^request-timeout = "500ms"', text, re.M), text)
         check(re.search(r'^shards = 2\b', text, re.M), text)
         with server.connect() as s:
             s.sendall(b'GET /sleep/60000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
@@ -1175,22 +1175,67 @@ def settings_by_source():
         [PROGRAM, 'serve', *flags], capture_output=True, text=True, timeout=20,
         env={**os.environ, **env})
     with tempfile.NamedTemporaryFile('w') as file:
-        file.write('shards = 1\nmax-body = 1m  # small\nidle-timeout = 5s\n')
+        file.write('shards = 1\n[limits]\nmax-body = "1m"  # small\n'
+                   '[timeouts]\nidle-timeout = "5s"\n')
         file.flush()
         env = {'ASX_CONFIG': file.name, 'ASX_SHARDS': '2', 'ASX_MAX_BODY': '2m'}
         shown = run(env, '--effective', '--max-body', '3m')
         equal(shown.returncode, 0, shown.stderr)
-        for line in (r'shards = 2 +# environment', r'max-body = 3m +# --max-body',
-                     rf'idle-timeout = 5s +# {re.escape(file.name)}:3',
-                     r'head-timeout = 10s +# default'):
+        for line in (r'shards = 2 +# environment', r'max-body = "3m" +# --max-body',
+                     rf'idle-timeout = "5s" +# {re.escape(file.name)}:5',
+                     r'head-timeout = "10s" +# default'):
             check(re.search(f'^{line}$', shown.stdout, re.M), f'{line}: {shown.stdout}')
         file.write('idle-timeout = 5\n')
         file.flush()
         for env, flags, says in (
-                ({}, ('--config', file.name), f'{file.name}:4: idle-timeout: given twice'),
+                ({}, ('--config', file.name), f'{file.name}:6:1: idle-timeout: given twice'),
                 ({'ASX_SHARDS': '65'}, (), 'ASX_SHARDS: 65 is out of range, 0 to 64')):
             done = run(env, *flags, '--effective')
             equal((done.returncode, done.stderr), (2, f'asx: {says}\n'))
+
+
+def connections_served(server, count):
+    """How many of so many at once are not turned away."""
+    crowd = [connect_from(server, '127.0.0.3') for _ in range(count)]
+    statuses = [ask_over(s) for s in crowd]
+    for s in crowd:
+        s.close()
+    check(set(statuses) <= {200, 503}, statuses)
+    return statuses.count(200)
+
+
+@case
+def settings_read_again():
+    """SIGHUP takes over limits and times from the file; a mistake in it changes nothing"""
+    with tempfile.TemporaryDirectory() as folder:
+        path, logs = f'{folder}/asx.toml', [f'{folder}/a.log', f'{folder}/b.log']
+
+        def write(text, log):
+            with open(path, 'w') as file:
+                file.write(f'access-log = "{log}"\n{text}')
+
+        def reload(text, log=logs[1]):
+            write(text, log)
+            server.process.send_signal(signal.SIGHUP)
+
+        write('max-per-ip = 3\n', logs[0])
+        with Server('--config', path, shards=3) as server:
+            before = rest(server)
+            equal(connections_served(server, 6), 3, 'as at the start')
+            reload('max-per-ip = 5\ndrain-timeout = "2s"\nmax-body = "10b"\n')
+            until(lambda: 'max-per-ip is 5 now, it was 3' in server.said(), 'the change is told')
+            check('drain-timeout is 2s now, it was 10s' in server.said(), server.said())
+            until(lambda: connections_served(server, 8) == 5, 'every shard has taken it over')
+            until(lambda: os.path.exists(logs[1]), 'the log goes on in another file')
+            equal(status_of(server.get('/echo', 'Content-Length: 11\r\n', 'POST')), 413)
+            reload('max-per-ip = 7\nshards = 9\nmax-body = 5 m\n')
+            until(lambda: f'{path}:4:14: nothing but a comment' in server.said(), 'the mistake')
+            check('nothing has changed' in server.said(), server.said())
+            until(lambda: connections_served(server, 8) == 5, 'those from before stay')
+            reload('max-per-ip = 0\nlisten = "127.0.0.1:1"\nroot = "/"\n')
+            until(lambda: 'settings: root would change at a restart' in server.said(), 'the rest')
+            until(lambda: connections_served(server, 20) == 20, 'no limit any more')
+            server.settled(before)
 
 
 @case
