@@ -179,9 +179,7 @@ ASX_INLINE void step_left(asx_shard *shard, asx_task *task)
 ASX_INLINE void run_step(asx_shard *shard, asx_task *task)
 {
     asx_outcome outcome;
-    shard->in_step = true;
     const bool done = task->step(&task->cx, asxi_task_arg(task), &outcome);
-    shard->in_step = false;
     if (done) {
         step_ended(shard, task, outcome);
     } else {
@@ -242,10 +240,9 @@ static ASX_NOINLINE void run_rarely(asx_shard *shard, asx_task *task)
 
 ASX_INLINE bool is_fresh(const asx_task *task)
 {
-    /* In this order: flags and state side by side become one load, which stalls when they, or what
-     * stands between, were just stored one by one. */
     return task->flags == FRESH && task->budget.poll_quota == ASX_POLLS_UNLIMITED &&
-           task->state == ASX_TASK_CREATED;
+           task->condition ==
+               asxi_condition(FRESH, ASX_TASK_CREATED, ASXI_WAKE_QUEUED, ASXI_LANE_READY);
 }
 
 /* What dispatch and run_step come to for such a one, where most of their questions are answered by
@@ -253,23 +250,16 @@ ASX_INLINE bool is_fresh(const asx_task *task)
 ASX_INLINE void run_fresh(asx_shard *shard, asx_task *task)
 {
     asx_outcome outcome;
-    asx_debug_assert(task->lane == ASXI_LANE_READY && task->kernel_masks == 0);
-    task->flags = FRESH_STARTED; /* with what stands behind it, one store and later one load */
-    asxi_task_state_set(task, ASX_TASK_RUNNING);
-    task->wake = ASXI_WAKE_POLLING;
-    task->lane = ASXI_LANE_READY;
-    task->kernel_masks = 0;
+    const uint64_t stepping =
+        asxi_condition(FRESH_STARTED, ASX_TASK_RUNNING, ASXI_WAKE_POLLING, ASXI_LANE_READY);
+    task->condition = stepping;
     if (task->slice_checkpoints > 0) {
         task->slice_checkpoints = 0;
     }
-    shard->in_step = true;
-    const bool done = task->step(&task->cx, task->arg, &outcome);
-    shard->in_step = false;
-    if (asx_unlikely(!done)) {
+    if (asx_unlikely(!task->step(&task->cx, task->arg, &outcome))) {
         step_left(shard, task);
-    } else if (asx_likely(task->flags == FRESH_STARTED && task->state == ASX_TASK_RUNNING &&
-                          !task->ops && !task->body && !asx_timer_armed(&task->timer) &&
-                          outcome.severity <= ASX_SEVERITY_ERR)) {
+    } else if (asx_likely(task->condition == stepping && !task->ops && !task->body &&
+                          !asx_timer_armed(&task->timer) && outcome.severity <= ASX_SEVERITY_ERR)) {
         end_bare(shard, task, outcome, FRESH_STARTED);
     } else {
         step_ended(shard, task, outcome);
@@ -279,7 +269,6 @@ ASX_INLINE void run_fresh(asx_shard *shard, asx_task *task)
 ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
 {
     const uint32_t rarely = ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING | ASXI_TASK_MOVED;
-    asx_assert(task->wake == ASXI_WAKE_QUEUED);
     ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
                task->lane);
     shard->running = task;
@@ -287,6 +276,7 @@ ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
         run_fresh(shard, task);
         return;
     }
+    asx_assert(task->wake == ASXI_WAKE_QUEUED);
     task->wake = ASXI_WAKE_POLLING;
     if (!(task->flags & ASXI_TASK_STARTED) && asx_unlikely(!first_dispatch(task))) {
         return;
@@ -370,7 +360,7 @@ void asx_task_run_now(asx_cx *cx, asx_handle handle)
     asx_shard *const shard = cx->_shard;
     asx_task *const caller = cx->_task;
     void *record;
-    asx_assert(caller == shard->running && shard->in_step);
+    asx_assert(caller == shard->running && asxi_in_step(shard));
     if (asx_handle_lookup(&shard->tasks, handle, &record)) {
         return;
     }
@@ -380,9 +370,7 @@ void asx_task_run_now(asx_cx *cx, asx_handle handle)
         return;
     }
     asxi_sched_take(shard, task);
-    shard->in_step = false;
     dispatch(shard, task);
-    shard->in_step = true;
     shard->running = caller;
 }
 

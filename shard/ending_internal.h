@@ -67,8 +67,9 @@ ASX_INLINE void asxi_ending_leave_region(asx_region *region, asx_task *task, uin
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_task_judge(region, task);
     }
-    asx_assert(region->live_tasks > 0);
-    const uint32_t left = --region->live_tasks;
+    uint32_t left;
+    asx_assert(!__builtin_sub_overflow(region->live_tasks, 1u, &left));
+    region->live_tasks = left;
     if (asx_unlikely(task->joiners != NULL)) {
         asxi_task_tell_joiners(task);
     }
@@ -87,9 +88,8 @@ ASX_INLINE void asxi_ending_leave_region(asx_region *region, asx_task *task, uin
 ASX_INLINE void asxi_ending_finish(asx_shard *shard, asx_task *task, uint32_t flags)
 {
     asx_region *const region = task->cx._region;
-    task->flags = flags;
-    asxi_task_state_set(task, ASX_TASK_COMPLETED);
-    task->wake = ASXI_WAKE_IDLE;
+    asx_debug_assert(asx_task_edge_allowed((asx_task_state)task->state, ASX_TASK_COMPLETED));
+    task->condition = asxi_condition(flags, ASX_TASK_COMPLETED, ASXI_WAKE_IDLE, ASXI_LANE_NONE);
     ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
                task->outcome.severity);
     if (task->arg_size > 0) {

@@ -39,13 +39,15 @@ typedef enum asx_handle_kind {
 #undef X
 } asx_handle_kind;
 
-/* All zero is the null handle, which names nothing: live generations start at 1. */
+/* All zero is the null handle, which names nothing: live generations start at 1. No field is an
+ * array: the compiler would pass it through memory. */
 typedef struct asx_handle {
     uint32_t index;
     uint32_t generation;
     uint16_t shard;
-    uint8_t kind;     /* asx_handle_kind */
-    uint8_t _side[5]; /* [0]: which side of a CHANNEL, 0: the record itself; the rest is zero */
+    uint8_t kind;  /* asx_handle_kind */
+    uint8_t _side; /* which side of a CHANNEL; 0: the record itself */
+    uint32_t _zero;
 } asx_handle;
 
 /* The head of every record. The body behind it is the owner's; while the slot is free its first
@@ -215,11 +217,11 @@ ASX_INLINE void *asx_handle_alloc(asx_handle_table *table, asx_handle *out)
     return slot;
 }
 
-/* Ends the record's handle for ever; the record's memory stays with the table. */
-ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
+/* asx_handle_free, of a record that the caller has just found alive. */
+ASX_INLINE void asx_handle_free_live(asx_handle_table *table, void *record)
 {
     asx_slot *const slot = (asx_slot *)record;
-    asx_assert(slot->live);
+    asx_debug_assert(slot->live);
     asx_debug_assert(slot == asx_handle_at(table, slot->index));
     slot->live = 0;
     table->live--;
@@ -234,6 +236,13 @@ ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
     __builtin_memcpy(slot, &identity, sizeof(identity));
     *(asx_slot **)(void *)(slot + 1) = table->_free;
     table->_free = slot;
+}
+
+/* Ends the record's handle for ever; the record's memory stays with the table. */
+ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
+{
+    asx_assert(((const asx_slot *)record)->live);
+    asx_handle_free_live(table, record);
 }
 
 ASX_INLINE void *asx_handle_find_in(const asx_handle_table *table, asx_handle handle,

@@ -231,8 +231,7 @@ static void segv_handler(int signo, siginfo_t *info, void *context)
 {
     asx_shard *const shard = asxi_shard_self;
     asx_stack *stack;
-    if (shard && shard->running && !shard->in_step &&
-        (shard->running->flags & ASXI_TASK_ON_FIBER) &&
+    if (shard && shard->running && (shard->running->flags & ASXI_TASK_ON_FIBER) &&
         asx_stack_guard_hit(&shard->stacks, info->si_addr, &stack) &&
         stack == shard->running->fiber.stack) {
         if (!shard->contain_jump && contain(shard, stack, context)) {

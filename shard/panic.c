@@ -49,7 +49,7 @@ ASX_NORETURN static void panic_leave(asx_shard *shard, asx_panic_cause cause, co
     /* What cleans up runs on the budget of a failure (PAN-2), from the cancel lane if a cancel is
      * pending. */
     task->budget = asx_cancel_cleanup_budget(ASX_CANCEL_FAIL_FAST);
-    if (shard->in_step) {
+    if (!(task->flags & ASXI_TASK_ON_FIBER)) {
         __builtin_longjmp(shard->panic_jump, 1);
     }
     task->flags |= ASXI_TASK_PANICKED;

@@ -28,12 +28,13 @@ struct asxi_wait;
 
 struct asx_region {
     asx_slot slot;
-    uint8_t state; /* asx_region_state */
+    /* Side by side: zero, all four, where whoever asks is admitted and nothing is counted. */
+    uint8_t state;  /* asx_region_state */
+    bool sealed;    /* mode JOIN was asked; members only */
+    bool limited;   /* how many tasks it admits, or how fast */
+    bool cancelled; /* mode CANCEL was asked */
     uint8_t policy;
     uint8_t overrun; /* never INHERIT */
-    bool sealed;     /* mode JOIN was asked; members only */
-    bool limited;    /* how many tasks it admits, or how fast */
-    bool cancelled;  /* mode CANCEL was asked */
     bool is_scope;   /* its outcome goes to the opener and is not folded into the parent */
     bool is_limb;
     bool judges;   /* has a rule, or is a limb: asked about each task that ends */
@@ -118,8 +119,12 @@ const asx_region *asxi_close_wait_target(struct asxi_wait *wait);
 /* Whoever asks: nothing is counted, nobody is shut out. */
 static inline bool asxi_region_admits_all(const asx_region *region)
 {
-    _Static_assert(ASX_REGION_OPEN == 0, "the state is asked for with what narrows it, as one");
-    return (region->state | (uint8_t)region->sealed | (uint8_t)region->limited) == 0;
+    uint32_t narrowed;
+    _Static_assert(ASX_REGION_OPEN == 0 &&
+                       offsetof(asx_region, cancelled) == offsetof(asx_region, state) + 3,
+                   "the state is asked for with what narrows it, as one");
+    __builtin_memcpy(&narrowed, &region->state, sizeof(narrowed));
+    return narrowed == 0;
 }
 
 /* OK when `spawner` (NULL: an outsider) may add a task now (REG-4, REG-5). It has arrived: where

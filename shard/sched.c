@@ -113,6 +113,7 @@ static void plain_begin(asxi_sched *sched)
     if (!sched->chooses && !lane_has_below(&sched->ready, p)) {
         sched->ready.starved_run = 0;
         sched->plain = &sched->ready.fifo[p];
+        sched->plain_priority = p;
     }
 }
 
@@ -122,6 +123,7 @@ static void plain_end(asxi_sched *sched)
         lane_vacate(&sched->ready, (unsigned)(sched->plain - sched->ready.fifo));
     }
     sched->plain = NULL;
+    sched->plain_priority = ASXI_PRIORITY_COUNT;
 }
 
 /* TIMED: a binary heap with back indices. */

@@ -83,6 +83,7 @@ asx_err asx_shard_create(const asx_shard_config *config, asx_shard **out)
     shard->slice_gap = 1;
     shard->diagnostic = config->diagnostic;
     shard->diagnostic_arg = config->diagnostic_arg;
+    shard->sched.plain_priority = ASXI_PRIORITY_COUNT;
     shard->sched.streak_max = config->cancel_streak ? config->cancel_streak : ASX_CANCEL_STREAK_MAX;
     shard->sched.chooses = config->driver->ops->choose != NULL;
     lane_init(&shard->sched.ready);
@@ -215,7 +216,6 @@ static void dispatch_some(asx_shard *shard)
 {
     slice_begin(shard);
     if (__builtin_setjmp(shard->panic_jump)) {
-        shard->in_step = false;
         asxi_task_step_panicked(shard, shard->running);
         shard->running = NULL;
     }

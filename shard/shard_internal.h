@@ -28,8 +28,9 @@ typedef struct asxi_sched {
      * zero and the driver does not choose. Then the next task is the first in here, and `occupied`
      * may still name the priority when the last has gone. */
     asx_list *plain;
-    uint64_t queued; /* ever, in all lanes: the next run_seq */
-    uint64_t taken;  /* of those, picked or taken out */
+    uint32_t plain_priority; /* its tasks'; ASXI_PRIORITY_COUNT: plain is NULL */
+    uint64_t queued;         /* ever, in all lanes: the next run_seq */
+    uint64_t taken;          /* of those, picked or taken out */
     asxi_lane_queue ready;
     asxi_lane_queue cancel;
     asx_task **timed; /* binary heap by (deadline, priority desc, run_seq) */
@@ -90,7 +91,6 @@ struct asx_shard {
 
     void *panic_jump[5]; /* __builtin_setjmp buffer of the dispatch loop: where a poll step's panic
                             lands */
-    bool in_step;        /* a poll step runs on the thread's stack */
     void **contain_jump; /* where a panic of the callback that runs now lands; NULL: none runs */
     asx_panic_info *contained;
     asx_fiber handoff_dead; /* passed from a dispatch to the finisher it starts */
@@ -136,6 +136,11 @@ static inline void asxi_slice_end(asx_shard *shard)
     shard->slice_over = true;
     shard->slice_left = 1;
 }
+/* The running task's code stands on the thread's stack. */
+static inline bool asxi_in_step(const asx_shard *shard)
+{
+    return shard->running && !(shard->running->flags & ASXI_TASK_ON_FIBER);
+}
 /* Once slice_left is 0: false when the turn's dispatches are. */
 bool asxi_slice_goes_on(asx_shard *shard);
 
@@ -147,10 +152,9 @@ static inline uint64_t asxi_sched_ready_count(const asxi_sched *sched)
 /* Where tasks of this budget stand in a plain stretch; NULL: it is none, or none for them. */
 static inline asx_list *asxi_sched_plain_for(asx_shard *shard, const asx_budget *budget)
 {
-    asx_list *const plain = shard->sched.plain;
-    const bool is_for = plain == &shard->sched.ready.fifo[budget->priority] &&
-                        budget->deadline_ns == ASX_TIME_NEVER;
-    return asx_likely(is_for) ? plain : NULL;
+    const bool is_for =
+        shard->sched.plain_priority == budget->priority && budget->deadline_ns == ASX_TIME_NEVER;
+    return asx_likely(is_for) ? shard->sched.plain : NULL;
 }
 
 static inline void asxi_sched_push_plain(asx_shard *shard, asx_list *fifo, asx_task *task)
@@ -197,7 +201,7 @@ static inline asx_task *asxi_sched_pick(asx_shard *shard)
     if (node == plain) {
         return NULL;
     }
-    asx_list_remove(node);
+    asx_list_drop_front(plain, node);
     sched->taken++;
     return asx_container_of(node, asx_task, run);
 }
@@ -214,7 +218,8 @@ static inline asx_err asxi_cx_require(const asx_cx *cx, asx_cap cap)
 /* A completed task whose record holds references. */
 static inline bool asxi_task_has_payloads(const asx_task *task)
 {
-    return task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED;
+    asx_debug_assert(!task->reason || task->outcome.severity >= ASX_SEVERITY_CANCELLED);
+    return task->outcome.severity >= ASX_SEVERITY_CANCELLED;
 }
 
 /* The live task, or NULL. */
@@ -232,7 +237,7 @@ static inline void asxi_task_reap_bare(asx_shard *shard, asx_task *task)
         task->label = NULL;
     }
     asx_list_remove(&task->sibling);
-    asx_handle_free(&shard->tasks, task);
+    asx_handle_free_live(&shard->tasks, task);
 }
 
 /* Ends the record of a completed task. What stays behind is what spawning relies on: nothing held,

@@ -16,16 +16,12 @@ static void task_first_use(asx_task *task, asx_shard *shard)
     task->timer.fn = asxi_task_timer_fired;
 }
 
-/* What the lanes touch. Of what `flags` and the lane are, the compiler makes one store. */
+/* What the lanes touch. */
 ASX_INLINE void task_begin(asx_task *task, uint32_t flags, asxi_wake wake)
 {
     asx_debug_assert(!task->reason && !task->joiners && !task->ops && !task->body);
     asx_debug_assert(!task->label && task->arg_size == 0);
-    task->flags = flags;
-    task->state = ASX_TASK_CREATED;
-    task->wake = (uint8_t)wake;
-    task->lane = ASXI_LANE_READY;
-    task->kernel_masks = 0;
+    task->condition = asxi_condition(flags, ASX_TASK_CREATED, wake, ASXI_LANE_READY);
     task->wake_at = ASX_TIME_NEVER;
 }
 
@@ -182,11 +178,17 @@ ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags, 
                                 asx_step_fn *step, const void *arg)
 {
     asx_shard *const shard = cx->_shard;
-    if (asx_unlikely(!shard || cx->_task != shard->running || !(cx->_caps & ASX_CAP_SPAWN))) {
+    /* One without a shard has no capability either. */
+    if (asx_unlikely(!(cx->_caps & ASX_CAP_SPAWN) || cx->_task != shard->running)) {
         return NULL;
     }
-    region = asx_unlikely(region != NULL) ? region : asxi_cx_region(cx);
-    if (asx_unlikely(!region || !asxi_region_admits_all(region) || !shard->tasks._free)) {
+    if (asx_likely(!region)) {
+        if (asx_unlikely(cx->_region_gone)) {
+            return NULL;
+        }
+        region = cx->_region;
+    }
+    if (asx_unlikely(!asxi_region_admits_all(region) || !shard->tasks._free)) {
         return NULL;
     }
     asx_list *const fifo = asxi_sched_plain_for(shard, &region->budget);

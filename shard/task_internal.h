@@ -142,11 +142,16 @@ struct asx_task {
         asx_handle far;         /* AWAY: its guest's region; null before the borrower's answer */
     };
     uint64_t run_seq;
-    uint32_t flags;
-    uint8_t state; /* asx_task_state */
-    uint8_t wake;  /* asxi_wake */
-    uint8_t lane;  /* asxi_lane: where it is queued, or was last */
-    uint8_t kernel_masks;
+    union {
+        struct {
+            uint32_t flags;
+            uint8_t state; /* asx_task_state */
+            uint8_t wake;  /* asxi_wake */
+            uint8_t lane;  /* asxi_lane: where it is queued, or was last */
+            uint8_t kernel_masks;
+        };
+        uint64_t condition; /* the five of them as one: see asxi_condition */
+    };
     union {
         struct { /* until ENDING */
             union {
@@ -202,6 +207,16 @@ _Static_assert(offsetof(asx_task, sibling) == 128, "the second: what a dispatch 
 _Static_assert(offsetof(asx_task, timer) == 192, "the third: what ends with the task");
 #endif
 _Static_assert(offsetof(asx_timer, at_ns) == sizeof(asx_list), "late leaves the timer disarmed");
+
+/* What `condition` is when they are these, and nothing masks it. Who reads it waits for stores to
+ * single ones of the five that were not long ago: ask for a flag first that says there were none.
+ */
+ASX_INLINE uint64_t asxi_condition(uint32_t flags, asx_task_state state, asxi_wake wake,
+                                   asxi_lane lane)
+{
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "flags are the lowest bits");
+    return flags | (uint64_t)state << 32 | (uint64_t)wake << 40 | (uint64_t)lane << 48;
+}
 
 ASX_INLINE void asxi_task_state_set(asx_task *task, asx_task_state state)
 {

@@ -88,7 +88,7 @@ static void acknowledge(asx_task *task)
 static bool slice_used(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
-    if (shard->in_step) {
+    if (asxi_in_step(shard)) {
         return false;
     }
     return task->slice_checkpoints >= ASX_SLICE_CHECKPOINTS_MAX ||
@@ -161,7 +161,7 @@ void asxi_wait_resolve(asxi_wait *wait, uintptr_t value)
 void asxi_task_switch_out(asx_task *task)
 {
     asx_shard *const shard = task->cx._shard;
-    asx_assert(shard->running == task && !shard->in_step);
+    asx_assert(shard->running == task && (task->flags & ASXI_TASK_ON_FIBER));
     asx_fiber_switch(&task->fiber, &shard->thread_fiber);
 }
 

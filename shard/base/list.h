@@ -69,6 +69,15 @@ ASX_INLINE void asx_list_remove(const asx_list *node)
     next->_prev = prev;
 }
 
+/* asx_list_remove, of the first. */
+ASX_INLINE void asx_list_drop_front(asx_list *head, const asx_list *node)
+{
+    asx_list *const next = node->_next;
+    asx_debug_assert(head->_next == node && node->_prev == head && next->_prev == node);
+    head->_next = next;
+    next->_prev = head;
+}
+
 ASX_INLINE void asx_list_unlink(asx_list *node)
 {
     if (node->_next) {
