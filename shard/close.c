@@ -189,7 +189,8 @@ static asx_region *region_closed(asx_region *region)
 {
     asx_shard *const shard = region->shard;
     asx_region *const parent = region->parent;
-    asx_assert(region->live_tasks == 0 && region->live_children == 0 && region->credits == 0);
+    asx_assert(asxi_region_live_tasks(region) == 0 && region->live_children == 0 &&
+               region->credits == 0);
     asx_assert(region->obligations == 0 && region->ops == 0 && asx_list_empty(&region->children));
     region->state = ASX_REGION_CLOSED;
     while (!asx_list_empty(&region->tasks)) {
@@ -258,9 +259,9 @@ static asx_region *region_closed(asx_region *region)
 static bool has_members(const asx_region *region)
 {
     if (ASXI_PLANTED(ORPHAN)) {
-        return region->live_tasks + region->live_children > 0;
+        return asxi_region_live_tasks(region) + region->live_children > 0;
     }
-    return region->live_tasks + region->live_children + region->credits > 0;
+    return asxi_region_live_tasks(region) + region->live_children + region->credits > 0;
 }
 
 /* Planted bugs': who is still in a cancelled region is no longer its concern. */
@@ -271,13 +272,13 @@ static void let_go(asx_region *region)
         asx_container_of(node, asx_region, sibling)->parent = NULL;
         region->live_children--;
     }
-    while (ASXI_PLANTED(TASKS_HANDED_UP) && region->parent && region->live_tasks > 0) {
+    while (ASXI_PLANTED(TASKS_HANDED_UP) && region->parent && asxi_region_live_tasks(region) > 0) {
         asx_task *const task = asx_container_of(region->tasks._next, asx_task, sibling);
         asx_list_unlink(&task->sibling);
         asx_list_push_back(&region->parent->tasks, &task->sibling);
         task->cx._region = region->parent;
-        region->live_tasks--;
-        region->parent->live_tasks++;
+        region->past_seqs++;
+        region->parent->past_seqs--;
     }
 }
 

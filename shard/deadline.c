@@ -129,7 +129,7 @@ static asx_outcome look(asx_cx *cx, asxi_deadline_watch *watch)
     const asx_handle_table *const tasks = &cx->_shard->tasks;
     for (uint32_t i = 0; i < tasks->touched; i++) {
         asx_task *const task = asx_handle_at(tasks, i);
-        if (task->slot.live && (task->flags & ASXI_TASK_TIMELY)) {
+        if (asx_slot_live(&task->slot) && (task->flags & ASXI_TASK_TIMELY)) {
             look_at(watch, task);
         }
         if (i % RECORDS_PER_STEP == RECORDS_PER_STEP - 1) {

@@ -120,11 +120,17 @@ static ASX_NOINLINE void end_poll_task(asx_shard *shard, asx_task *task)
     complete(task);
 }
 
+/* No operation, body or timer, and no name for what it waits for: one question. */
+ASX_INLINE bool made_nothing(const asx_task *task)
+{
+    return ((uintptr_t)task->ops | (uintptr_t)task->body | (uintptr_t)task->timer._link._next |
+            (uintptr_t)task->waits_for) == 0;
+}
+
 /* A poll task to which nothing happened, and that made nothing but its frame. */
 ASX_INLINE bool holds_nothing(const asx_task *task)
 {
-    const bool linked = task->ops || task->body || task->reason || asx_timer_armed(&task->timer);
-    return !linked && !(task->flags & ASXI_TASK_INCIDENTS);
+    return made_nothing(task) && !task->reason && !(task->flags & ASXI_TASK_INCIDENTS);
 }
 
 static void after_step(asx_shard *shard, asx_task *task)
@@ -154,7 +160,7 @@ ASX_INLINE void end_bare(asx_shard *shard, asx_task *task, asx_outcome outcome, 
     /* Word by word, as the step has just stored them: a load of both would stall. */
     task->outcome.severity = outcome.severity;
     task->outcome.value = outcome.value;
-    asxi_ending_finish(shard, task, flags | ASXI_TASK_ENDING);
+    asxi_ending_finish(shard, task, flags | ASXI_TASK_ENDING, outcome.severity);
 }
 
 static ASX_NOINLINE void step_ended(asx_shard *shard, asx_task *task, asx_outcome outcome)
@@ -170,7 +176,7 @@ static ASX_NOINLINE void step_ended(asx_shard *shard, asx_task *task, asx_outcom
 ASX_INLINE void step_left(asx_shard *shard, asx_task *task)
 {
     if (asx_unlikely(task->budget.deadline_ns != ASX_TIME_NEVER) &&
-        task->wake_at == ASX_TIME_NEVER && task->state == ASX_TASK_RUNNING) {
+        !(task->flags & ASXI_TASK_WAKES) && task->state == ASX_TASK_RUNNING) {
         asx_task_wake_at(&task->cx, ASX_TIME_NEVER - 1); /* the budget's deadline (BUD-10) */
     }
     after_step(shard, task);
@@ -258,8 +264,8 @@ ASX_INLINE void run_fresh(asx_shard *shard, asx_task *task)
     }
     if (asx_unlikely(!task->step(&task->cx, task->arg, &outcome))) {
         step_left(shard, task);
-    } else if (asx_likely(task->condition == stepping && !task->ops && !task->body &&
-                          !asx_timer_armed(&task->timer) && outcome.severity <= ASX_SEVERITY_ERR)) {
+    } else if (asx_likely(task->condition == stepping && made_nothing(task) &&
+                          outcome.severity <= ASX_SEVERITY_ERR)) {
         end_bare(shard, task, outcome, FRESH_STARTED);
     } else {
         step_ended(shard, task, outcome);

@@ -67,7 +67,7 @@ static bool is_inside(const bounds *b, const asx_region *region)
 static void look_at_region(look *self, const asx_region *region)
 {
     asx_drain_left *const left = self->left;
-    const uint64_t tasks = region->live_tasks + (region->finalizer_task != NULL);
+    const uint64_t tasks = asxi_region_live_tasks(region) + (region->finalizer_task != NULL);
     const uint64_t weight = WEIGHT_TASK * (tasks + region->obligations + region->ops);
     left->regions++;
     left->tasks += tasks;
@@ -98,7 +98,7 @@ static asx_outcome look_at_regions(look *self)
     bounds b = bounds_of(self);
     for (uint32_t i = 0; b.top && i < table->touched; i++) {
         const asx_region *const region = asx_handle_at(table, i);
-        if (region->slot.live && is_inside(&b, region)) {
+        if (asx_slot_live(&region->slot) && is_inside(&b, region)) {
             look_at_region(self, region);
         }
         if (i % RECORDS_PER_STEP == RECORDS_PER_STEP - 1) {
@@ -116,7 +116,7 @@ static asx_outcome look_at_tasks(look *self)
     bounds b = bounds_of(self);
     for (uint32_t i = 0; b.top && i < table->touched; i++) {
         const asx_task *const task = asx_handle_at(table, i);
-        if (task->slot.live && (task->flags & ASXI_TASK_TIMELY) &&
+        if (asx_slot_live(&task->slot) && (task->flags & ASXI_TASK_TIMELY) &&
             is_inside(&b, task->cx._region)) {
             look_at_task(self, task);
         }

@@ -60,16 +60,17 @@ ASX_INLINE bool asxi_ending_is_known(const asx_region *region, const asx_task *t
 }
 
 /* It counts no longer; what waited for that goes on. The region may be gone afterwards. */
-ASX_INLINE void asxi_ending_leave_region(asx_region *region, asx_task *task, uint32_t flags)
+ASX_INLINE void asxi_ending_leave_region(asx_region *region, asx_task *task, uint32_t flags,
+                                         uint64_t severity)
 {
-    if (asx_unlikely(task->outcome.severity != ASX_SEVERITY_OK || region->judges) &&
+    if (asx_unlikely((severity | region->judges) != ASX_SEVERITY_OK) &&
         !asxi_ending_is_known(region, task)) {
         /* Still counted: the policy may cancel the region, which must not close under this call. */
         asxi_region_task_judge(region, task);
     }
-    uint32_t left;
-    asx_assert(!__builtin_sub_overflow(region->live_tasks, 1u, &left));
-    region->live_tasks = left;
+    asx_debug_assert(asxi_region_live_tasks(region) > 0);
+    region->past_seqs++;
+    const uint32_t left = asxi_region_live_tasks(region);
     if (asx_unlikely(task->joiners != NULL)) {
         asxi_task_tell_joiners(task);
     }
@@ -84,26 +85,24 @@ ASX_INLINE void asxi_ending_leave_region(asx_region *region, asx_task *task, uin
 /* Any of these is one, too. */
 #define ASXI_TASK_INCIDENTS (ASXI_TASK_HAS_DROP | ASXI_TASK_TIMELY | ASXI_TASK_SENDABLE)
 
-/* What is left to do for a task that holds nothing any more but its argument. `flags` are its. */
-ASX_INLINE void asxi_ending_finish(asx_shard *shard, asx_task *task, uint32_t flags)
+/* What is left to do for a task that holds nothing any more but its argument, nor waits. The rest
+ * is what the caller knows of it. */
+ASX_INLINE void asxi_ending_finish(asx_shard *shard, asx_task *task, uint32_t flags,
+                                   uint64_t severity)
 {
     asx_region *const region = task->cx._region;
     asx_debug_assert(asx_task_edge_allowed((asx_task_state)task->state, ASX_TASK_COMPLETED));
     task->condition = asxi_condition(flags, ASX_TASK_COMPLETED, ASXI_WAKE_IDLE, ASXI_LANE_NONE);
-    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region),
-               task->outcome.severity);
+    ASXI_TRACE(shard, TASK_COMPLETE, asxi_trace_of(task), asxi_trace_of(region), severity);
     if (task->arg_size > 0) {
         asx_heap_free(&region->heap, task->arg, task->arg_size);
         task->arg_size = 0;
-    }
-    if (task->waits_for) {
-        task->waits_for = NULL;
     }
     shard->stats.completed++;
     if (asx_unlikely(flags & ASXI_TASK_FINALIZER)) {
         asxi_region_finalizer_done(region, task);
     } else {
-        asxi_ending_leave_region(region, task, flags);
+        asxi_ending_leave_region(region, task, flags, severity);
     }
 }
 
@@ -120,7 +119,10 @@ ASX_INLINE void asxi_ending_complete(asx_task *task)
     if (task->body) {
         asxi_body_release(task);
     }
-    asxi_ending_finish(shard, task, task->flags);
+    if (asx_unlikely(task->waits_for != NULL)) {
+        task->waits_for = NULL;
+    }
+    asxi_ending_finish(shard, task, task->flags, task->outcome.severity);
 }
 
 ASX_INLINE void asxi_ending_begin(asx_task *task, asx_outcome outcome)

@@ -351,7 +351,7 @@ static void say_region(telling *t, const asx_region *region)
         asx_region_state_name((asx_region_state)region->state), sealed ? ", sealed" : "",
         seconds(t, region->opened_at));
     const size_t before = l.len;
-    add_limited(&l, region->live_tasks, region->limits.tasks_max, "tasks");
+    add_limited(&l, asxi_region_live_tasks(region), region->limits.tasks_max, "tasks");
     add_limited(&l, region->live_children, region->limits.children_max, "regions below");
     add_count(&l, region->credits, "spawns on their way");
     add_limited(&l, region->obligations, region->limits.obligations_max, "obligations");

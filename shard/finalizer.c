@@ -80,7 +80,7 @@ bool asxi_region_finalizer_start(asx_region *region)
                       region->label ? region->label : "-");
         return false;
     }
-    region->live_tasks--;
+    region->past_seqs++;
     region->finalizer_task = task;
     task->fn = finalizer_main;
     task->arg = finalizer;

@@ -19,7 +19,7 @@ void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16
 {
     asx_assert_ne(kind, ASX_HANDLE_NONE);
     asx_assert(record_size >= sizeof(asx_slot) && record_size <= (1u << 20));
-    asx_assert_lt(count_max, UINT32_MAX);
+    asx_assert(count_max <= ASX_SLOT_FREE);
     const size_t size = asx_handle_record_bytes(record_size);
     *table = (asx_handle_table){
         ._page_shift = asx_handle_page_shift(size), /* untouched pages cost address space only */
@@ -92,10 +92,9 @@ void *asx_handle_alloc_slow(asx_handle_table *table, asx_handle *out)
         .generation = 1,
         .shard = table->shard,
         .kind = table->kind,
-        .live = 1,
     };
     table->touched++;
-    table->live++;
+    table->allocated++;
     if (out) {
         *out = asx_handle_of(slot);
     }
@@ -112,7 +111,7 @@ void *asx_handle_next_live(const asx_handle_table *table, uint32_t *cursor)
 {
     for (uint32_t at = *cursor; at < table->touched; at++) {
         asx_slot *const slot = asx_handle_at(table, at);
-        if (slot->live) {
+        if (asx_slot_live(slot)) {
             *cursor = at + 1;
             return slot;
         }
@@ -123,7 +122,7 @@ void *asx_handle_next_live(const asx_handle_table *table, uint32_t *cursor)
 
 void asx_handle_table_deinit(asx_handle_table *table)
 {
-    asx_assert_eq(table->live, 0);
+    asx_assert_eq(asx_handle_table_live(table), 0);
     for (uint32_t i = 0; i < table->_page_count; i++) {
         asx_chunk_release(table->_source, table->_pages[i], page_bytes(table));
     }

@@ -53,13 +53,15 @@ typedef struct asx_handle {
 /* The head of every record. The body behind it is the owner's; while the slot is free its first
  * word links the free list. */
 typedef struct asx_slot {
-    uint32_t index;
+    uint32_t index;      /* with ASX_SLOT_FREE while it is: then no handle is its */
     uint32_t generation; /* of the live record, or of the next one when free */
     uint16_t shard;
     uint8_t kind;
     uint8_t _zero;
-    uint32_t live; /* a word of its own: reading the handle never waits for its store */
+    uint32_t _unused; /* up to whole words */
 } asx_slot;
+
+#define ASX_SLOT_FREE (UINT32_C(1) << 31)
 
 enum {
     ASX_HANDLE_RECORD_MIN = 32, /* the slot and the free list's link */
@@ -72,11 +74,11 @@ typedef struct asx_handle_table {
     char **_pages;   /* directory; each page holds 1 << _page_shift records */
     uint32_t _page_shift;
     uint32_t record_size;
-    uint32_t touched;   /* slots ever used: [0, touched) have a valid asx_slot */
-    uint32_t count_max; /* slots it may ever have */
-    uint32_t live;
-    uint32_t retired; /* slots that used up their generations */
-    uint32_t _home;   /* shard and kind as they stand in a handle's second word */
+    uint32_t touched;          /* slots ever used: [0, touched) have a valid asx_slot */
+    uint32_t count_max;        /* slots it may ever have */
+    uint64_t allocated, freed; /* ever; the difference is alive */
+    uint32_t retired;          /* slots that used up their generations */
+    uint32_t _home;            /* shard and kind as they stand in a handle's second word */
     uint16_t shard;
     uint8_t kind;
     uint32_t _page_count, _page_cap;
@@ -84,9 +86,14 @@ typedef struct asx_handle_table {
 } asx_handle_table;
 
 /* record_size  bytes a record, its asx_slot included; rounded up to a multiple of 16
- * count_max    below UINT32_MAX */
+ * count_max    at most ASX_SLOT_FREE */
 void asx_handle_table_init(asx_handle_table *table, asx_handle_kind kind, uint16_t shard,
                            size_t record_size, asx_chunk_source *source, uint32_t count_max);
+
+ASX_INLINE uint32_t asx_handle_table_live(const asx_handle_table *table)
+{
+    return (uint32_t)(table->allocated - table->freed);
+}
 
 /* Why the last asx_handle_alloc returned NULL. errors: NO_SLOTS, NO_MEMORY */
 ASX_NODISCARD asx_err asx_handle_table_why(const asx_handle_table *table);
@@ -157,12 +164,31 @@ ASX_INLINE int asx_handle_cmp(asx_handle a, asx_handle b)
     return a.generation == b.generation ? 0 : a.generation < b.generation ? -1 : 1;
 }
 
+ASX_INLINE bool asx_slot_live(const asx_slot *slot)
+{
+    return !(slot->index & ASX_SLOT_FREE);
+}
+
+/* Index and generation as one word, always: a load that is wider than the store before it stalls,
+ * 10 ns for a free with an alloc right behind it. */
+ASX_INLINE uint64_t asx_slot_identity(const asx_slot *slot)
+{
+    uint64_t identity;
+    __builtin_memcpy(&identity, slot, sizeof(identity));
+    return identity;
+}
+
+ASX_INLINE void asx_slot_stamp(asx_slot *slot, uint64_t identity)
+{
+    __builtin_memcpy(slot, &identity, sizeof(identity));
+}
+
 /* The handle of a live record of any table. */
 ASX_INLINE asx_handle asx_handle_of(const void *record)
 {
     const asx_slot *const slot = (const asx_slot *)record;
-    asx_debug_assert(slot->live);
-    /* Two whole words, and never `live`: gathered field by field it costs 5 ns in stalls. */
+    asx_debug_assert(asx_slot_live(slot));
+    /* In whole words: gathered field by field it costs 5 ns in stalls. */
     uint64_t words[2] = { 0, 0 };
     __builtin_memcpy(&words[0], slot, 8);
     __builtin_memcpy(&words[1], &slot->shard, 4);
@@ -209,8 +235,8 @@ ASX_INLINE void *asx_handle_alloc(asx_handle_table *table, asx_handle *out)
         return asx_handle_alloc_slow(table, out);
     }
     table->_free = *(asx_slot **)(void *)(slot + 1);
-    slot->live = 1;
-    table->live++;
+    asx_slot_stamp(slot, asx_slot_identity(slot) - ASX_SLOT_FREE);
+    table->allocated++;
     if (out) {
         *out = asx_handle_of(slot);
     }
@@ -221,19 +247,18 @@ ASX_INLINE void *asx_handle_alloc(asx_handle_table *table, asx_handle *out)
 ASX_INLINE void asx_handle_free_live(asx_handle_table *table, void *record)
 {
     asx_slot *const slot = (asx_slot *)record;
-    asx_debug_assert(slot->live);
+    asx_debug_assert(asx_slot_live(slot));
     asx_debug_assert(slot == asx_handle_at(table, slot->index));
-    slot->live = 0;
-    table->live--;
-    /* Index and generation as one word, as asx_handle_of reads them: a load that is wider than the
-     * store before it stalls, 10 ns for a free with an alloc right behind it. */
-    uint64_t identity;
-    __builtin_memcpy(&identity, slot, sizeof(identity));
-    if (asx_unlikely(__builtin_add_overflow(identity, UINT64_C(1) << 32, &identity))) {
+    table->freed++;
+    const uint64_t identity = asx_slot_identity(slot);
+    const uint64_t next = (UINT64_C(1) << 32) + ASX_SLOT_FREE; /* the next generation's, free */
+    uint64_t freed;
+    if (asx_unlikely(__builtin_add_overflow(identity, next, &freed))) {
+        asx_slot_stamp(slot, identity + ASX_SLOT_FREE);
         table->retired++;
         return;
     }
-    __builtin_memcpy(slot, &identity, sizeof(identity));
+    asx_slot_stamp(slot, freed);
     *(asx_slot **)(void *)(slot + 1) = table->_free;
     table->_free = slot;
 }
@@ -241,7 +266,7 @@ ASX_INLINE void asx_handle_free_live(asx_handle_table *table, void *record)
 /* Ends the record's handle for ever; the record's memory stays with the table. */
 ASX_INLINE void asx_handle_free(asx_handle_table *table, void *record)
 {
-    asx_assert(((const asx_slot *)record)->live);
+    asx_assert(asx_slot_live((const asx_slot *)record));
     asx_handle_free_live(table, record);
 }
 
@@ -249,13 +274,12 @@ ASX_INLINE void *asx_handle_find_in(const asx_handle_table *table, asx_handle ha
                                     uint32_t shift, size_t record_size)
 {
     /* In whole words: a handle travels in two registers. */
-    uint64_t words[2], identity;
+    uint64_t words[2];
     __builtin_memcpy(words, &handle, sizeof(words));
     const uint32_t index = (uint32_t)words[0];
     if (asx_likely((words[1] & ASX_HANDLE_HOME_MASK) == table->_home && index < table->touched)) {
         asx_slot *const slot = (asx_slot *)asx_handle_place(table, index, shift, record_size);
-        __builtin_memcpy(&identity, slot, sizeof(identity));
-        if (asx_likely(slot->live && identity == words[0])) {
+        if (asx_likely(asx_slot_identity(slot) == words[0])) {
             return slot;
         }
     }

@@ -61,7 +61,7 @@ static void visit_region(walk *w, const asx_region *region, uint32_t depth)
         .ops = region->ops,
         .due_ns = ASX_TIME_NEVER,
         .heap_bytes = asx_region_heap_bytes(region),
-        .tasks = region->live_tasks,
+        .tasks = asxi_region_live_tasks(region),
         .children = region->live_children,
     };
     w->visit(w->arg, &node);
@@ -145,5 +145,5 @@ uint64_t asx_inspect(asx_shard *shard, uint64_t nodes_max, asx_inspect_fn *visit
         visit_region(&w, region, depth);
         visit_tasks(&w, region, depth + 1);
     }
-    return (uint64_t)shard->regions.live + shard->tasks.live;
+    return (uint64_t)asx_handle_table_live(&shard->regions) + asx_handle_table_live(&shard->tasks);
 }

@@ -83,7 +83,7 @@ asx_err asxi_limbs_create(asx_shard *shard)
 void asxi_limbs_destroy(asx_shard *shard)
 {
     if (shard->limbs) {
-        asx_assert_eq(shard->limbs->proxies.live, 0);
+        asx_assert_eq(asx_handle_table_live(&shard->limbs->proxies), 0);
         asx_handle_table_deinit(&shard->limbs->proxies);
         free(shard->limbs);
         shard->limbs = NULL;
@@ -100,6 +100,7 @@ static asxi_limb *limb_create(asx_shard *shard, asx_region *region, uint32_t to)
         limb->parent = region;
         limb->shard = to;
         limb->seq = region->spawn_seq++;
+        region->past_seqs++;
         limb->next = region->limbs;
         limb->at = &region->limbs;
         if (limb->next) {
@@ -190,6 +191,7 @@ static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_
         }
         cx->_region->credits--;
         cx->_region->spawn_seq--;
+        cx->_region->past_seqs--;
         asxi_region_arrival_undo(cx->_region);
         limb_free(shard, limb);
         err = asxi_mail_room_wait(cx, to);

@@ -114,7 +114,7 @@ static bool may_go_home(asx_task *guest)
     const asx_region *const region = guest->cx._region;
     asxi_body *const body = guest->body;
     if (!is_between_steps(guest) || guest->state > ASX_TASK_CANCEL_REQUESTED ||
-        region->live_tasks != 1 || region->live_children + region->credits > 0 ||
+        asxi_region_live_tasks(region) != 1 || region->live_children + region->credits > 0 ||
         region->finalizers || region->objects || region->obligations > 0) {
         return false;
     }
@@ -153,7 +153,7 @@ static void send_back(asx_shard *shard, uint32_t home, asx_handle task, uint32_t
         msg.words[3] = guest->budget.deadline_ns;
         msg.words[4] = guest->budget.cost_quota;
         msg.words[5] = guest->budget.poll_quota;
-        msg.words[6] = guest->wake_at;
+        msg.words[6] = asxi_task_wake_at(guest);
     }
     asxi_mail_send(shard, home, &msg);
 }
@@ -380,7 +380,7 @@ static void home_again(asx_task *task, const asx_msg *msg)
     task->budget.deadline_ns = (asx_instant)msg->words[3];
     task->budget.cost_quota = msg->words[4];
     task->budget.poll_quota = (uint32_t)msg->words[5];
-    task->wake_at = ASX_TIME_NEVER;
+    task->flags &= ~(uint32_t)ASXI_TASK_WAKES;
     if ((asx_instant)msg->words[6] != ASX_TIME_NEVER) {
         asx_task_wake_at(&task->cx, (asx_instant)msg->words[6]);
     }
@@ -391,7 +391,7 @@ static void on_back(asx_shard *shard, const asx_msg *msg)
     asx_task *const task = away_of(shard, msg);
     if (!(msg->arg32 & BACK_REFUSED)) {
         home_again(task, msg);
-    } else if (task->wake_at != ASX_TIME_NEVER) {
+    } else if (task->flags & ASXI_TASK_WAKES) {
         asx_task_wake_at(&task->cx, task->wake_at);
     }
     task->flags = (task->flags & ~(uint32_t)ASXI_TASK_WOKEN) | ASXI_TASK_MOVED;
@@ -409,7 +409,7 @@ static void lend(asx_shard *shard, asx_task *task, migrate_loan *loan)
                             .frame = asxi_task_arg(task),
                             .label = asxi_task_label(task),
                             .budget = task->budget,
-                            .wake_at = task->wake_at,
+                            .wake_at = asxi_task_wake_at(task),
                             .caps = task->cx._caps,
                             .flags = task->flags & (ASXI_TASK_STARTED | ASXI_TASK_SEEDED),
                             .overrun = task->cx._region->overrun };

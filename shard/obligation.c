@@ -197,7 +197,7 @@ bool asxi_obligation_at(const asx_shard *shard, uint32_t index, asxi_obligation_
                                     .object = o->options.object,
                                     .held = &o->held,
                                     .reserved_at = o->reserved_at };
-    return o->slot.live;
+    return asx_slot_live(&o->slot);
 }
 
 bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
@@ -206,7 +206,7 @@ bool asxi_obligations_look(asx_shard *shard, uint32_t *cursor, uint32_t count,
     const asx_handle_table *const table = &shard->obligations;
     for (; count > 0 && *cursor < table->touched; count--, ++*cursor) {
         asxi_obligation *const o = asx_handle_at(table, *cursor);
-        if (o->slot.live && o->holder->slot.live) {
+        if (asx_slot_live(&o->slot) && asx_slot_live(&o->holder->slot)) {
             const asxi_obligation_note note = asxi_obligation_note_of(&o->held);
             asxi_futurelock_look(o->holder, &note, limit_ns);
         }

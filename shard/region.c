@@ -48,7 +48,7 @@ const asx_reason *asx_region_reason(const asx_region *region)
 
 uint32_t asx_region_task_count(const asx_region *region)
 {
-    return region->live_tasks;
+    return asxi_region_live_tasks(region);
 }
 
 uint32_t asx_region_child_count(const asx_region *region)
@@ -143,8 +143,9 @@ asx_err asxi_region_admit_limited(asx_region *region, const asx_region *spawner)
     if (asx_unlikely(err) || !region->limited) {
         return err;
     }
-    if (tasks_max != 0 && region->live_tasks + region->credits >= tasks_max) {
-        err = asxi_refuse(region, ASX_LIMIT_TASKS, tasks_max, region->live_tasks + region->credits);
+    const uint32_t live = asxi_region_live_tasks(region) + region->credits;
+    if (tasks_max != 0 && live >= tasks_max) {
+        err = asxi_refuse(region, ASX_LIMIT_TASKS, tasks_max, live);
     } else if (region->limits.arrivals_per_s > 0) {
         err = arrive(region);
     }

@@ -45,7 +45,6 @@ struct asx_region {
     bool warned_finalizers;
     bool has_resources; /* it or an ancestor */
     uint32_t caps;
-    uint32_t live_tasks; /* not yet COMPLETED, finalizers excluded */
     uint32_t live_children;
     uint32_t credits; /* spawns accepted whose task is not visible yet, far calls being left */
     uint32_t obligations;
@@ -72,6 +71,7 @@ struct asx_region {
     uint64_t outcome_seq;           /* spawn_seq of what decided it */
     asx_outcome first_failure;
     uint64_t spawn_seq; /* next */
+    uint64_t past_seqs; /* of those before it: no task that lives; finalizers' and limbs' too */
     uint64_t child_seq;
     uint64_t entropy;
     const char *label;
@@ -81,6 +81,12 @@ struct asx_region {
     struct asxi_object *objects; /* channels and locks opened here (sync/object.c) */
     asx_heap heap;
 };
+
+/* Not yet COMPLETED, finalizers excluded. */
+static inline uint32_t asxi_region_live_tasks(const asx_region *region)
+{
+    return (uint32_t)(region->spawn_seq - region->past_seqs);
+}
 
 /* region.c */
 asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_region_options *options,

@@ -20,7 +20,7 @@ static bool task_is_bare(const asx_task *task, const asx_cx *cx)
 /* The task is all there is in it. */
 static bool region_is_bare(const asx_region *region, const asx_task *task)
 {
-    return region->live_tasks == 1 && region->tasks._next == &task->sibling &&
+    return asxi_region_live_tasks(region) == 1 && region->tasks._next == &task->sibling &&
            region->tasks._prev == &task->sibling &&
            region->live_children + region->credits + region->obligations + region->ops == 0 &&
            !region->finalizers && !region->finalizer_task && !region->limbs && !region->scope &&

@@ -439,9 +439,10 @@ void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats)
     asx_stack_stats stacks;
     asx_stack_stats_read(&shard->stacks, &stacks);
     *stats = shard->stats;
-    stats->tasks_live = shard->tasks.live;
-    stats->regions_live = shard->regions.live;
-    stats->obligations_pending = shard->obligations.live;
+    stats->spawned += shard->tasks.allocated;
+    stats->tasks_live = asx_handle_table_live(&shard->tasks);
+    stats->regions_live = asx_handle_table_live(&shard->regions);
+    stats->obligations_pending = asx_handle_table_live(&shard->obligations);
     stats->ops_in_flight = shard->op_in_flight;
     stats->timers_armed = asx_timer_wheel_count(&shard->wheel);
     stats->dispatches = steps_run(shard);
@@ -458,7 +459,9 @@ void asx_shard_stats_read(asx_shard *shard, asx_shard_stats *stats)
 void asx_shard_destroy(asx_shard *shard)
 {
     asx_assert(shard->root_closed);
-    asx_assert(shard->tasks.live == 0 && shard->regions.live == 0 && shard->obligations.live == 0);
+    asx_assert(asx_handle_table_live(&shard->tasks) == 0 &&
+               asx_handle_table_live(&shard->regions) == 0 &&
+               asx_handle_table_live(&shard->obligations) == 0);
     asx_assert_eq(shard->op_in_flight, 0);
     asx_assert_eq(asx_timer_wheel_count(&shard->wheel), 0);
     asxi_mail_destroy(shard);

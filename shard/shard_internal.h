@@ -149,19 +149,17 @@ static inline uint64_t asxi_sched_ready_count(const asxi_sched *sched)
     return sched->queued - sched->taken - sched->cancel_count - sched->timed_count;
 }
 
-/* Where tasks of this budget stand in a plain stretch; NULL: it is none, or none for them. */
-static inline asx_list *asxi_sched_plain_for(asx_shard *shard, const asx_budget *budget)
+/* A plain stretch, and tasks of this budget belong to it. */
+static inline bool asxi_sched_is_plain_for(const asx_shard *shard, const asx_budget *budget)
 {
-    const bool is_for =
-        shard->sched.plain_priority == budget->priority && budget->deadline_ns == ASX_TIME_NEVER;
-    return asx_likely(is_for) ? shard->sched.plain : NULL;
+    return shard->sched.plain_priority == budget->priority && budget->deadline_ns == ASX_TIME_NEVER;
 }
 
-static inline void asxi_sched_push_plain(asx_shard *shard, asx_list *fifo, asx_task *task)
+static inline void asxi_sched_push_plain(asx_shard *shard, asx_task *task)
 {
     asx_debug_assert(task->state <= ASX_TASK_RUNNING && task->wake == ASXI_WAKE_QUEUED);
     task->run_seq = shard->sched.queued++;
-    asx_list_push_back_anew(fifo, &task->run);
+    asx_list_push_back_anew(shard->sched.plain, &task->run);
 }
 
 /* asxi_sched_enqueue, for a task that no lane but READY can be for: neither cancelled nor a
@@ -169,10 +167,9 @@ static inline void asxi_sched_push_plain(asx_shard *shard, asx_list *fifo, asx_t
 static inline void asxi_sched_push(asx_shard *shard, asx_task *task)
 {
     task->wake = ASXI_WAKE_QUEUED;
-    asx_list *const fifo = asxi_sched_plain_for(shard, &task->budget);
-    if (asx_likely(fifo != NULL)) {
+    if (asx_likely(asxi_sched_is_plain_for(shard, &task->budget))) {
         task->lane = ASXI_LANE_READY;
-        asxi_sched_push_plain(shard, fifo, task);
+        asxi_sched_push_plain(shard, task);
     } else {
         asxi_sched_enqueue(shard, task);
     }

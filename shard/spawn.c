@@ -22,7 +22,6 @@ ASX_INLINE void task_begin(asx_task *task, uint32_t flags, asxi_wake wake)
     asx_debug_assert(!task->reason && !task->joiners && !task->ops && !task->body);
     asx_debug_assert(!task->label && task->arg_size == 0);
     task->condition = asxi_condition(flags, ASX_TASK_CREATED, wake, ASXI_LANE_READY);
-    task->wake_at = ASX_TIME_NEVER;
 }
 
 /* The rest, line after line of the record: stores side by side in one line take half the time.
@@ -40,8 +39,6 @@ ASX_INLINE void task_belong(asx_task *task, asx_shard *shard, asx_region *region
     asx_list_push_back_anew(&region->tasks, &task->sibling);
     task->spawned_at = shard->now_ns;
     region->spawn_seq++;
-    region->live_tasks++;
-    shard->stats.spawned++;
 }
 
 static void task_apply(asx_task *task, const asx_spawn_options *options)
@@ -113,7 +110,6 @@ void asxi_task_uncreate(asx_task *task)
     asx_list_remove(&task->sibling);
     task->label = NULL;
     asxi_region_arrival_undo(region);
-    region->live_tasks--;
     region->spawn_seq--;
     task->cx._shard->stats.spawned--;
     asx_handle_free(&task->cx._shard->tasks, task);
@@ -191,8 +187,7 @@ ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags, 
     if (asx_unlikely(!asxi_region_admits_all(region) || !shard->tasks._free)) {
         return NULL;
     }
-    asx_list *const fifo = asxi_sched_plain_for(shard, &region->budget);
-    if (asx_unlikely(!fifo)) {
+    if (asx_unlikely(!asxi_sched_is_plain_for(shard, &region->budget))) {
         return NULL;
     }
     asx_task *const task = asx_handle_alloc(&shard->tasks, NULL);
@@ -202,8 +197,10 @@ ASX_INLINE asx_task *spawn_bare(asx_cx *cx, asx_region *region, uint32_t flags, 
     } else {
         task->fn = fn;
     }
-    asxi_sched_push_plain(shard, fifo, task);
-    memcpy(&task->arg, &arg, sizeof(arg));
+    asxi_sched_push_plain(shard, task);
+    if ((const void *)task->arg != arg) { /* a spawn is bound by what it stores */
+        memcpy(&task->arg, &arg, sizeof(arg));
+    }
     task_belong(task, shard, region, cx->_caps, flags);
     return task;
 }

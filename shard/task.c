@@ -60,7 +60,7 @@ static inline void trace_ready(const asx_task *task)
 {
     const asx_task *const cause = task->cx._shard->running;
     ASXI_TRACE(task->cx._shard, TASK_READY, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-               asxi_trace_of(cause && cause->slot.live ? cause : NULL));
+               asxi_trace_of(cause && asx_slot_live(&cause->slot) ? cause : NULL));
 }
 
 /* It is queued, and what decides about its place is about to change, or has. */
@@ -101,8 +101,13 @@ void asx_task_wake_at(asx_cx *cx, asx_instant at_ns)
     if (at_ns > task->budget.deadline_ns) {
         at_ns = asx_time_add(task->budget.deadline_ns, 1);
     }
+    if (at_ns == ASX_TIME_NEVER) {
+        task->flags &= ~(uint32_t)ASXI_TASK_WAKES;
+        return;
+    }
+    task->flags |= ASXI_TASK_WAKES;
     task->wake_at = at_ns;
-    if (at_ns != ASX_TIME_NEVER && (!asx_timer_armed(&task->timer) || task->timer.at_ns > at_ns)) {
+    if (!asx_timer_armed(&task->timer) || task->timer.at_ns > at_ns) {
         asx_timer_disarm(&cx->_shard->wheel, &task->timer);
         asx_timer_arm(&cx->_shard->wheel, &task->timer, at_ns);
     }

@@ -65,6 +65,7 @@ enum {
     ASXI_TASK_GUEST = 1u << 24,        /* its frame and its handle are another shard's */
     ASXI_TASK_MOVED = 1u << 25,        /* it came from another shard, and has not run since */
     ASXI_TASK_WOKEN = 1u << 26,        /* AWAY: a wake-up waits for the borrower's answer */
+    ASXI_TASK_WAKES = 1u << 27,        /* `wake_at` is set */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through
@@ -158,8 +159,7 @@ struct asx_task {
                 asx_task_fn *fn;
                 asx_step_fn *step;
             };
-            asx_instant
-                wake_at; /* poll tasks: the wanted instant; the timer may be armed earlier */
+            asx_instant wake_at; /* WAKES: the wanted instant; the timer may be armed earlier */
         };
         asx_outcome outcome; /* from ENDING on: a reference */
     };
@@ -343,6 +343,12 @@ static inline asx_outcome asxi_task_lend(asx_task *task, asx_outcome outcome)
     return asx_likely(outcome.severity < ASX_SEVERITY_CANCELLED)
                ? outcome
                : asxi_task_lend_payload(task, outcome);
+}
+
+/* When a poll task wants to be woken. */
+static inline asx_instant asxi_task_wake_at(const asx_task *task)
+{
+    return task->flags & ASXI_TASK_WAKES ? task->wake_at : ASX_TIME_NEVER;
 }
 
 static inline const char *asxi_task_label(const asx_task *task)

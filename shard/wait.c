@@ -171,13 +171,14 @@ void asxi_task_timer_fired(asx_timer *timer)
     asx_task *const task = asx_container_of(timer, asx_task, timer);
     asx_shard *const shard = task->cx._shard;
     if (task->flags & ASXI_TASK_POLL && !(task->flags & ASXI_TASK_ENDING)) {
-        if (task->wake_at > shard->now_ns) { /* moved out while armed: the cheap re-arm */
-            if (task->wake_at != ASX_TIME_NEVER) {
-                asx_timer_arm(&shard->wheel, timer, task->wake_at);
+        const asx_instant wake_at = asxi_task_wake_at(task);
+        if (wake_at > shard->now_ns) { /* moved out while armed: the cheap re-arm */
+            if (wake_at != ASX_TIME_NEVER) {
+                asx_timer_arm(&shard->wheel, timer, wake_at);
             }
             return;
         }
-        task->wake_at = ASX_TIME_NEVER;
+        task->flags &= ~(uint32_t)ASXI_TASK_WAKES;
         asx_task_notify(task);
         return;
     }

@@ -61,7 +61,7 @@ static void edge_add(look *self, uint32_t from, uint32_t onto)
 
 static asxi_wait *parked_of(const asx_task *task)
 {
-    const bool waits = task->slot.live && task->wake == ASXI_WAKE_IDLE &&
+    const bool waits = asx_slot_live(&task->slot) && task->wake == ASXI_WAKE_IDLE &&
                        task->state != ASX_TASK_COMPLETED && task->body;
     return waits ? task->body->parked : NULL;
 }
@@ -110,7 +110,8 @@ static void tasks_collect(look *self)
     const asx_handle_table *const regions = &self->shard->regions;
     for (uint32_t i = 0; i < regions->touched; i++) {
         const asx_region *const region = asx_handle_at(regions, i);
-        asxi_wait *const wait = region->slot.live && region->scope ? region->scope->_wait : NULL;
+        asxi_wait *const wait =
+            asx_slot_live(&region->slot) && region->scope ? region->scope->_wait : NULL;
         if (wait && !wait->resolved) {
             task_add(self, wait->task, region, TARGET_REGION);
         }
@@ -148,12 +149,13 @@ static void regions_join(look *self)
     const asx_handle_table *const regions = &self->shard->regions;
     for (uint32_t i = 0; i < regions->touched; i++) {
         const asx_region *const region = asx_handle_at(regions, i);
-        for (const asx_region *outer = region->slot.live ? region : NULL; outer;
+        for (const asx_region *outer = asx_slot_live(&region->slot) ? region : NULL; outer;
              outer = outer->parent) {
             node *const at = region_node(self, outer);
             if (at) {
                 at->way_out |= region->credits > 0 || region->limbs || region->finalizer_task;
-                at->inside -= region->live_tasks; /* 0 in the end, when all are in the graph */
+                at->inside -=
+                    asxi_region_live_tasks(region); /* 0 in the end, when all are in the graph */
             }
         }
     }

@@ -24,7 +24,8 @@ asx_err asxi_objects_create(asx_shard *shard)
 void asxi_objects_destroy(asx_shard *shard)
 {
     if (shard->objects) {
-        asx_assert(shard->objects->objects.live == 0 && shard->objects->ends.live == 0);
+        asx_assert(asx_handle_table_live(&shard->objects->objects) == 0 &&
+                   asx_handle_table_live(&shard->objects->ends) == 0);
         asx_handle_table_deinit(&shard->objects->objects);
         asx_handle_table_deinit(&shard->objects->ends);
         free(shard->objects);

@@ -260,7 +260,7 @@ TEST_CASE("limb: a full ring holds the sending task, not its shard, and control 
                 CHECK(arrivals.empty());
                 for (int i = 0; i < 20; i++) { /* more than the ring has slots */
                     asx_limb_cancel(cx, limb, ASX_CANCEL_USER, "now");
-                    asx_task_wake(asx_shard_of(cx), asx_handle{ 1, 1, 1, ASX_HANDLE_TASK, {} });
+                    asx_task_wake(asx_shard_of(cx), asx_handle{ 1, 1, 1, ASX_HANDLE_TASK, 0, 0 });
                 }
                 the_world->held[1] = false;
                 CHECK(asx_join_limb(cx, limb).severity == ASX_SEVERITY_CANCELLED);
