@@ -85,9 +85,16 @@ void asxi_epoll_slot_forget(asxi_epoll *epoll, epoll_slot *slot);
 void asxi_epoll_slot_give_up(asxi_epoll *epoll, epoll_slot *slot, int32_t fd);
 void asxi_epoll_slots_deinit(asxi_epoll *epoll);
 
-/* epoll_op.c: the direction an op waits for. */
-unsigned asxi_epoll_op_dir(const asx_op *op);
-/* One attempt at anything but ACCEPT, a multishot RECV and POLL. Leaves what was moved in
+/* The direction an op waits for. A mask and no switch: it is asked several times an event. */
+ASX_INLINE unsigned asxi_epoll_op_dir(const asx_op *op)
+{
+    const uint32_t in = 1u << ASX_OP_ACCEPT | 1u << ASX_OP_RECV | 1u << ASX_OP_RECVFROM |
+                        1u << ASX_OP_READ | 1u << ASX_OP_POLL;
+    const uint32_t out = ~in | 1u << ASX_OP_POLL;
+    return (in >> op->code & 1u ? EPOLL_DIR_IN : 0u) | (out >> op->code & 1u ? EPOLL_DIR_OUT : 0u);
+}
+
+/* epoll_op.c: one attempt at anything but ACCEPT, a multishot RECV and POLL. Leaves what was moved in
  * op->result, and at the end the error in op->err. */
 epoll_try asxi_epoll_op_try(asxi_epoll *epoll, asx_op *op);
 /* True when READ and WRITE may block for the disk: the pool's work. */

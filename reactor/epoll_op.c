@@ -9,21 +9,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-unsigned asxi_epoll_op_dir(const asx_op *op)
-{
-    switch (op->code) {
-    case ASX_OP_ACCEPT:
-    case ASX_OP_RECV:
-    case ASX_OP_RECVFROM:
-    case ASX_OP_READ:
-        return EPOLL_DIR_IN;
-    case ASX_OP_POLL:
-        return EPOLL_DIR_IN | EPOLL_DIR_OUT;
-    default:
-        return EPOLL_DIR_OUT;
-    }
-}
-
 static epoll_try done(asx_op *op, int errnum)
 {
     op->err = errnum ? asx_err_errno(errnum) : ASX_OK;
