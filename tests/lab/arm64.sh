@@ -44,10 +44,10 @@ cxx="$target-g++ -std=c++17 -O0 -w"
 $cache $cxx -D_GNU_SOURCE -fno-omit-frame-pointer "$work/catch/catch.h" \
     -o "$work/catch/catch.h.gch"
 echo "$source/tests/test_main.cc" | objects tests $cxx
-for noun in shard/cancel shard/chunk shard/combine shard/cx shard/fiber shard/handle shard/heap \
-    shard/mesh shard/obligation shard/outcome shard/panic shard/region shard/ring shard/scope \
-    shard/stack shard/task shard/timer shard/base/sha256 lab/dpor lab/event lab/foata lab/race \
-    lab/rand; do
+for noun in shard/cancel shard/chunk shard/combine shard/cx shard/fiber \
+    shard/handle shard/heap shard/mesh shard/obligation shard/outcome shard/panic \
+    shard/policy shard/region shard/ring shard/scope shard/stack shard/task shard/timer \
+    shard/base/sha256 lab/dpor lab/event lab/foata lab/race lab/rand; do
     echo "$source/tests/${noun}_test.cc"
 done | objects tests $cxx -include "$work/catch/catch.h"
 

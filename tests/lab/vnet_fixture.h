@@ -3,6 +3,7 @@
 #define ASX_TESTS_LAB_VNET_FIXTURE_H
 
 #include <asx/lab/vdriver.h>
+#include <asx/lab/vlink.h>
 #include <asx/lab/vnet.h>
 
 #include <catch2/catch.hpp>
@@ -14,6 +15,13 @@
 #include <vector>
 
 enum class Choices { NONE, ALL, RANDOM }; /* always 0 · always the last · from the seed */
+
+static inline asx_vnet_config link_of(const char *preset)
+{
+    asx_vnet_config config{};
+    REQUIRE(asx_vlink_preset(preset, &config.link) == ASX_OK);
+    return config;
+}
 
 /* An operation that records what it was told. */
 struct Vop {

@@ -78,11 +78,6 @@ void run_one(asx_cx *cx, world *self, asx_task_fn *fn, void *arg, asx_duration t
     watch_stop(cx, watch);
 }
 
-asx_outcome sleeper(asx_cx *cx, void *arg)
-{
-    return asx_sleep(cx, *static_cast<asx_duration *>(arg));
-}
-
 /* Never silent for longer than a second. */
 asx_outcome busy(asx_cx *cx, void *arg)
 {

@@ -28,7 +28,7 @@ asx_drain_left look(asx_cx *cx, asx_handle top, asx_instant began_ns, asx_handle
     return left;
 }
 
-asx_outcome sleeper(asx_cx *cx, void *)
+asx_outcome sleeps_on(asx_cx *cx, void *)
 {
     return asx_sleep(cx, asx_s(60));
 }
@@ -156,13 +156,13 @@ TEST_CASE("drain: a look counts what is below the region, and nothing beside it"
         asx_region *const app = open_region(cx, "app");
         asx_region *const aside = open_region(cx, "aside");
         const asx_handle except = asx_region_handle(aside);
-        start(cx, app, sleeper);
+        start(cx, app, sleeps_on);
         start(cx, app, holder);
         start(cx, aside, holder);
         ASX_TRY(asx_sleep(cx, asx_s(2)));
         asx_budget soon = ASX_BUDGET_UNLIMITED;
         soon.deadline_ns = asx_time_add(asx_now(cx), asx_ms(250));
-        start(cx, app, sleeper, &soon);
+        start(cx, app, sleeps_on, &soon);
         const asx_instant began_ns = asx_now(cx);
         ASX_TRY(asx_sleep(cx, asx_ms(10)));
 
@@ -209,8 +209,8 @@ TEST_CASE("drain: a cancelled region that cannot close is counted as closing, an
         asx_region *const quick = open_region(cx, "quick");
         asx_region *const slow = open_region(cx, "slow");
         const asx_handle slow_handle = asx_region_handle(slow);
-        start(cx, quick, sleeper);
-        start(cx, quick, sleeper);
+        start(cx, quick, sleeps_on);
+        start(cx, quick, sleeps_on);
         start(cx, slow, deaf);
         ASX_TRY(asx_yield(cx));
         const asx_instant began_ns = asx_now(cx);

@@ -109,6 +109,12 @@ template <class T> static inline void ignored(T)
 
 #define TASK [](ASX_UNUSED asx_cx * cx, ASX_UNUSED void *arg) -> asx_outcome
 
+/* A task that sleeps for the asx_duration it is given. */
+static inline asx_outcome sleeper(asx_cx *cx, void *arg)
+{
+    return asx_sleep(cx, *static_cast<asx_duration *>(arg));
+}
+
 /* A task of `region`, nullptr: of the caller's, that people know by its label. */
 static inline asx_handle start_named(asx_cx *cx, asx_task_fn *fn, void *arg, const char *label,
                                      asx_region *region = nullptr)

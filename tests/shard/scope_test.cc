@@ -4,7 +4,7 @@
 
 static int alive;
 
-static asx_outcome sleeper(asx_cx *cx, void *arg)
+static asx_outcome living(asx_cx *cx, void *arg)
 {
     alive++;
     const asx_outcome outcome = asx_sleep(cx, *static_cast<asx_duration *>(arg));
@@ -25,8 +25,8 @@ TEST_CASE("scope: the end of the block waits for children that are still running
         const asx_instant begin = asx_now(cx);
         asx_outcome value;
         ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
-            ASX_SPAWN(s, sleeper, &long_ns);
-            ASX_SPAWN(s, sleeper, &long_ns);
+            ASX_SPAWN(s, living, &long_ns);
+            ASX_SPAWN(s, living, &long_ns);
         }
         CHECK(alive == 0);
         CHECK(asx_now(cx) - begin == asx_s(3));
@@ -41,7 +41,7 @@ static asx_outcome leave_by_return(asx_cx *cx, void *)
 {
     const asx_duration long_ns = asx_s(3);
     ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
-        ASX_SPAWN(s, sleeper, &long_ns);
+        ASX_SPAWN(s, living, &long_ns);
         ASX_TRY(asx_sleep(cx, 1));
         CHECK(alive == 1);
         return asx_fail(ASX_ERR(ASX_ERR_DOMAIN_USER, 1));
@@ -60,7 +60,7 @@ TEST_CASE("scope: return and break cancel with FAIL_FAST and drain before the ne
         const asx_duration long_ns = asx_s(3);
         asx_outcome value = asx_ok(0);
         ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
-            ASX_SPAWN(s, sleeper, &long_ns);
+            ASX_SPAWN(s, living, &long_ns);
             ASX_TRY(asx_sleep(cx, 1));
             CHECK(alive == 1);
             break;
@@ -82,7 +82,7 @@ TEST_CASE("scope: FAIL_FAST stops siblings, and the value is the failure that ca
         asx_outcome value, seen = asx_ok(0);
         ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
             ASX_SPAWN(s, failer, &short_ns);
-            asx_handle slow = ASX_SPAWN(s, sleeper, &long_ns);
+            asx_handle slow = ASX_SPAWN(s, living, &long_ns);
             seen = asx_join(&s->cx, slow);
         }
         CHECK(seen.severity == ASX_SEVERITY_CANCELLED);
@@ -103,7 +103,7 @@ TEST_CASE("scope: COLLECT_ALL lets everybody finish and reports the first error 
         ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
             ASX_SPAWN(s, failer, &a_ns);
             ASX_SPAWN(s, failer, &b_ns);
-            ASX_SPAWN(s, sleeper, &c_ns);
+            ASX_SPAWN(s, living, &c_ns);
         }
         CHECK(value.severity == ASX_SEVERITY_ERR);
         CHECK(asx_now(cx) - begin == asx_ms(100));
@@ -143,7 +143,7 @@ TEST_CASE("scope: a panic in the body drains the children first", "[scope]")
                 TASK {
                     const asx_duration long_ns = asx_s(3);
                     ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
-                        ASX_SPAWN(s, sleeper, &long_ns);
+                        ASX_SPAWN(s, living, &long_ns);
                         ASX_TRY(asx_sleep(cx, 1));
                         asx_panic("boom %d", 42);
                     }
@@ -159,7 +159,7 @@ TEST_CASE("scope: a panic in the body drains the children first", "[scope]")
         return asx_ok(0);
     });
     CHECK(run.severity == ASX_SEVERITY_OK);
-    alive = 0; /* the sleeper was cancelled inside asx_sleep and ran to its end */
+    alive = 0; /* the living was cancelled inside asx_sleep and ran to its end */
 }
 
 TEST_CASE("scope: nested regions cancelled from the top get chained reasons", "[scope]")
@@ -203,7 +203,7 @@ static asx_outcome leave_by_goto(asx_cx *cx)
 {
     const asx_duration long_ns = asx_s(3);
     ASX_SCOPE(cx, s, ASX_FAIL_FAST) {
-        ASX_SPAWN(s, sleeper, &long_ns);
+        ASX_SPAWN(s, living, &long_ns);
         ASX_TRY(asx_sleep(cx, 1));
         CHECK(alive == 1);
         goto out;
@@ -238,7 +238,7 @@ TEST_CASE("scope: goto out of the block drains it first, and so does a cancel du
                                             return asx_ok(0);
                                         },
                                         nullptr, 0, nullptr);
-                        ASX_SPAWN(s, sleeper, &long_ns);
+                        ASX_SPAWN(s, living, &long_ns);
                         ASX_TRY(asx_sleep(cx, asx_ms(1)));
                         break;
                     }

@@ -12,11 +12,6 @@ void count_drop(void *)
 {
     dropped++;
 }
-
-asx_outcome nap(asx_cx *cx, void *arg)
-{
-    return asx_sleep(cx, *static_cast<asx_duration *>(arg));
-}
 } // namespace
 
 TEST_CASE("task: cancelled before its first dispatch it never runs, gets no stack, and its "
@@ -79,18 +74,20 @@ TEST_CASE("task: a refused spawn has dropped its argument, and nothing else has 
         options.drop = count_drop;
         const asx_duration ns = 1;
         asx_handle task;
-        REQUIRE(asx_spawn(cx, region, nap, &ns, sizeof(ns), nullptr, &task) == ASX_OK);
+        REQUIRE(asx_spawn(cx, region, sleeper, &ns, sizeof(ns), nullptr, &task) == ASX_OK);
         const uint64_t spawned = stats_of(cx).spawned;
-        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), &options, &task) == ASX_E(AT_CAPACITY));
+        CHECK(asx_spawn(cx, region, sleeper, &ns, sizeof(ns), &options, &task) ==
+              ASX_E(AT_CAPACITY));
         CHECK(dropped == 1);
         asx_cx poor;
         REQUIRE(asx_cx_restrict(cx, ASX_CAP_TIME, &poor) == ASX_OK);
-        CHECK(asx_spawn(&poor, nullptr, nap, &ns, sizeof(ns), &options, &task) ==
+        CHECK(asx_spawn(&poor, nullptr, sleeper, &ns, sizeof(ns), &options, &task) ==
               ASX_E(NO_CAPABILITY));
         CHECK(dropped == 2);
         const asx_handle handle = asx_region_handle(region);
         asx_region_close_begin(region, ASX_CLOSE_JOIN, nullptr);
-        CHECK(asx_spawn(cx, region, nap, &ns, sizeof(ns), &options, &task) == ASX_E(REGION_CLOSED));
+        CHECK(asx_spawn(cx, region, sleeper, &ns, sizeof(ns), &options, &task) ==
+              ASX_E(REGION_CLOSED));
         CHECK(dropped == 3);
         CHECK(stats_of(cx).spawned == spawned);
         CHECK(asx_is_ok(asx_region_close_wait(cx, handle)));
@@ -185,8 +182,8 @@ TEST_CASE("task: a body may end Cancelled unasked, and triggers no policy by it"
         const asx_duration long_ns = asx_ms(30);
         asx_outcome value;
         ASX_SCOPE(cx, s, ASX_FAIL_FAST, &value) {
-            const asx_handle stopped = ASX_SPAWN(s, nap, &long_ns);
-            const asx_handle calm = ASX_SPAWN(s, nap, &long_ns);
+            const asx_handle stopped = ASX_SPAWN(s, sleeper, &long_ns);
+            const asx_handle calm = ASX_SPAWN(s, sleeper, &long_ns);
             const asx_handle joiner = asx_scope_spawn(
                 s, TASK { return asx_join(cx, *static_cast<asx_handle *>(arg)); }, &stopped,
                 sizeof(stopped), nullptr);
@@ -377,7 +374,7 @@ TEST_CASE("task: a join that was cancelled leaves the child as it was, to be joi
         asx_outcome value;
         ASX_SCOPE(cx, s, ASX_COLLECT_ALL, &value) {
             const asx_duration ns = asx_ms(10);
-            child = ASX_SPAWN(s, nap, &ns);
+            child = ASX_SPAWN(s, sleeper, &ns);
             const asx_handle joiner = asx_scope_spawn(
                 s,
                 TASK {
