@@ -94,8 +94,8 @@ ASX_INLINE unsigned asxi_epoll_op_dir(const asx_op *op)
     return (in >> op->code & 1u ? EPOLL_DIR_IN : 0u) | (out >> op->code & 1u ? EPOLL_DIR_OUT : 0u);
 }
 
-/* epoll_op.c: one attempt at anything but ACCEPT, a multishot RECV and POLL. Leaves what was moved in
- * op->result, and at the end the error in op->err. */
+/* epoll_op.c: one attempt at anything but ACCEPT, a multishot RECV and POLL. Leaves what was moved
+ * in op->result, and at the end the error in op->err. */
 epoll_try asxi_epoll_op_try(asxi_epoll *epoll, asx_op *op);
 /* True when READ and WRITE may block for the disk: the pool's work. */
 bool asxi_epoll_file_is_disk(int32_t fd);
