@@ -36,10 +36,13 @@ struct asx_heap_refs {
 static_assert(sizeof(asx_heap) <= 128, "embedded in every region record");
 static_assert(sizeof(asx_heap_chunk) % 16 == 0 && sizeof(asx_heap_huge) % 16 == 0,
               "blocks behind them stay 16-aligned");
-static_assert(SMALL_CLASSES == 64, "one bit a class");
+
+/* What every heap pops from before its first free. Only the first free of a heap pushes, to its own
+ * heads: nothing is ever stored here. */
+static void *const free_nothing[CLASSES];
 
 /* So many bytes, in however many blocks. */
-static uint64_t held_max(size_t bytes_max)
+static uint64_t room_max(size_t bytes_max)
 {
     const uint64_t units = bytes_max / 16;
     const uint64_t most = bytes_max == 0 || units > UINT32_MAX ? UINT32_MAX : units;
@@ -48,9 +51,7 @@ static uint64_t held_max(size_t bytes_max)
 
 static bool fits(const asx_heap *heap, size_t rounded)
 {
-    return rounded / 16 <= UINT32_MAX &&
-           heap->_held + asx_heap_weight(rounded) <= heap->_held_max &&
-           heap->_held + asx_heap_weight(rounded) > heap->_held;
+    return rounded / 16 <= UINT32_MAX && asx_heap_weight(rounded) <= heap->_room;
 }
 
 void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max)
@@ -59,16 +60,15 @@ void asx_heap_init(asx_heap *heap, asx_chunk_source *source, size_t bytes_max)
      * spends in here. */
     heap->_at = NULL;
     heap->_end = NULL;
-    heap->_small_set = 0;
-    heap->_free = NULL;
-    heap->_held = 0;
-    heap->_held_max = held_max(bytes_max);
+    heap->_free = (void **)(uintptr_t)free_nothing;
+    heap->_heads = NULL;
+    heap->_room = room_max(bytes_max);
+    heap->_room_max = heap->_room;
     heap->_chunks = NULL;
     heap->_huge = NULL;
     heap->_refs = NULL;
     heap->_source = source;
     heap->region_id = 0;
-    heap->_large_set = 0;
     heap->_chunk_count = 0;
     heap->_ref_generation = 0;
     heap->closed = false;
@@ -115,7 +115,7 @@ static bool heap_grow(asx_heap *heap, size_t need)
     *chunk = (asx_heap_chunk){ .older = heap->_chunks, .len = len };
     char *const body = (char *)(chunk + 1);
     if (heads != 0) {
-        heap->_free = (void **)(void *)body;
+        heap->_heads = (void **)(void *)body;
     }
     heap->_chunks = chunk;
     heap->_chunk_count++;
@@ -175,22 +175,18 @@ static void huge_free(asx_heap *heap, void *block)
     asx_chunk_release(heap->_source, huge->base, huge->len);
 }
 
-/* The head of the list that holds freed blocks of `rounded` bytes; NULL while nothing was freed. */
-static void **free_list(asx_heap *heap, size_t rounded)
+/* Where the list of the freed blocks of `rounded` bytes stands in the table of heads. */
+static unsigned list_index(size_t rounded)
 {
-    if (rounded <= ASX_HEAP_SMALL_MAX) {
-        const unsigned class_ = (unsigned)(rounded / 16 - 1);
-        return heap->_small_set >> class_ & 1 ? &heap->_free[class_] : NULL;
-    }
-    const unsigned class_ = large_class(rounded);
-    return heap->_large_set >> class_ & 1 ? &heap->_free[SMALL_CLASSES + class_] : NULL;
+    return rounded <= ASX_HEAP_SMALL_MAX ? (unsigned)(rounded / 16 - 1)
+                                         : SMALL_CLASSES + large_class(rounded);
 }
 
 /* The last freed block if it happens to be aligned, which is all a reuser in a loop needs. */
 static void *free_list_pop(asx_heap *heap, size_t rounded, size_t align)
 {
-    void **const list = free_list(heap, rounded);
-    if (list == NULL || *list == NULL || ((uintptr_t)*list & (align - 1)) != 0) {
+    void **const list = &heap->_free[list_index(rounded)];
+    if (*list == NULL || ((uintptr_t)*list & (align - 1)) != 0) {
         return NULL;
     }
     void **const block = *list;
@@ -223,7 +219,7 @@ void *asx_heap_alloc_aligned(asx_heap *heap, size_t size, size_t align)
         return NULL;
     }
     ASX_HEAP_UNPOISON(block, size);
-    heap->_held += asx_heap_weight(rounded);
+    heap->_room -= asx_heap_weight(rounded);
     return block;
 }
 
@@ -240,27 +236,34 @@ asx_err asx_heap_why(const asx_heap *heap, size_t size)
     return ASX_E(NO_MEMORY);
 }
 
+/* From the first free on, what is freed can be popped. */
+static void lists_begin(asx_heap *heap)
+{
+    for (unsigned c = 0; c < CLASSES; c++) {
+        heap->_heads[c] = NULL;
+    }
+    heap->_free = heap->_heads;
+}
+
 void asx_heap_free_slow(asx_heap *heap, void *block, size_t size)
 {
-    if (size <= ASX_HEAP_SMALL_MAX) {
-        asx_heap_free(heap, block, size == 0 ? 16 : size);
-        return;
-    }
     const size_t rounded = heap_round(size);
     asx_assert_le(rounded, asx_heap_bytes(heap));
-    heap->_held -= asx_heap_weight(rounded);
+    heap->_room += asx_heap_weight(rounded);
     if (rounded > ASX_HEAP_LARGE_MAX) {
         huge_free(heap, block);
         return;
+    }
+    if (heap->_free != heap->_heads) {
+        lists_begin(heap);
     }
     ASX_HEAP_UNPOISON(block, rounded);
 #ifdef ASX_DEBUG
     memset(block, 0xdd, rounded);
 #endif
-    void **const list = free_list(heap, rounded);
-    *(void **)block = list != NULL ? *list : NULL;
-    heap->_free[SMALL_CLASSES + large_class(rounded)] = block;
-    heap->_large_set |= UINT32_C(1) << large_class(rounded);
+    void **const list = &heap->_free[list_index(rounded)];
+    *(void **)block = *list;
+    *list = block;
     ASX_HEAP_POISON(block, rounded);
 }
 
@@ -322,10 +325,9 @@ void asx_heap_reset(asx_heap *heap)
     heap->_chunk_count = 0;
     heap->_at = NULL;
     heap->_end = NULL;
-    heap->_free = NULL;
-    heap->_small_set = 0;
-    heap->_large_set = 0;
-    heap->_held = 0;
+    heap->_free = (void **)(uintptr_t)free_nothing;
+    heap->_heads = NULL;
+    heap->_room = heap->_room_max;
 }
 
 void asx_heap_close(asx_heap *heap)
@@ -334,7 +336,8 @@ void asx_heap_close(asx_heap *heap)
         asx_heap_reset(heap);
     }
     heap->closed = true;
-    heap->_held_max = 0; /* no block is small enough */
+    heap->_room_max = 0; /* no block is small enough */
+    heap->_room = 0;
 }
 
 static bool refs_begin(asx_heap *heap)
@@ -491,17 +494,10 @@ void asx_heap_check(const asx_heap *heap)
     asx_assert(heap->_at <= heap->_end);
     asx_assert_eq(asx_heap_live(heap) == 0, asx_heap_bytes(heap) == 0);
     asx_assert_le(asx_heap_live(heap) * 16, asx_heap_bytes(heap));
-    asx_assert(heap->_held <= heap->_held_max);
+    asx_assert(heap->_room <= heap->_room_max);
     size_t taken = asx_heap_bytes(heap);
-    for (unsigned c = 0; c < SMALL_CLASSES; c++) {
-        if (heap->_small_set >> c & 1) {
-            taken += list_check(heap->_free[c]) * (c + 1) * 16;
-        }
-    }
-    for (unsigned c = 0; c < LARGE_CLASSES; c++) {
-        if (heap->_large_set >> c & 1) {
-            taken += list_check(heap->_free[SMALL_CLASSES + c]) * large_size(c);
-        }
+    for (unsigned c = 0; c < CLASSES; c++) {
+        taken += list_check(heap->_free[c]) * list_size(c);
     }
     size_t chunks = 0, len = 0;
     for (const asx_heap_chunk *chunk = heap->_chunks; chunk != NULL; chunk = chunk->older) {

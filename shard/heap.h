@@ -2,8 +2,8 @@
  *
  * Model.   Chunks of 4 KiB, then 64 KiB, cut by a bump pointer. A freed block goes on the list of
  *          its class (16 B steps to 1 KiB, then half powers of two to 32 KiB) and is the next one
- *          out. Larger blocks have a chunk of their own. The list heads live in the first chunk
- *          and are valid only where _small_set or _large_set says so: nothing to clear.
+ *          out. Larger blocks have a chunk of their own. The list heads live in the first chunk,
+ *          and are cleared by the first free: until then _free is a table that is empty for ever.
  * Owner.   A region, on its shard. No chunk is taken before the first allocation.
  * Bounds.  alloc and free O(1); reset O(chunks + occupied reference slots).
  * Refs.    A raw pointer is valid until the reset and may not cross a wait, a task or a shard; an
@@ -38,19 +38,18 @@ typedef struct asx_heap_huge asx_heap_huge;
 typedef struct asx_heap_refs asx_heap_refs;
 
 /* Fields without an underscore may be read. A block takes a unit of 16 B or more: neither half of
- * _held runs over before a heap holds 64 GiB, which is its limit. */
+ * _room runs over before a heap holds 64 GiB, which is its limit. */
 typedef struct asx_heap {
     char *_at, *_end;        /* what is left of the newest chunk */
-    uint64_t _small_set;     /* bit c: _free[c] is valid, NULL when its list is empty */
-    void **_free;            /* list heads, in the first chunk */
-    uint64_t _held;          /* units live << 32 | blocks live: one addition counts both */
-    uint64_t _held_max;      /* 0: closed */
+    void **_free;            /* list heads, to pop from: _heads, once something was freed */
+    void **_heads;           /* list heads, in the first chunk; NULL before it is there */
+    uint64_t _room;          /* units free << 32 | blocks free: one subtraction counts both */
+    uint64_t _room_max;      /* what _room is with nothing lent; 0: closed */
     asx_heap_chunk *_chunks; /* newest first */
     asx_heap_huge *_huge;    /* blocks with a chunk of their own */
     asx_heap_refs *_refs;    /* NULL before the first reference */
     asx_chunk_source *_source;
     uint64_t region_id; /* in every reference; 0 until asx_heap_name */
-    uint32_t _large_set;
     uint32_t _chunk_count;
     uint32_t _ref_generation; /* highest generation before the last reset */
     bool closed;
@@ -140,7 +139,7 @@ ASX_INLINE bool asx_heap_has_refs(const asx_heap *heap)
     return heap->_refs != NULL;
 }
 
-/* One block of `rounded` bytes, as _held counts it. */
+/* One block of `rounded` bytes, as _room counts it. */
 ASX_INLINE uint64_t asx_heap_weight(size_t rounded)
 {
     return ((uint64_t)rounded / 16 << 32) + 1;
@@ -149,19 +148,19 @@ ASX_INLINE uint64_t asx_heap_weight(size_t rounded)
 /* Blocks lent. */
 ASX_INLINE uint64_t asx_heap_live(const asx_heap *heap)
 {
-    return (uint32_t)heap->_held;
+    return (uint32_t)(heap->_room_max - heap->_room);
 }
 
 /* What they take, each rounded up to its class. */
 ASX_INLINE uint64_t asx_heap_bytes(const asx_heap *heap)
 {
-    return (heap->_held >> 32) * 16;
+    return ((heap->_room_max - heap->_room) >> 32) * 16;
 }
 
 /* The most that they may be. */
 ASX_INLINE uint64_t asx_heap_bytes_max(const asx_heap *heap)
 {
-    return (heap->_held_max >> 32) * 16;
+    return (heap->_room_max >> 32) * 16;
 }
 
 /* `size` bytes, 16-aligned, uninitialised; NULL at the limit or without memory (asx_heap_why).
@@ -174,14 +173,16 @@ ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)
     }
     const unsigned class_ = (unsigned)((size - 1) >> 4);
     const size_t rounded = ((size_t)class_ + 1) * 16;
-    const uint64_t held = heap->_held + asx_heap_weight(rounded);
-    if (asx_unlikely(held > heap->_held_max)) {
+    const uint64_t weight = asx_heap_weight(rounded);
+    const uint64_t room = heap->_room;
+    if (asx_unlikely(room < weight)) {
         return NULL;
     }
-    void *block = heap->_small_set >> class_ & 1 ? heap->_free[class_] : NULL;
+    void **const list = &heap->_free[class_];
+    void *block = *list;
     if (block != NULL) {
         ASX_HEAP_UNPOISON(block, size < sizeof(void *) ? sizeof(void *) : size);
-        heap->_free[class_] = *(void **)block;
+        *list = *(void **)block;
     } else if (asx_likely((size_t)(heap->_end - heap->_at) >= rounded)) {
         block = heap->_at;
         heap->_at += rounded;
@@ -189,14 +190,15 @@ ASX_NODISCARD ASX_INLINE void *asx_heap_alloc(asx_heap *heap, size_t size)
     } else {
         return asx_heap_alloc_slow(heap, size);
     }
-    heap->_held = held;
+    heap->_room = room - weight;
     return block;
 }
 
 /* size     as given to the allocation */
 ASX_INLINE void asx_heap_free(asx_heap *heap, void *block, size_t size)
 {
-    if (asx_unlikely(size - 1 >= ASX_HEAP_SMALL_MAX)) {
+    void **const heads = heap->_heads;
+    if (asx_unlikely(size - 1 >= ASX_HEAP_SMALL_MAX) || asx_unlikely(heap->_free != heads)) {
         asx_heap_free_slow(heap, block, size);
         return;
     }
@@ -207,14 +209,9 @@ ASX_INLINE void asx_heap_free(asx_heap *heap, void *block, size_t size)
 #ifdef ASX_DEBUG
     __builtin_memset(block, 0xdd, rounded);
 #endif
-    if (asx_likely(heap->_small_set >> class_ & 1)) {
-        *(void **)block = heap->_free[class_];
-    } else {
-        *(void **)block = NULL;
-        heap->_small_set |= (uint64_t)1 << class_;
-    }
-    heap->_free[class_] = block;
-    heap->_held -= asx_heap_weight(rounded);
+    heap->_room += asx_heap_weight(rounded);
+    *(void **)block = heads[class_];
+    heads[class_] = block;
     ASX_HEAP_POISON(block, rounded);
 }
 

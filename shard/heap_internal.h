@@ -27,4 +27,10 @@ static inline size_t large_size(unsigned class_)
     return class_ % 2 == 0 ? (size_t)3 << (log - 1) : (size_t)1 << (log + 1);
 }
 
+/* The size of the blocks on the list `index` of a heap's heads. */
+static inline size_t list_size(unsigned index)
+{
+    return index < SMALL_CLASSES ? ((size_t)index + 1) * 16 : large_size(index - SMALL_CLASSES);
+}
+
 #endif

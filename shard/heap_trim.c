@@ -118,12 +118,6 @@ static void *list_filter(survey *all, void *first)
     return kept;
 }
 
-static bool list_valid(const asx_heap *heap, unsigned class_)
-{
-    return class_ < SMALL_CLASSES ? heap->_small_set >> class_ & 1
-                                  : heap->_large_set >> (class_ - SMALL_CLASSES) & 1;
-}
-
 static size_t chunks_release(asx_heap *heap, survey *all)
 {
     size_t released = 0;
@@ -157,13 +151,10 @@ size_t asx_heap_trim(asx_heap *heap)
     }
     survey_chunks(heap, &all);
     for (unsigned c = 0; c < CLASSES; c++) {
-        if (list_valid(heap, c)) {
-            const size_t rounded = c < SMALL_CLASSES ? (c + 1) * 16 : large_size(c - SMALL_CLASSES);
-            list_count(&all, heap->_free[c], rounded);
-        }
+        list_count(&all, heap->_free[c], list_size(c));
     }
     for (unsigned c = 0; c < CLASSES; c++) {
-        if (list_valid(heap, c)) {
+        if (heap->_free[c]) {
             heap->_free[c] = list_filter(&all, heap->_free[c]);
         }
     }
