@@ -169,6 +169,20 @@ static void permit_lost(void *object, uint64_t amount, asx_settlement how)
     asxi_object_unref(&self->object);
 }
 
+asx_err asxi_oneshot_permit_make(asx_cx *cx, asxi_object *object, const char *what,
+                                 asx_obligation_fn *settle, asx_oneshot_permit *permit)
+{
+    const asx_obligation_options options = {
+        .kind = ASX_OBLIGATION_SEND_PERMIT, .what = what, .settle = settle, .object = object
+    };
+    const asx_err err = asx_obligation_reserve(cx, &options, &permit->_obligation);
+    if (!err) {
+        permit->_channel = asx_handle_of(object);
+        asxi_object_ref(object);
+    }
+    return err;
+}
+
 asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_oneshot_permit *permit)
 {
     oneshot *self;
@@ -186,17 +200,11 @@ asx_outcome asx_oneshot_reserve(asx_cx *cx, asx_oneshot_sender sender, asx_onesh
     if (err) {
         return asx_fail(err);
     }
-    const asx_obligation_options options = { .kind = ASX_OBLIGATION_SEND_PERMIT,
-                                             .what = self->what,
-                                             .settle = permit_lost,
-                                             .object = &self->object };
-    err = asx_obligation_reserve(cx, &options, &permit->_obligation);
+    err = asxi_oneshot_permit_make(cx, &self->object, self->what, permit_lost, permit);
     if (err) {
         self->state = EMPTY;
         return asx_fail(err);
     }
-    permit->_channel = asx_handle_of(self);
-    asxi_object_ref(&self->object);
     return asx_ok(0);
 }
 

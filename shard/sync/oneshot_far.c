@@ -111,17 +111,11 @@ asx_outcome asxi_oneshot_far_reserve(asx_cx *cx, asx_handle sender, asx_oneshot_
     if (err) {
         return asx_fail(err);
     }
-    const asx_obligation_options options = { .kind = ASX_OBLIGATION_SEND_PERMIT,
-                                             .what = self->what,
-                                             .settle = permit_lost,
-                                             .object = &self->object };
-    err = asx_obligation_reserve(cx, &options, &permit->_obligation);
+    err = asxi_oneshot_permit_make(cx, &self->object, self->what, permit_lost, permit);
     if (err) {
         self->state = EMPTY;
         return asx_fail(err);
     }
-    permit->_channel = asx_handle_of(self);
-    asxi_object_ref(&self->object);
     return asx_ok(0);
 }
 
