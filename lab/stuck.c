@@ -3,7 +3,7 @@
  * A task waits for another task, or for a region, which waits for its own tasks and those below it.
  * Nodes are few, since only what is left is walked; the circle that is named is the one through the
  * least node, so that equal runs name the same. */
-#include <asx/shard/base/assert.h>
+#include <asx/shard/base/graph.h>
 #include <asx/shard/inspect.h>
 
 #include "array_internal.h"
@@ -20,14 +20,12 @@ typedef struct left_node {
     uint64_t waits_for; /* identity; 0: nobody that is known */
     uint32_t parent;    /* index of the region it is in; UINT32_MAX: a root's */
     uint8_t kind, waits_kind;
-    uint8_t mark; /* of the search: 0 new, 1 on the path, 2 done */
     char label[24], what[24];
 } left_node;
 
 typedef struct left_graph {
     asxi_array nodes;
     uint32_t regions[64]; /* the path of open regions, by depth */
-    uint32_t base;        /* of the shard that is walked */
 } left_graph;
 
 static left_node *node_at(const left_graph *graph, uint32_t index)
@@ -64,35 +62,66 @@ static bool waits(const left_graph *graph, const left_node *a, uint32_t b)
     return a->waits_for != 0 && a->waits_for == target->id && a->waits_kind == target->kind;
 }
 
-/* Depth first from `start`, without recursion; fills `path` with a circle and returns its length.
- */
-static uint32_t circle_from(left_graph *graph, uint32_t start, uint32_t *path, uint32_t *next)
+/* Who waits for whom, and which of them are on circles together. */
+typedef struct waits_graph {
+    asx_graph graph;
+    asxi_array to;
+    uint32_t *first, *component, *scratch; /* scratch: the searches' */
+} waits_graph;
+
+static void waits_init(const left_graph *left, waits_graph *self)
 {
-    uint32_t len = 1;
-    path[0] = start;
-    next[0] = 0;
-    node_at(graph, start)->mark = 1;
-    while (len > 0) {
-        left_node *const node = node_at(graph, path[len - 1]);
-        uint32_t to = next[len - 1];
-        while (to < graph->nodes.count && !waits(graph, node, to)) {
-            to++;
-        }
-        next[len - 1] = to + 1;
-        if (to >= graph->nodes.count) {
-            node->mark = 2;
-            len--;
-        } else if (node_at(graph, to)->mark == 1) {
-            uint32_t first = 0;
-            while (path[first] != to) {
-                first++;
+    const uint32_t count = left->nodes.count;
+    asxi_array_init(&self->to, sizeof(uint32_t));
+    self->first = asxi_lab_alloc(count + 1, sizeof(*self->first));
+    self->component = asxi_lab_alloc(count, sizeof(*self->component));
+    self->scratch = asxi_lab_alloc(count, ASX_GRAPH_SCRATCH_WORDS * sizeof(*self->scratch));
+    for (uint32_t from = 0; from < count; from++) {
+        self->first[from] = self->to.count;
+        for (uint32_t to = 0; to < count; to++) {
+            if (waits(left, node_at(left, from), to)) {
+                *(uint32_t *)asxi_array_push(&self->to) = to;
             }
-            memmove(path, path + first, (len - first) * sizeof(*path));
-            return len - first;
-        } else if (node_at(graph, to)->mark == 0) {
-            node_at(graph, to)->mark = 1;
-            next[len] = 0;
-            path[len++] = to;
+        }
+    }
+    self->first[count] = self->to.count;
+    self->graph = (asx_graph){ count, self->first, asxi_array_items(&self->to) };
+    (void)asx_graph_components(&self->graph, self->component, self->scratch);
+}
+
+static void waits_deinit(waits_graph *self)
+{
+    asxi_array_deinit(&self->to);
+    asxi_lab_free(self->first);
+    asxi_lab_free(self->component);
+    asxi_lab_free(self->scratch);
+}
+
+/* Breadth first from `start` and back to it, inside its component: the shortest circle through it,
+ * last node first. Returns its length, 0 where there is none. */
+static uint32_t circle_through(const waits_graph *self, uint32_t start, uint32_t *path)
+{
+    const uint32_t count = self->graph.node_count;
+    uint32_t *const from = self->scratch, *const queue = self->scratch + count;
+    memset(from, 0xff, count * sizeof(*from));
+    uint32_t len = 1;
+    queue[0] = start;
+    for (uint32_t at = 0; at < len; at++) {
+        const uint32_t node = queue[at];
+        for (uint32_t edge = self->first[node]; edge < self->first[node + 1]; edge++) {
+            const uint32_t to = self->graph.to[edge];
+            if (to == start) {
+                uint32_t steps = 0;
+                for (uint32_t back = node; back != start; back = from[back]) {
+                    path[steps++] = back;
+                }
+                path[steps++] = start;
+                return steps;
+            }
+            if (self->component[to] == self->component[start] && from[to] == UINT32_MAX) {
+                from[to] = node;
+                queue[len++] = to;
+            }
         }
     }
     return 0;
@@ -105,28 +134,28 @@ static int node_text(const left_node *node, char *buf, size_t cap)
                     (unsigned)node->id, node->label[0] ? " " : "", node->label);
 }
 
-static void name_circle(left_graph *graph, asx_lab_report *report)
+static void name_circle(const left_graph *left, asx_lab_report *report)
 {
-    const uint32_t count = graph->nodes.count;
+    const uint32_t count = left->nodes.count;
     uint32_t *const path = asxi_lab_alloc(count, sizeof(*path));
-    uint32_t *const next = asxi_lab_alloc(count, sizeof(*next));
-    for (uint32_t start = 0; start < count; start++) {
-        const uint32_t len =
-            node_at(graph, start)->mark == 0 ? circle_from(graph, start, path, next) : 0;
-        if (len > 0) {
-            char text[ASX_LAB_TEXT_MAX];
-            int at = 0;
-            for (uint32_t i = 0; i <= len && at < (int)sizeof(text) - 1; i++) {
-                char name[48];
-                node_text(node_at(graph, path[i % len]), name, sizeof(name));
-                at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " -> " : "", name);
-            }
-            asx_lab_report_violate(report, "wait_cycle", "%s", text);
-            break;
-        }
+    waits_graph graph;
+    waits_init(left, &graph);
+    uint32_t len = 0;
+    for (uint32_t start = 0; start < count && len == 0; start++) {
+        len = circle_through(&graph, start, path);
     }
+    char text[ASX_LAB_TEXT_MAX];
+    int at = 0;
+    for (uint32_t i = 0; len > 0 && i <= len && at < (int)sizeof(text) - 1; i++) {
+        char name[48];
+        node_text(node_at(left, path[(2 * len - 1 - i) % len]), name, sizeof(name));
+        at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i ? " -> " : "", name);
+    }
+    if (len > 0) {
+        asx_lab_report_violate(report, "wait_cycle", "%s", text);
+    }
+    waits_deinit(&graph);
     asxi_lab_free(path);
-    asxi_lab_free(next);
 }
 
 static void graph_build(asx_lab_world *world, left_graph *graph)

@@ -77,6 +77,30 @@ TEST_CASE("world: two tasks that join each other's regions are named as a circle
     CHECK(run.report.steps < 10);
 }
 
+TEST_CASE("world: a circle is named without those who only wait for it", "[lab]")
+{
+    static asx_handle tasks[3];
+    lab_report run(
+        of_shards(1), TASK {
+            static const uint32_t waits_for[] = { 1, 2, 1 };
+            static const char *const labels[] = { "outside", "one", "other" };
+            for (uint32_t i = 0; i < 3; i++) {
+                asx_spawn_options options{};
+                options.label = labels[i];
+                CHECK(asx_spawn(
+                          cx, nullptr,
+                          TASK { return asx_join(cx, tasks[*static_cast<uint32_t *>(arg)]); },
+                          const_cast<uint32_t *>(&waits_for[i]), 0, &options, &tasks[i]) == ASX_OK);
+            }
+            return asx_ok(0);
+        });
+    INFO(run.text());
+    CHECK(run.report.termination == ASX_LAB_DEADLOCK);
+    CHECK(run.violates("wait_cycle", "one -> T"));
+    CHECK(run.violates("wait_cycle", "other -> T"));
+    CHECK_FALSE(run.violates("wait_cycle", "outside"));
+}
+
 TEST_CASE("world: a circle over two shards is found in the step in which it forms", "[lab]")
 {
     for (uint64_t seed = 1; seed <= 50; seed++) {
