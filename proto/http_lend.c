@@ -15,6 +15,7 @@ static size_t sent_note(asxi_http_conn *conn, size_t taken)
     }
     work->sent_now += taken;
     conn->server->stats.bytes_out += taken;
+    asx_op_charge(asxi_http_task(conn), taken);
     return taken - of_head;
 }
 

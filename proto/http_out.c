@@ -94,6 +94,7 @@ static size_t offer(asxi_http_conn *conn, const struct iovec *iov, unsigned coun
         asx_task_notify(asxi_http_task(conn));
     }
     server->stats.bytes_out += sent;
+    asx_op_charge(asxi_http_task(conn), sent);
     conn->work->sent_now += sent;
     return sent;
 }

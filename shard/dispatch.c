@@ -272,16 +272,9 @@ ASX_INLINE void run_fresh(asx_shard *shard, asx_task *task)
     }
 }
 
-ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
+ASX_INLINE void dispatch_any(asx_shard *shard, asx_task *task)
 {
     const uint32_t rarely = ASXI_TASK_ON_FIBER | ASXI_TASK_ENDING | ASXI_TASK_MOVED;
-    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
-               task->lane);
-    shard->running = task;
-    if (is_fresh(task)) {
-        run_fresh(shard, task);
-        return;
-    }
     asx_assert(task->wake == ASXI_WAKE_QUEUED);
     task->wake = ASXI_WAKE_POLLING;
     if (!(task->flags & ASXI_TASK_STARTED) && asx_unlikely(!first_dispatch(task))) {
@@ -298,6 +291,35 @@ ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
         } else {
             run_step(shard, task);
         }
+    }
+}
+
+/* Where it runs in the midst of another dispatch (asx_task_run_now), each pays for its own. */
+static ASX_NOINLINE void dispatch_charged(asx_shard *shard, asx_task *task)
+{
+    asxi_charge outer = shard->charge;
+    asxi_charge_end(shard);
+    asxi_charge_begin(shard, task->cx._region);
+    dispatch_any(shard, task);
+    shard->running = NULL; /* who is cancelled now is not cancelled by the task */
+    asxi_charge_end(shard);
+    if (outer.count > 0) {
+        outer.from_ns = shard->driver->ops->now(shard->driver);
+        shard->charge = outer;
+    }
+}
+
+ASX_INLINE void dispatch(asx_shard *shard, asx_task *task)
+{
+    ASXI_TRACE(shard, TASK_DISPATCH, asxi_trace_of(task), asxi_trace_of(task->cx._region),
+               task->lane);
+    shard->running = task;
+    if (is_fresh(task)) {
+        run_fresh(shard, task);
+    } else if (asx_unlikely(task->flags & ASXI_TASK_CHARGED)) {
+        dispatch_charged(shard, task);
+    } else {
+        dispatch_any(shard, task);
     }
 }
 

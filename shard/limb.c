@@ -155,7 +155,7 @@ static limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg
     }
     request->has_resources = cx->_region->has_resources;
     if (request->has_resources) {
-        request->resources = asx_region_resources(cx->_region);
+        request->resources = asx_region_resources_left(cx->_region);
     }
     request->priority = options->priority;
     request->stack_bytes = options->stack_bytes;

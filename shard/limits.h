@@ -36,6 +36,7 @@
 #define ASX_MIGRATE_LOOK_MAX 64u /* entries of the lane looked at for one batch */
 #define ASX_MIGRATE_COOL_TURNS 16u /* without another look, after one that found nothing */
 
+#define ASX_CHARGE_DEPTH_MAX 8u                 /* regions that state a budget, one in another */
 #define ASX_REFUSAL_TELL_NS (10 * ASX_NS_PER_S) /* from one line about refusals to the next */
 
 #define ASX_FINALIZER_POLLS 100u

@@ -34,6 +34,33 @@ static asx_cap op_cap(const asx_op *op)
     return ASX_CAP_NET;
 }
 
+static bool moves_bytes(const asx_op *op)
+{
+    switch ((asx_op_code)op->code) {
+    case ASX_OP_READ:
+    case ASX_OP_WRITE:
+    case ASX_OP_RECV:
+    case ASX_OP_SEND:
+    case ASX_OP_SENDV:
+    case ASX_OP_RECVFROM:
+    case ASX_OP_SENDTO:
+    case ASX_OP_SENDFILE:
+        return true;
+    case ASX_OP_NONE:
+    case ASX_OP_TASK:
+    case ASX_OP_OPEN:
+    case ASX_OP_STAT:
+    case ASX_OP_FSYNC:
+    case ASX_OP_ACCEPT:
+    case ASX_OP_CONNECT:
+    case ASX_OP_SHUTDOWN:
+    case ASX_OP_CLOSE:
+    case ASX_OP_POLL:
+        break;
+    }
+    return false;
+}
+
 /* What every driver calls: settles the obligation at the terminal completion, then tells the
  * holder. */
 static void op_done(asx_op *op)
@@ -47,6 +74,9 @@ static void op_done(asx_op *op)
         task->cx._region->ops--;
         shard->op_in_flight--;
         shard->stats.ops_settled++;
+    }
+    if (asx_unlikely(task->cx._region->has_resources) && !op->err && moves_bytes(op)) {
+        asxi_charge_io(task->cx._region, op->result);
     }
     if (op->flags & ASX_OP_AWAITED) {
         asxi_wait_resolve(op->_waiter, 0);

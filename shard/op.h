@@ -44,6 +44,9 @@ ASX_INLINE bool asx_op_in_flight(const asx_op *op)
 ASX_NODISCARD asx_outcome asx_op_await_until(asx_cx *cx, asx_op *op, asx_instant deadline_ns);
 ASX_NODISCARD asx_outcome asx_op_await(asx_cx *cx, asx_op *op);
 
+/* Bytes that the driver moved for a task at once, without an operation, count as one's would. */
+void asx_op_charge(asx_task *task, uint64_t bytes);
+
 ASX_END_DECLS
 
 #endif

@@ -199,6 +199,7 @@ asx_err asxi_region_create(asx_shard *shard, asx_region *parent, const asx_regio
     region->limited = options->limits.tasks_max > 0 || options->limits.arrivals_per_s > 0;
     region->resources = options->resources;
     region->has_resources = options->resources || (parent && parent->has_resources);
+    region->limited |= asx_unlikely(region->has_resources); /* its tasks are made the long way */
     region->label = options->label;
     region->opened_at = shard->now_ns;
     region->parent = parent;

@@ -122,6 +122,8 @@ ASX_NODISCARD asx_err asx_region_finalizer_add(asx_region *region, asx_finalizer
 
 /* What the region may use up, its ancestors on this shard met. */
 asx_resources asx_region_resources(const asx_region *region);
+/* The same without what has been used of processor time and I/O. */
+asx_resources asx_region_resources_left(const asx_region *region);
 
 /* Look at */
 asx_handle asx_region_handle(const asx_region *region);

@@ -67,8 +67,9 @@ struct asx_region {
     asx_region_limits limits;
     asx_instant arrivals_at;        /* when the next task is due by the limit; the past: any time */
     const asx_resources *resources; /* its own; NULL: none */
-    asx_outcome outcome;            /* ⊔ so far, a reference on its payload */
-    uint64_t outcome_seq;           /* spawn_seq of what decided it */
+    uint64_t cpu_used_ns, io_used_bytes; /* counted where it states how much there is */
+    asx_outcome outcome;                 /* ⊔ so far, a reference on its payload */
+    uint64_t outcome_seq;                /* spawn_seq of what decided it */
     asx_outcome first_failure;
     uint64_t spawn_seq; /* next */
     uint64_t past_seqs; /* of those before it: no task that lives; finalizers' and limbs' too */

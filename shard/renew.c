@@ -24,8 +24,8 @@ static bool region_is_bare(const asx_region *region, const asx_task *task)
            region->tasks._prev == &task->sibling &&
            region->live_children + region->credits + region->obligations + region->ops == 0 &&
            !region->finalizers && !region->finalizer_task && !region->limbs && !region->scope &&
-           !region->is_limb && region->state == ASX_REGION_OPEN && !region->reason &&
-           region->outcome.severity == ASX_SEVERITY_OK &&
+           !region->is_limb && !region->has_resources && region->state == ASX_REGION_OPEN &&
+           !region->reason && region->outcome.severity == ASX_SEVERITY_OK &&
            region->first_failure.severity == ASX_SEVERITY_OK &&
            region->slot.generation < UINT32_MAX;
 }

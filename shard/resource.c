@@ -27,7 +27,7 @@ asx_resources asx_resources_meet(asx_resources a, asx_resources b)
 {
     return (asx_resources){
         .memory_bytes = least(a.memory_bytes, b.memory_bytes),
-        .cpu_units = least(a.cpu_units, b.cpu_units),
+        .cpu_ns = least(a.cpu_ns, b.cpu_ns),
         .io_bytes = least(a.io_bytes, b.io_bytes),
         .artifact_bytes = least(a.artifact_bytes, b.artifact_bytes),
         .cleanup_polls = least(a.cleanup_polls, b.cleanup_polls),
@@ -42,7 +42,7 @@ static uint64_t amount_of(const asx_resources *resources, asx_resource resource)
     case ASX_RESOURCE_MEMORY:
         return resources->memory_bytes;
     case ASX_RESOURCE_CPU:
-        return resources->cpu_units;
+        return resources->cpu_ns;
     case ASX_RESOURCE_IO:
         return resources->io_bytes;
     case ASX_RESOURCE_ARTIFACT:

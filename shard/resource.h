@@ -4,8 +4,12 @@
  *         own are met with its ancestors': the minimum of each. Who plans a child names the
  *         dimensions that it cannot do without, and is refused where they are not stated, or are
  *         used up.
- * Kept.   Memory bounds the heap of each region below, cleanup its finalizers. CPU units, I/O and
- *         artifacts are the program's: it alone knows what a unit is.
+ * Kept.   Memory bounds the heap of each region below, cleanup its finalizers. The time of tasks'
+ *         steps, by the shard's clock, and the bytes of their operations are counted for each
+ *         region above them that states a budget, the innermost 8 of them; one that has used more
+ *         is cancelled with COST_BUDGET. Another shard's limb counts for itself, from what was left
+ *         when it was made; a task that is lent counts nowhere while it is away. Artifacts are the
+ *         program's: it alone knows what one is. Time stands still within a turn of the lab's.
  * Owner.  A value. */
 #ifndef ASX_SHARD_RESOURCE_H
 #define ASX_SHARD_RESOURCE_H
@@ -29,7 +33,7 @@ typedef enum asx_resource {
 #define ASX_RESOURCE_UNSTATED UINT64_MAX
 
 typedef struct asx_resources {
-    uint64_t memory_bytes, cpu_units, io_bytes, artifact_bytes;
+    uint64_t memory_bytes, cpu_ns, io_bytes, artifact_bytes;
     uint64_t cleanup_polls, cleanup_ns; /* one dimension: of each finalizer */
 } asx_resources;
 

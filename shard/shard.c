@@ -218,6 +218,7 @@ static void dispatch_some(asx_shard *shard)
     if (__builtin_setjmp(shard->panic_jump)) {
         asxi_task_step_panicked(shard, shard->running);
         shard->running = NULL;
+        asxi_charge_end(shard);
     }
     asxi_task_dispatch_some(shard);
     if (asx_unlikely(steps_timed(shard)) && steps_run(shard) != shard->steps_seen) {

@@ -9,6 +9,7 @@
 #include <asx/shard/shard.h>
 #include <asx/shard/stack.h>
 
+#include "charge_internal.h"
 #include "refusal_internal.h"
 #include "region_internal.h"
 #include "task_internal.h"
@@ -109,7 +110,8 @@ struct asx_shard {
     struct asxi_objects *objects;   /* made by the first that is opened */
     struct asxi_cleanups *cleanups; /* NULL: nothing is kept */
     size_t cleanups_bytes;
-    uint64_t logical;            /* clock */
+    uint64_t logical; /* clock */
+    asxi_charge charge;
     asx_refusal refusal;         /* the last */
     asx_instant refusal_tell_ns; /* the next is told from then on */
     asx_shard_stats stats;

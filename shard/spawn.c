@@ -82,6 +82,9 @@ asx_err asxi_task_create(asx_cx *cx, asx_region *region, const asx_spawn_options
     if (asx_unlikely(task->slot.generation == 1)) {
         task_first_use(task, shard);
     }
+    if (asx_unlikely(region->has_resources) && asxi_charges_cpu(region)) {
+        flags |= ASXI_TASK_CHARGED;
+    }
     task_begin(task, flags | ASXI_TASK_JOINABLE, ASXI_WAKE_IDLE);
     task_belong(task, shard, region, cx ? cx->_caps : region->caps, flags);
     if (options) {

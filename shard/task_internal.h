@@ -66,6 +66,7 @@ enum {
     ASXI_TASK_MOVED = 1u << 25,        /* it came from another shard, and has not run since */
     ASXI_TASK_WOKEN = 1u << 26,        /* AWAY: a wake-up waits for the borrower's answer */
     ASXI_TASK_WAKES = 1u << 27,        /* `wake_at` is set */
+    ASXI_TASK_CHARGED = 1u << 28,      /* somebody above it pays for its steps */
 };
 
 /* One wait of one fiber, on its stack. Resolved by whoever holds the resource, through

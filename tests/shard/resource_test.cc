@@ -1,5 +1,6 @@
 /* At stake: what a region may use up only ever gets less on the way down, a plan without what it
- * needs is refused, and the two dimensions that the kernel can keep are kept. */
+ * needs is refused, the dimensions that the kernel can keep are kept, and what was used up counts
+ * for everybody who pays for it, once. */
 #include <asx/shard/base/prng.h>
 #include <asx/shard/resource.h>
 
