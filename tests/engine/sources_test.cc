@@ -82,7 +82,8 @@ TEST_CASE("sources: a limit that sank lets nobody in until enough have left", "[
     CHECK(fill(counted.self, number(1), 3, refusal).size() == 1);
 }
 
-TEST_CASE("sources: threads that come and go at once never hold more than the limit", "[engine]")
+TEST_CASE("sources: threads that come and go at once never hold more than the limit",
+          "[engine][threads]")
 {
     static const unsigned THREADS = 4, SOURCES = 5, ROUNDS = 30000;
     const uint32_t most = GENERATE(1u, 3u);
