@@ -12,14 +12,12 @@
  *   DONE       `outcome` holds a reference; not counted by the region; stays until joined or the
  *              region is CLOSED
  *
- * How messages travel, and why control is never blocked by data: mail.c. The protocol has a fixed
- * number of control messages in flight for each limb. */
+ * Here is home; limb_far.c is the other side. How messages travel, and why control is never blocked
+ * by data: mail.c. The protocol has a fixed number of control messages in flight for each limb. */
 #include <asx/shard/base/assert.h>
 #include <asx/shard/limb.h>
 
-#include "mail_internal.h"
-#include "migrate_internal.h"
-#include "shard_internal.h"
+#include "limb_internal.h"
 #include "trace_internal.h"
 
 #include <stdlib.h>
@@ -47,23 +45,6 @@ typedef struct limb_wait {
     asx_outcome outcome; /* a reference, once resolved */
 } limb_wait;
 
-/* Travels with SPAWN_REQ, which owns it. */
-typedef struct limb_request {
-    asx_handle proxy;
-    asx_task_fn *fn;
-    asx_drop_fn *drop;
-    void *pointer; /* when arg_size is 0 */
-    const char *label;
-    asx_budget budget;
-    asx_resources resources; /* home's, where has_resources */
-    size_t stack_bytes;
-    size_t arg_size;
-    uint32_t home, caps;
-    int priority;
-    bool has_resources;
-    max_align_t arg[];
-} limb_request;
-
 typedef struct asxi_limbs {
     asx_handle_table proxies;
 } asxi_limbs;
@@ -89,8 +70,6 @@ void asxi_limbs_destroy(asx_shard *shard)
         shard->limbs = NULL;
     }
 }
-
-/* Home side */
 
 static asxi_limb *limb_create(asx_shard *shard, asx_region *region, uint32_t to)
 {
@@ -138,10 +117,10 @@ static asx_err limb_admit(asx_cx *cx, asx_region *region)
     return err ? err : asxi_region_admit(region, cx->_task->cx._region);
 }
 
-static limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg, size_t arg_size,
-                                    const asx_spawn_options *options)
+static asxi_limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg,
+                                         size_t arg_size, const asx_spawn_options *options)
 {
-    limb_request *const request = malloc(sizeof(*request) + arg_size);
+    asxi_limb_request *const request = malloc(sizeof(*request) + arg_size);
     if (!request) {
         return NULL;
     }
@@ -170,7 +149,19 @@ static limb_request *request_create(asx_cx *cx, asx_task_fn *fn, const void *arg
     return request;
 }
 
-static asx_err request_send(asx_cx *cx, uint32_t to, limb_request *request, asx_handle *handle)
+void asxi_limb_request_drop(asxi_limb_request *request)
+{
+    if (request->drop) {
+        request->drop(request->arg_size > 0 ? (void *)request->arg : request->pointer);
+    }
+}
+
+void asxi_limb_request_free(asxi_limb_request *request)
+{
+    free(request);
+}
+
+static asx_err request_send(asx_cx *cx, uint32_t to, asxi_limb_request *request, asx_handle *handle)
 {
     asx_shard *const shard = cx->_shard;
     for (;;) {
@@ -206,7 +197,7 @@ asx_err asx_spawn_on(asx_cx *cx, uint32_t to, asx_task_fn *fn, const void *arg, 
 {
     static const asx_spawn_options defaults;
     asx_handle made = { 0 };
-    limb_request *request = NULL;
+    asxi_limb_request *request = NULL;
     asx_assert(fn != NULL);
     options = options ? options : &defaults;
     asx_err err = asxi_mail_require(cx, to);
@@ -419,150 +410,13 @@ void asx_limb_cancel(asx_cx *cx, asx_handle handle, asx_cancel_kind kind, const 
     asx_reason_release(reason);
 }
 
-/* Far side */
-
-/* The request goes before the region does. */
-static asx_err resources_keep(asx_region *region)
-{
-    asx_resources *const kept =
-        region->resources ? asx_heap_alloc(&region->heap, sizeof(*kept)) : NULL;
-    if (kept) {
-        *kept = *region->resources;
-    }
-    const bool is_lost = region->resources && !kept;
-    region->resources = kept;
-    return is_lost ? ASX_E(NO_MEMORY) : ASX_OK;
-}
-
-static asx_err limb_region_open(asx_shard *shard, const limb_request *request, asx_region **region,
-                                asx_task **task)
-{
-    const asx_region_options options = { .budget = &request->budget,
-                                         .resources =
-                                             request->has_resources ? &request->resources : NULL,
-                                         .caps = request->caps,
-                                         .label = request->label };
-    const asx_spawn_options spawn = { .priority = request->priority,
-                                      .stack_bytes = request->stack_bytes,
-                                      .label = request->label,
-                                      .detached_result = true };
-    if (!shard->root) {
-        return ASX_E(REGION_CLOSED);
-    }
-    asx_err err = asxi_region_admit(shard->root, NULL);
-    if (!err) {
-        err = asxi_region_create(shard, shard->root, &options, ASX_CAP_ALL, region);
-    }
-    if (err) {
-        return err;
-    }
-    err = resources_keep(*region);
-    if (!err) {
-        err = asxi_task_create(NULL, *region, &spawn, 0, task);
-    }
-    if (!err) {
-        err = asxi_task_arg_put(*task, request->arg, request->arg_size, request->pointer,
-                                request->drop);
-        if (err) {
-            asxi_task_uncreate(*task);
-        }
-    }
-    if (err) {
-        asx_region_close_begin(*region, ASX_CLOSE_CANCEL, NULL);
-        return err;
-    }
-    (*task)->fn = request->fn;
-    return ASX_OK;
-}
-
-static void request_drop(limb_request *request)
-{
-    if (request->drop) {
-        request->drop(request->arg_size > 0 ? (void *)request->arg : request->pointer);
-    }
-}
-
-static void on_spawn(asx_shard *shard, const asx_msg *msg)
-{
-    limb_request *request;
-    asx_region *region = NULL;
-    asx_task *task = NULL;
-    memcpy(&request, &msg->words[0], sizeof(request));
-    asx_msg answer = { .kind = ASXI_MSG_SPAWN_ACK };
-    asxi_mail_put_handle(&answer, 0, request->proxy);
-    const asx_err err = limb_region_open(shard, request, &region, &task);
-    if (err) {
-        answer.kind = ASXI_MSG_SPAWN_REFUSED;
-        answer.words[2] = err;
-        request_drop(request);
-    } else {
-        region->is_limb = true;
-        region->judges = true;
-        region->home = (asxi_limb_home){ .shard = request->home, .proxy = request->proxy };
-        asxi_mail_put_handle(&answer, 2, asx_handle_of(region));
-        asxi_task_start(task);
-        asx_region_close_begin(region, ASX_CLOSE_JOIN, NULL);
-    }
-    asxi_mail_send(shard, request->home, &answer);
-    free(request);
-}
-
-static void on_cancel(asx_shard *shard, const asx_msg *msg)
-{
-    asx_region *region = NULL;
-    const asx_reason *const reason = asxi_mail_take_reason(msg, 2);
-    if (asx_region_lookup(shard, asxi_mail_get_handle(msg, 0), &region)) {
-        shard->stats.messages_stale++; /* it crossed the CHILD_DONE (XSH-4) */
-    } else {
-        asx_region_close_begin(region, ASX_CLOSE_CANCEL, reason);
-    }
-    asx_reason_release(reason);
-}
-
-/* A copy that no other shard's counts touch. */
-static uint64_t payload_copy(asx_outcome outcome)
-{
-    switch ((asx_severity)outcome.severity) {
-    case ASX_SEVERITY_OK:
-        return outcome.value;
-    case ASX_SEVERITY_ERR:
-        return outcome.err;
-    case ASX_SEVERITY_CANCELLED:
-        return (uintptr_t)asx_reason_copy(outcome.reason);
-    case ASX_SEVERITY_PANICKED:
-        break;
-    }
-    const asx_panic_info *const info = outcome.panic;
-    asx_panic_info *copy = NULL;
-    if (info) {
-        copy = asx_panic_info_create((asx_panic_cause)info->cause, info->file, info->line,
-                                     info->message);
-    }
-    if (copy) {
-        copy->cut = info->cut;
-    }
-    return (uintptr_t)copy;
-}
-
-void asxi_limb_home_closed(asx_region *region, asx_outcome value)
-{
-    asx_msg msg = { .kind = ASXI_MSG_CHILD_DONE, .arg32 = (uint32_t)value.severity };
-    asxi_mail_put_handle(&msg, 0, region->home.proxy);
-    msg.words[2] = payload_copy(value);
-    if (asx_unlikely(region->is_guest)) {
-        msg.kind = ASXI_MSG_MIGRATE_DONE;
-        asxi_migrate_guest_ended(region->shard);
-    }
-    asxi_mail_send(region->shard, region->home.shard, &msg);
-}
-
 /* Messages */
 
 void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
 {
     switch ((asxi_msg_kind)msg->kind) {
     case ASXI_MSG_SPAWN_REQ:
-        on_spawn(shard, msg);
+        asxi_limb_on_spawn(shard, msg);
         return;
     case ASXI_MSG_SPAWN_ACK:
         on_ack(shard, msg);
@@ -571,7 +425,7 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
         on_refused(shard, msg);
         return;
     case ASXI_MSG_CANCEL:
-        on_cancel(shard, msg);
+        asxi_limb_on_cancel(shard, msg);
         return;
     case ASXI_MSG_CHILD_DONE:
         on_child_done(shard, msg);
@@ -596,10 +450,10 @@ void asxi_limb_message(asx_shard *shard, const asx_msg *msg)
 
 void asxi_limb_message_discard(const asx_msg *msg)
 {
-    limb_request *request;
+    asxi_limb_request *request;
     if (msg->kind == ASXI_MSG_SPAWN_REQ) {
         memcpy(&request, &msg->words[0], sizeof(request));
-        request_drop(request);
+        asxi_limb_request_drop(request);
         free(request);
     } else if (msg->kind == ASXI_MSG_CANCEL) {
         asx_reason_release(asxi_mail_take_reason(msg, 2));
