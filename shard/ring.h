@@ -98,14 +98,10 @@ ASX_INLINE void asx_ring_write(asx_msg *slot, const asx_msg *msg)
      * both have left the core, behind the lines that are on their way. */
     const uint64_t head = msg->kind | (uint64_t)msg->flags << 16 | (uint64_t)msg->arg32 << 32;
     uint64_t *const at = (uint64_t *)(void *)slot;
-    asx_store_stream(&at[0], head);
-    asx_store_stream(&at[1], msg->words[0]);
-    asx_store_stream(&at[2], msg->words[1]);
-    asx_store_stream(&at[3], msg->words[2]);
-    asx_store_stream(&at[4], msg->words[3]);
-    asx_store_stream(&at[5], msg->words[4]);
-    asx_store_stream(&at[6], msg->words[5]);
-    asx_store_stream(&at[7], msg->words[6]);
+    asx_store_stream(&at[0], head, msg->words[0]);
+    asx_store_stream(&at[2], msg->words[1], msg->words[2]);
+    asx_store_stream(&at[4], msg->words[3], msg->words[4]);
+    asx_store_stream(&at[6], msg->words[5], msg->words[6]);
 }
 
 /* Producer: whether asx_ring_reserve would succeed. */

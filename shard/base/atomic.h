@@ -26,16 +26,18 @@
 #define asx_store_seq_cst(ptr, value) __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)
 #define asx_exchange_seq_cst(ptr, value) __atomic_exchange_n((ptr), (value), __ATOMIC_SEQ_CST)
 
-/* A store of eight bytes past this core's caches, into memory that another core reads next: its
- * line is not fetched from the reader before it is written, and the reader finds it without asking
- * back. For whole lines only. Nothing orders it but the fence: before the release that publishes
- * it. TSan would not see it. */
-ASX_INLINE void asx_store_stream(void *to, uint64_t value)
+/* A store of two words past this core's caches, into memory that another core reads next: its line
+ * is not fetched from the reader before it is written, and the reader finds it without asking back.
+ * For whole lines only, 16-aligned. Two at a time: the stores of a line wait in the core until all
+ * of it is there, and there is room for few. Nothing orders them but the fence: before the release
+ * that publishes them. TSan would not see them. */
+ASX_INLINE void asx_store_stream(void *to, uint64_t first, uint64_t second)
 {
 #if defined(__x86_64__) && !ASX_TSAN
-    _mm_stream_si64((long long *)to, (long long)value);
+    _mm_stream_si128((__m128i *)to, _mm_set_epi64x((long long)second, (long long)first));
 #else
-    __builtin_memcpy(to, &value, sizeof(value));
+    const uint64_t both[2] = { first, second };
+    __builtin_memcpy(to, both, sizeof(both));
 #endif
 }
 
