@@ -147,6 +147,28 @@ void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
     }
 }
 
+/* Whether both say the same but for how much. */
+static bool alike(const asx_msg *a, const asx_msg *b)
+{
+    return a->kind == b->kind && a->flags == b->flags && a->arg32 == b->arg32 &&
+           memcmp(a->words, b->words, ASXI_MAIL_SUM_WORD * sizeof(a->words[0])) == 0;
+}
+
+void asxi_mail_send_sum(asx_shard *shard, uint32_t to, const asx_msg *msg)
+{
+    mail_target *const target = &shard->mail->targets[to];
+    if (target->first) {
+        asx_msg *const last = &asx_container_of(target->last, parked_mail, next)->msg;
+        uint64_t sum;
+        if (alike(last, msg) && !__builtin_add_overflow(last->words[ASXI_MAIL_SUM_WORD],
+                                                        msg->words[ASXI_MAIL_SUM_WORD], &sum)) {
+            last->words[ASXI_MAIL_SUM_WORD] = sum;
+            return;
+        }
+    }
+    asxi_mail_send(shard, to, msg);
+}
+
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg)
 {
     mail_target *const target = &shard->mail->targets[to];

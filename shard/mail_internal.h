@@ -48,6 +48,10 @@ static inline asx_handle asxi_mail_get_handle(const asx_msg *msg, unsigned at)
 /* Control: never fails, never waits, never overtakes. The sender's protocol bounds how many are in
  * flight. */
 void asxi_mail_send(asx_shard *shard, uint32_t to, const asx_msg *msg);
+/* The same of what adds up: a message that is said again while it waits for room in the ring, with
+ * nothing sent behind it, becomes one with the sum of both in this word, its last. */
+#define ASXI_MAIL_SUM_WORD 3u
+void asxi_mail_send_sum(asx_shard *shard, uint32_t to, const asx_msg *msg);
 /* Data: false when the ring is full. */
 bool asxi_mail_try_send(asx_shard *shard, uint32_t to, const asx_msg *msg);
 /* Waits until the ring may have room for data.

@@ -412,9 +412,14 @@ void asxi_far_grant_end(asxi_far_grant *grant, uint64_t amount, uint32_t tag, as
     permit_lost(call, amount, how);
 }
 
+static bool is_there(const asx_shard *shard, asx_handle object)
+{
+    return shard->mail && object.shard != shard->index && object.shard < shard->mesh->shard_count;
+}
+
 static void send_if_there(asx_shard *shard, asx_handle object, const asx_msg *msg)
 {
-    if (shard->mail && object.shard != shard->index && object.shard < shard->mesh->shard_count) {
+    if (is_there(shard, object)) {
         asxi_mail_send(shard, object.shard, msg);
     }
 }
@@ -423,10 +428,11 @@ void asxi_far_tell(asx_cx *cx, asx_handle object, const asxi_object_type *type, 
                    uint64_t amount)
 {
     asx_msg msg = message(TELL, object, type);
+    asx_shard *const shard = cx->_shard;
     msg.arg32 = op;
-    msg.words[3] = amount;
-    if (!asx_cx_require(cx, ASX_CAP_REMOTE)) {
-        send_if_there(cx->_shard, object, &msg);
+    msg.words[ASXI_MAIL_SUM_WORD] = amount;
+    if (!asx_cx_require(cx, ASX_CAP_REMOTE) && is_there(shard, object)) {
+        asxi_mail_send_sum(shard, object.shard, &msg);
     }
 }
 

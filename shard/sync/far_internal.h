@@ -30,7 +30,8 @@ struct asxi_far_ops {
     asx_err (*ask)(asxi_object *object, asxi_baton *baton, asxi_line **line);
     /* NULL: grants are used up by the answer. tag: the call's, or what was said of it since. */
     void (*release)(asxi_object *object, uint64_t amount, uint32_t tag, asx_settlement how);
-    /* NULL: nothing is told. */
+    /* NULL: nothing is told. An op told twice in a row is told once, with the sum, where it had to
+     * wait. */
     void (*tell)(asxi_object *object, uint32_t op, uint64_t amount);
     /* Takes or drops the item of a message (item_internal.h). NULL: none is sent. */
     void (*item)(asxi_object *object, const asx_msg *msg);

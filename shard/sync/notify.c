@@ -71,26 +71,36 @@ static void wake_watchers(notify *self)
     }
 }
 
-static void give_one(notify *self)
+/* False: nobody waits for one. */
+static bool give_waiting(notify *self)
 {
     asx_list_each(node, &self->waiting.waiting) {
         asxi_baton *const baton = asx_container_of(node, asxi_baton, wait.link);
         if (baton->tag == ONE) {
             baton->amount = 1;
             asxi_line_tell(baton, ASXI_LINE_GRANTED);
-            return;
+            return true;
         }
     }
-    self->stored += !ASXI_PLANTED(NOTIFY_LOST);
+    return false;
+}
+
+static void give(notify *self, uint64_t count)
+{
+    while (count > 0 && give_waiting(self)) {
+        count--;
+    }
+    self->stored += ASXI_PLANTED(NOTIFY_LOST) ? 0 : count;
 }
 
 enum { TELL_ONE = 1, TELL_ALL };
 
-static void notify_told(notify *self, uint32_t op)
+/* count  of notifications of one */
+static void notify_told(notify *self, uint32_t op, uint64_t count)
 {
-    self->generation++;
+    self->generation += op == TELL_ONE ? count : 1;
     if (op == TELL_ONE) {
-        give_one(self);
+        give(self, count);
         wake_watchers(self);
     }
     while (op == TELL_ALL && !asxi_line_empty(&self->waiting)) {
@@ -103,9 +113,9 @@ static void notify_wherever(asx_cx *cx, asx_notify handle, uint32_t op)
     notify *self;
     const asx_err err = find(cx, handle, &self);
     if (!err) {
-        notify_told(self, op);
+        notify_told(self, op, 1);
     } else if (err == ASX_E(WRONG_SHARD)) {
-        asxi_far_tell(cx, handle._object, &notify_type, op, 0);
+        asxi_far_tell(cx, handle._object, &notify_type, op, 1);
     }
 }
 
@@ -123,7 +133,7 @@ void asx_notify_all(asx_cx *cx, asx_notify handle)
 static void waiter_leave(asxi_baton *baton, bool granted)
 {
     if (granted && baton->amount == 1) {
-        give_one(notify_of(baton->object));
+        give(notify_of(baton->object), 1);
     }
 }
 
@@ -150,8 +160,7 @@ static asx_err far_ask(asxi_object *object, asxi_baton *baton, asxi_line **line)
 
 static void far_tell(asxi_object *object, uint32_t op, uint64_t amount)
 {
-    (void)amount;
-    notify_told(notify_of(object), op);
+    notify_told(notify_of(object), op, amount);
 }
 
 static const asxi_far_ops far_ops = { .ask = far_ask, .tell = far_tell };

@@ -345,3 +345,67 @@ TEST_CASE("far notify: a notification reaches one wait, or is stored, whoever gi
     CHECK(notified > 3000);
     CHECK(gave_up > 300);
 }
+
+namespace
+{
+
+constexpr uint64_t burst = 20000, turns = 50;
+
+struct burst_state {
+    asx_notify notify, other;
+    asx_semaphore semaphore;
+};
+burst_state *bursting;
+
+/* Never waits. Two objects in turn: what they are told does not mix. */
+asx_outcome bursts(asx_cx *cx, void *)
+{
+    for (uint64_t i = 0; i < burst; i++) {
+        asx_notify_one(cx, bursting->notify);
+    }
+    for (uint64_t i = 0; i < burst; i++) {
+        asx_semaphore_add(cx, bursting->semaphore, 2);
+    }
+    for (uint64_t i = 0; i < turns; i++) {
+        asx_notify_one(cx, bursting->notify);
+        asx_notify_one(cx, bursting->other);
+    }
+    return asx_ok(0);
+}
+
+uint64_t stored_in(asx_cx *cx, asx_notify notify)
+{
+    uint64_t stored = 0;
+    while (asx_is_ok(asx_notify_wait_until(cx, notify, asx_now(cx)))) {
+        stored++;
+    }
+    return stored;
+}
+
+asx_outcome burst_story(asx_cx *cx, void *)
+{
+    asx_handle limb;
+    REQUIRE(asx_notify_open(cx, "test", &bursting->notify) == ASX_OK);
+    REQUIRE(asx_notify_open(cx, "other", &bursting->other) == ASX_OK);
+    REQUIRE(asx_semaphore_open(cx, 0, "test", &bursting->semaphore) == ASX_OK);
+    REQUIRE(asx_spawn_on(cx, 1, bursts, nullptr, 0, nullptr, &limb) == ASX_OK);
+    CHECK(asx_is_ok(asx_join_limb(cx, limb)));
+    CHECK(stored_in(cx, bursting->notify) == burst + turns);
+    CHECK(stored_in(cx, bursting->other) == turns);
+    CHECK(asx_semaphore_available(cx, bursting->semaphore) == 2 * burst);
+    return asx_ok(0);
+}
+
+} // namespace
+
+TEST_CASE("far notify: what is said again before there was room for it is said once", "[sync]")
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        INFO("seed " << seed);
+        burst_state state;
+        bursting = &state;
+        lab_world world(2, seed, 8);
+        world.run(burst_story);
+        CHECK(world.sum.messages_sent < 8 + 2 * turns + 50); /* with those of the limb */
+    }
+}
