@@ -14,7 +14,7 @@ PROGRAM = os.path.abspath(os.environ.get('ASX_PROGRAM') or
                           os.path.join(os.environ.get('ASX_BUILD_ROOT', 'build'), 'asx'))
 # A sanitizer makes everything several times slower, and the loads smaller.
 SLOW = os.environ.get('ASX_LIVE_SLOW') == '1'
-AT_ONCE = 4
+AT_ONCE = 3
 CASES = []
 
 

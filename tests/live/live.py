@@ -762,8 +762,9 @@ def drain_under_wrk():
     """SIGTERM while wrk keeps every connection busy: no answer is cut off or missing"""
     for _ in range(3):
         with Server() as server:
-            load = wrk(server, 2, 64)
-            time.sleep(1)
+            load = wrk(server, 3, 64)
+            until(lambda: server.gauge('http_connections') > 64, 'wrk has begun')
+            time.sleep(0.5)
             said = server.stop()
             out, _ = load.communicate(timeout=30)
             # After the end wrk goes on connecting, is refused, and counts that as a failed write.
@@ -1019,13 +1020,14 @@ CROWD_GONE_BYTES_MAX = 2048
 @long_case
 def quiet_after_a_crowd():
     """what a crowd has taken is given back when it is quiet, and a second crowd takes no more"""
-    count = 500 if SLOW else 5000
+    # Long enough for the last to come before the first has its answer.
+    count, path = (500, b'/sleep/6000') if SLOW else (5000, b'/sleep/3000')
     count, raise_limit = room_for(count)
     with Server(preexec=raise_limit) as server:
-        after_the_crowd(server, count, b'/sleep/3000')
+        after_the_crowd(server, count, path)
         until(lambda: server.gauge('stacks_pooled') <= 2 * 64 or SLOW, 'few stacks are kept')
         check(server.gauge('quiet_steps_total') > 0, 'nothing was given back')
-        after_the_crowd(server, count, b'/sleep/3000')
+        after_the_crowd(server, count, path)
 
 
 def ask_at_once(server, connections, path):
