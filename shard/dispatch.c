@@ -332,6 +332,14 @@ static asx_task *behind(const asx_shard *shard, const asx_task *task)
                : asx_container_of(task->run._next, asx_task, run);
 }
 
+ASX_INLINE void prefetch_lines(const void *from, unsigned count)
+{
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < count; i++) {
+        __builtin_prefetch((const char *)from + i * ASX_CACHE_LINE, 1);
+    }
+}
+
 /* `task` was just picked, and still names who stood behind it. Of thousands that wait, each has
  * left the near caches, and its stack the TLB: one's stack is fetched while another runs, and the
  * record of a third, which says where its stack is. */
@@ -342,16 +350,10 @@ static ASX_NOINLINE void prefetch_behind(const asx_shard *shard, const asx_task 
     const asx_task *const next = behind(shard, task);
     const asx_task *const third = next ? behind(shard, next) : NULL;
     if (third) {
-        const char *const record = (const char *)third;
-        for (unsigned i = 0; i < sizeof(*third); i += ASX_CACHE_LINE) {
-            __builtin_prefetch(record + i, 1);
-        }
+        prefetch_lines(third, sizeof(*third) / ASX_CACHE_LINE);
     }
     if (next && (next->flags & ASXI_TASK_ON_FIBER)) {
-        const char *const frame = next->fiber.sp;
-        for (unsigned i = 0; i < PREFETCH_FRAME_BYTES; i += ASX_CACHE_LINE) {
-            __builtin_prefetch(frame + i, 1);
-        }
+        prefetch_lines(next->fiber.sp, PREFETCH_FRAME_BYTES / ASX_CACHE_LINE);
         __builtin_prefetch(next->body, 1);
         __builtin_prefetch(next->fiber.stack, 1);
     }

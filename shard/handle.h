@@ -235,8 +235,8 @@ ASX_INLINE void *asx_handle_alloc(asx_handle_table *table, asx_handle *out)
         return asx_handle_alloc_slow(table, out);
     }
     table->_free = *(asx_slot **)(void *)(slot + 1);
-    asx_slot_stamp(slot, asx_slot_identity(slot) - ASX_SLOT_FREE);
     table->allocated++;
+    asx_slot_stamp(slot, asx_slot_identity(slot) - ASX_SLOT_FREE);
     if (out) {
         *out = asx_handle_of(slot);
     }

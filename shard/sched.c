@@ -318,6 +318,13 @@ asx_task *asxi_sched_pick_other(asx_shard *shard)
     if (sched->queued == sched->taken) {
         return NULL;
     }
+    if (sched->cancel_count == sched->queued - sched->taken) { /* nobody else could starve */
+        sched->cancel_streak = 1;
+        sched->others_waited = 0;
+        sched->cancel_count--;
+        sched->taken++;
+        return lane_pop(shard, &sched->cancel);
+    }
     if (sched->cancel_count + sched->timed_count > 0) {
         asx_task *const task = pick_mixed(shard);
         sched->taken++;

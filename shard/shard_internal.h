@@ -160,8 +160,14 @@ static inline bool asxi_sched_is_plain_for(const asx_shard *shard, const asx_bud
 static inline void asxi_sched_push_plain(asx_shard *shard, asx_task *task)
 {
     asx_debug_assert(task->state <= ASX_TASK_RUNNING && task->wake == ASXI_WAKE_QUEUED);
-    task->run_seq = shard->sched.queued++;
-    asx_list_push_back_anew(shard->sched.plain, &task->run);
+    asx_list *const fifo = shard->sched.plain;
+    asx_list *const last = fifo->_prev;
+    task->run._prev = last;
+    task->run._next = fifo;
+    task->run_seq = shard->sched.queued;
+    shard->sched.queued++;
+    fifo->_prev = &task->run;
+    last->_next = &task->run;
 }
 
 /* asxi_sched_enqueue, for a task that no lane but READY can be for: neither cancelled nor a
