@@ -162,6 +162,13 @@ static asx_outcome drain(asx_cx *cx, asxi_service *self, asx_handle connections)
     return asx_is_cancelled(cx) ? asx_cancelled(asx_cancel_reason(cx)) : asx_ok(0);
 }
 
+/* The region's members are gone, what they stood in is not yet: nobody adds it up any more. */
+static asx_outcome unlist(ASX_UNUSED asx_cx *cx, void *self)
+{
+    asx_list_unlink(&((asxi_service *)self)->link);
+    return asx_ok(0);
+}
+
 static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, const int32_t *fds,
                             uint32_t fd_count, bool is_admin)
 {
@@ -174,6 +181,9 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
     }
     if (!err) {
         err = server_create(cx, region, self, is_admin);
+    }
+    if (!err) {
+        err = asx_region_finalizer_add(region, unlist, self);
     }
     if (!err) {
         err = asx_region_open(cx, &options, &connections);
@@ -197,24 +207,11 @@ static asx_outcome serve_in(asx_cx *cx, asx_region *region, asxi_service *self, 
     return asx_is_ok(outcome) ? drain(cx, self, handle_of_connections) : outcome;
 }
 
-static void unlink_service(ASX_UNUSED asx_cx *cx, asx_defer *defer);
-
-typedef struct linked_service {
-    asx_defer defer;
-    asxi_service self;
-} linked_service;
-
-static void unlink_service(ASX_UNUSED asx_cx *cx, asx_defer *defer)
-{
-    asx_list_unlink(&asx_container_of(defer, linked_service, defer)->self.link);
-}
-
 asx_outcome asxi_serve_on(asx_cx *cx, asxi_seat *seat, const asx_service *service,
                           const int32_t *fds, uint32_t fd_count, bool is_admin)
 {
-    linked_service record = { .self = { .seat = seat, .service = service } };
+    asxi_service self = { .seat = seat, .service = service };
     asx_outcome outcome = asx_ok(0);
-    asx_defer_push(cx, &record.defer, unlink_service);
     ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
         asx_region *const region = asx_scope_region(s);
         if (!region) {
@@ -222,13 +219,11 @@ asx_outcome asxi_serve_on(asx_cx *cx, asxi_seat *seat, const asx_service *servic
             outcome = asx_fail(ASX_E(REGION_CLOSED));
             break;
         }
-        outcome = serve_in(&s->cx, region, &record.self, fds, fd_count, is_admin);
+        outcome = serve_in(&s->cx, region, &self, fds, fd_count, is_admin);
         if (!asx_is_ok(outcome)) {
             asx_scope_cancel(s, ASX_CANCEL_SHUTDOWN, "the service ended");
         }
     }
-    asx_list_unlink(&record.self.link);
-    asx_defer_pop(cx, &record.defer);
     return outcome;
 }
 

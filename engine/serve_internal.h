@@ -8,7 +8,7 @@
 #include "engine_internal.h"
 
 typedef struct asxi_service {
-    asx_list link; /* in seat->services while it serves */
+    asx_list link; /* in seat->services until its region's members are gone */
     asxi_seat *seat;
     const asx_service *service;
     asx_router *router;

@@ -873,6 +873,16 @@ def admin_answers():
 
 
 @case
+def stopped_at_once():
+    """servers that are stopped as soon as they have answered end without a fault"""
+    for _ in range(20):
+        with Server() as server:
+            with server.connect() as s:
+                s.sendall(get(b'/plaintext'))
+                check(b'Hello' in s.recv(65536), 'no answer')
+
+
+@case
 def half_close():
     """a client that has sent its last byte still gets its answer"""
     with Server() as server:

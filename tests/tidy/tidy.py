@@ -17,6 +17,7 @@ import sys
 ROOMS = ('shard', 'raptorq', 'reactor', 'dpdk', 'lab', 'proto', 'engine')
 KERNEL = ('shard/base', 'shard', 'shard/sync', 'shard/combine', 'shard/flow')
 LINES_MAX = 70     # of a function
+FILE_BYTES_MAX = 128 << 10
 COLUMNS_MAX = 100
 
 # What each floor may include; a floor that is not named may include anything (tests, bench).
@@ -202,6 +203,14 @@ def check_markers(tree):
                 yield path, at, f'leftover "{found[0].strip()}": finish it, or write TODO(#issue)'
 
 
+def check_strays(tree):
+    """What people write is small: a core dump or a trace was added by mistake."""
+    for path in tree.files:
+        size = os.path.getsize(os.path.join(tree.root, path))
+        if size > FILE_BYTES_MAX:
+            yield path, 1, f'{size} bytes, {FILE_BYTES_MAX} are the most'
+
+
 def check_columns(tree):
     """Two files stand side by side on a screen."""
     for path in tree.files:
@@ -327,8 +336,8 @@ def check_symbols(shared, archive):
             yield path, 0, str(error)
 
 
-CHECKS = (check_arrows, check_banned, check_markers, check_columns, check_lengths, check_dead,
-          check_reserved, check_scripts, check_format)
+CHECKS = (check_arrows, check_banned, check_markers, check_strays, check_columns, check_lengths,
+          check_dead, check_reserved, check_scripts, check_format)
 
 
 def main(argv):
