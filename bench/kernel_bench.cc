@@ -147,45 +147,66 @@ static void obligation_reserve_commit(benchmark::State &state)
 }
 BENCHMARK(obligation_reserve_commit);
 
-/* From the request to the last task reaped; the tasks are parked in a sleep. */
-static void cancel_tree_10000(benchmark::State &state)
+static asx_outcome sleep_long(asx_cx *cx, void *)
 {
-    in_shard(
-        TASK {
-            auto &bench = *static_cast<benchmark::State *>(arg);
-            for (auto _ : bench) {
-                bench.PauseTiming();
-                ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-                    for (int i = 0; i < 100; i++) {
-                        asx_scope_spawn(
-                            s,
-                            [](asx_cx *cx, void *) -> asx_outcome {
-                                ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
-                                    for (int i = 0; i < 99; i++) {
-                                        asx_scope_spawn(
-                                            s,
-                                            [](asx_cx *cx, void *) -> asx_outcome {
-                                                return asx_sleep(cx, asx_s(1000000));
-                                            },
-                                            nullptr, 0, nullptr);
-                                    }
-                                }
-                                return asx_ok(0);
-                            },
-                            nullptr, 0, nullptr);
-                    }
-                    if (asx_sleep(cx, 1).severity != ASX_SEVERITY_OK) {
-                        abort();
-                    }
-                    bench.ResumeTiming();
-                    asx_scope_cancel(s, ASX_CANCEL_USER, nullptr);
-                }
-            }
-            bench.SetItemsProcessed((int64_t)bench.iterations() * 10000);
-            return asx_ok(0);
-        },
-        state);
+    return asx_sleep(cx, asx_s(1000000));
 }
-BENCHMARK(cancel_tree_10000);
+
+static bool wait_step(asx_cx *cx, void *, asx_outcome *outcome)
+{
+    *outcome = asx_checkpoint(cx);
+    return outcome->severity == ASX_SEVERITY_CANCELLED;
+}
+
+/* A fiber that owns 99 tasks: fibers parked in a sleep, or poll tasks that wait to be woken. */
+template <bool Poll> static asx_outcome branch(asx_cx *cx, void *)
+{
+    ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+        for (int i = 0; i < 99; i++) {
+            asx_handle task;
+            const asx_err err =
+                Poll ? asx_spawn_poll(&s->cx, nullptr, wait_step, nullptr, 0, nullptr, &task,
+                                      nullptr)
+                     : asx_spawn(&s->cx, nullptr, sleep_long, nullptr, 0, nullptr, &task);
+            if (err) {
+                return asx_fail(err);
+            }
+        }
+    }
+    return asx_ok(0);
+}
+
+/* From the request to the last task reaped. */
+template <bool Poll> static asx_outcome cancel_tree(asx_cx *cx, void *arg)
+{
+    auto &bench = *static_cast<benchmark::State *>(arg);
+    for (auto _ : bench) {
+        bench.PauseTiming();
+        ASX_SCOPE(cx, s, ASX_COLLECT_ALL) {
+            for (int i = 0; i < 100; i++) {
+                asx_scope_spawn(s, branch<Poll>, nullptr, 0, nullptr);
+            }
+            if (asx_sleep(cx, 1).severity != ASX_SEVERITY_OK) {
+                abort();
+            }
+            bench.ResumeTiming();
+            asx_scope_cancel(s, ASX_CANCEL_USER, nullptr);
+        }
+    }
+    bench.SetItemsProcessed((int64_t)bench.iterations() * 10000);
+    return asx_ok(0);
+}
+
+static void cancel_tree_10000_fibers(benchmark::State &state)
+{
+    in_shard(cancel_tree<false>, state);
+}
+BENCHMARK(cancel_tree_10000_fibers);
+
+static void cancel_tree_10000_polls(benchmark::State &state)
+{
+    in_shard(cancel_tree<true>, state);
+}
+BENCHMARK(cancel_tree_10000_polls);
 
 BENCHMARK_MAIN();

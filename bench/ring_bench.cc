@@ -125,5 +125,5 @@ void ring_stream(benchmark::State &state)
 } // namespace
 
 BENCHMARK(ring_ping_pong)->UseRealTime();
-BENCHMARK(ring_stream)->Arg(1)->Arg(8)->Arg(64)->UseRealTime();
+BENCHMARK(ring_stream)->Arg(1)->Arg(8)->Arg(64)->Arg(256)->UseRealTime();
 BENCHMARK_MAIN();
