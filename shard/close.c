@@ -5,7 +5,7 @@
  *   OPEN        admits work; sealed: only from members. All fields valid
  *   CLOSING     admits nothing; `reason` is set when it was cancelled, and then every live task and
  *               child has one at least as severe. Passed through at once
- *   DRAINING    live_tasks + live_children + credits > 0, or about to advance
+ *   DRAINING    members: live tasks and children, credits; or about to advance
  *   FINALIZING  no member lives; finalizers run one at a time, innermost first
  *   CLOSED      outcome fixed, heap reset, waiters told, record freed: seen by traces only
  *

@@ -62,6 +62,7 @@ typedef struct asx_slot {
 } asx_slot;
 
 #define ASX_SLOT_FREE (UINT32_C(1) << 31)
+#define ASX_SLOT_NEXT (UINT64_C(1) << 32) /* a generation more, in asx_slot_identity */
 
 enum {
     ASX_HANDLE_RECORD_MIN = 32, /* the slot and the free list's link */
@@ -251,9 +252,8 @@ ASX_INLINE void asx_handle_free_live(asx_handle_table *table, void *record)
     asx_debug_assert(slot == asx_handle_at(table, slot->index));
     table->freed++;
     const uint64_t identity = asx_slot_identity(slot);
-    const uint64_t next = (UINT64_C(1) << 32) + ASX_SLOT_FREE; /* the next generation's, free */
     uint64_t freed;
-    if (asx_unlikely(__builtin_add_overflow(identity, next, &freed))) {
+    if (asx_unlikely(__builtin_add_overflow(identity, ASX_SLOT_NEXT + ASX_SLOT_FREE, &freed))) {
         asx_slot_stamp(slot, identity + ASX_SLOT_FREE);
         table->retired++;
         return;

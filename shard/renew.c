@@ -4,8 +4,6 @@
 #include "shard_internal.h"
 #include "trace_internal.h"
 
-#include <string.h>
-
 static bool task_is_bare(const asx_task *task, const asx_cx *cx)
 {
     const asxi_body *const body = task->body;
@@ -30,14 +28,10 @@ static bool region_is_bare(const asx_region *region, const asx_task *task)
            region->slot.generation < UINT32_MAX;
 }
 
-/* Old handles go stale, as a close would have made them. Index and generation as one word, as
- * asx_handle_of reads them. */
+/* Old handles go stale, as a close would have made them. */
 static void slot_renew(asx_slot *slot)
 {
-    uint64_t identity;
-    memcpy(&identity, slot, sizeof(identity));
-    identity += UINT64_C(1) << 32;
-    memcpy(slot, &identity, sizeof(identity));
+    asx_slot_stamp(slot, asx_slot_identity(slot) + ASX_SLOT_NEXT);
 }
 
 bool asx_task_renew(asx_cx *cx)

@@ -67,6 +67,8 @@ TEST_CASE("handle: a lookup checks kind, shard, index, occupied, generation", "[
     asx_handle next = handle;
     next.generation++;
     CHECK(asx_handle_lookup(&f.table, next, &found) == ASX_E(STALE));
+    next.index |= ASX_SLOT_FREE; /* word for word what stands in the free slot */
+    CHECK(asx_handle_lookup(&f.table, next, &found) == ASX_E(STALE));
     asx_handle again;
     CHECK(asx_handle_alloc(&f.table, &again) == made);
     CHECK(again.generation == 2);
