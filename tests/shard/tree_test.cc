@@ -3,8 +3,8 @@
  * or byte is left.
  *
  * A script is drawn from its seed while it runs, and virtual time makes it one run a seed. The seed
- * of a failure is printed; ASX_TREE_SEED=<seed> runs that one alone, ASX_TREE_COUNT=<n> runs n, both
- * n from there. The last case plays scripts on threads of their own, for ThreadSanitizer. */
+ * of a failure is printed; ASX_TREE_SEED=<seed> runs that one alone, ASX_TREE_COUNT=<n> runs n, and
+ * both n from there. The last case plays scripts on threads of their own, for ThreadSanitizer. */
 #include <asx/reactor/epoll.h>
 #include <asx/shard/base/prng.h>
 
